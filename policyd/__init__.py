@@ -1,0 +1,1 @@
+"""One file per policy daemon: its man page, and the lines that put a check behind the protocol."""

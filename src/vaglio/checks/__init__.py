@@ -1,0 +1,1 @@
+"""One folder per check; checks never import each other."""

@@ -1,0 +1,1 @@
+"""Greylisting: the first contact of a triplet is asked to come back later."""

@@ -1,0 +1,1 @@
+"""One TOML file, validated whole; every error names its place."""

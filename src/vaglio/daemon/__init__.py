@@ -1,0 +1,1 @@
+"""Processes: sockets, prefork workers, signals, systemd, logs, metrics, failure policy."""

@@ -1,0 +1,105 @@
+"""What checks may ask of the world: a clock, a store, references. Implementations live elsewhere.
+
+The store holds *tables* of small records under 16-byte keys. Its one verb for changes is ``transact``: a
+function reads and writes records, and all of it happens at once or not at all, against every other worker
+and (with a shared store) every other host. So a decision is a plain function of the records at hand, and
+no check needs a verb of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+Record = tuple[Any, ...]
+"""A row: an instance of a NamedTuple class whose fields are str, int, float or bytes and have defaults."""
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[R]):
+    """A kind of record. ``record`` is a NamedTuple class; all its fields have defaults, so that a store of an
+    earlier version, which lacks the newest ones, can be read.
+    """
+
+    name: str
+    record: type[R]
+
+
+class Schema(NamedTuple):
+    """The tables of one check: one file in an embedded store, one key prefix in a shared one."""
+
+    name: str
+    tables: tuple[Table[Any], ...]
+
+
+class StoreError(Exception):
+    """The store can't do what it was asked; the message tells an admin what to do. The check's failure policy
+    decides what the client hears.
+    """
+
+
+class StoreCorrupt(StoreError):
+    """The store's data can't be read as what it should be."""
+
+
+class Transaction(Protocol):
+    """The view of the store inside ``Store.transact``. Writes are seen by later reads of the same step."""
+
+    def get(self, table: Table[R], key: bytes) -> R | None:
+        """Return the record under ``key``, None if there is none."""
+
+    def put(self, table: Table[R], key: bytes, record: R) -> None:
+        """Store ``record`` under ``key``, in place of what was there."""
+
+    def delete(self, table: Table[Any], key: bytes) -> None:
+        """Forget the record under ``key``; no error if there is none."""
+
+
+class Store(Protocol):
+    """Records that survive. Every method may raise StoreError and nothing else."""
+
+    async def transact(self, step: Callable[[Transaction], T]) -> T:
+        """Run ``step`` atomically and return what it returns.
+
+        ``step`` must have no effect but through the transaction: it may be run again when another writer
+        was faster. The change is durable after ``settle`` returned.
+        """
+
+    async def scan(self, table: Table[R], after: bytes, limit: int) -> Sequence[tuple[bytes, R]]:
+        """Return up to ``limit`` (key, record) pairs with key > ``after``, in the order of the keys.
+
+        An empty answer means the end. Begin with ``after = b""``.
+        """
+
+    async def count(self, table: Table[Any]) -> int:
+        """Return the number of records; costs time in proportion to it."""
+
+    def settle(self) -> None:
+        """Make all changes so far durable: an answer that rests on them may go out after this.
+
+        Raises StoreError when they could not be kept; then none of the changes since the last ``settle`` is.
+        """
+
+    def close(self) -> None:
+        """Settle and let go of files and connections."""
+
+
+class Clock(Protocol):
+    """Time, passed in, so that a test can live through 35 days in a millisecond."""
+
+    def now(self) -> float:
+        """Return the Unix time in seconds."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; returns early when the daemon is asked to stop."""
+
+
+class References(Protocol):
+    """Gives each journalled decision its short name."""
+
+    def __call__(self) -> str:
+        """Return a new reference such as ``G7K2-9QFD``."""

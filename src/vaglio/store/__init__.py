@@ -1,0 +1,1 @@
+"""What checks remember: SQLite (default) and memory behind one port."""

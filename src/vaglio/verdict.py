@@ -1,0 +1,79 @@
+"""The one answer that every check gives.
+
+A verdict is a value: what to do, in which words, and why. It is rendered to text in ``policy/`` (and
+in ``milter/``) only; nothing here knows a protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Fact = str | int | float | bool
+"""What a verdict may rest on: a plain value that a log line, a metric and a journal row can carry."""
+
+
+class Action(StrEnum):
+    """What is done with the client, the recipient or the message in question."""
+
+    PASS = "pass"
+    DEFER = "defer"
+    REJECT = "reject"
+    DISCARD = "discard"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the SMTP client is told (RFC 5321 4.2, enhanced codes of RFC 3463).
+
+    ``text`` is one line of at most 400 bytes in UTF-8; whoever renders it sanitises it once more.
+    """
+
+    code: int
+    enhanced: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header field to be put on top of the message."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer of a check.
+
+    ``reason`` is a slug from the closed set of the check (``Reason`` in its ``decide.py``) or one of the
+    failure reasons below: it is the metric label, the log key and the journal key. ``facts`` is what the
+    decision rests on. ``immediate`` asks for a refusal on the spot even where the protocol could wait for
+    later restrictions to refuse for good. ``ref`` is the short reference that the reply text carries; it is
+    empty where nothing is journalled. In rehearsal, ``action`` is PASS and ``rehearsed`` is what would have
+    been done.
+    """
+
+    action: Action
+    check: str
+    reason: str
+    reply: Reply | None = None
+    headers: tuple[Header, ...] = ()
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    immediate: bool = False
+    ref: str = ""
+    rehearsed: Action | None = None
+
+    @property
+    def journalled(self) -> bool:
+        """True for every decision but a plain pass: these are kept for ``vaglio why``."""
+        return self.action is not Action.PASS or self.rehearsed is not None
+
+
+FAILED = "error"
+"""Reason of a verdict that the failure policy gave, since the check or its store failed."""
+
+TIMED_OUT = "timeout"
+"""Reason of a verdict that the failure policy gave, since the check missed its deadline."""
