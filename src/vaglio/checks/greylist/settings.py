@@ -22,7 +22,7 @@ class Rule(Section):
     recipients: list[str] = []
     """Recipient addresses or domains; empty means any."""
     reverse_dns: Literal["any", "none", "unverified", "generic", "proper"] = "any"
-    """State of the client's name: no PTR; a PTR that does not lead back; a generic or dynamic name; a proper one."""
+    """State of the client name: no PTR; a PTR that does not lead back; a generic or dynamic name; a proper one."""
     delay: Duration | None = None
     """Delay for these clients in place of greylist.delay."""
     greylist: bool = True
