@@ -1,0 +1,66 @@
+"""The contract between a daemon file (``policyd/greylist.py``) and ``daemon/``: what the one names, the other runs.
+
+No behaviour here: ``main.run`` takes a ``Daemon``, each worker builds its ``Service`` from the configuration and
+the ``Ports``, and builds it anew when the configuration is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vaglio.config.model import VaglioConfig
+from vaglio.config.types import DaemonSection
+from vaglio.facts import Facts
+from vaglio.ports import Clock, References, Schema, Store
+from vaglio.verdict import Verdict
+
+Check = Callable[[Facts], Coroutine[Any, Any, Verdict]]
+"""Answers one question. May raise anything: the guard turns that into the failure verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a worker lends to the service it builds.
+
+    ``state`` is the directory of the daemon's files (also of list files that the CLI writes); ``warn`` logs one
+    line that the admin should act on.
+    """
+
+    clock: Clock
+    store: Store
+    references: References
+    state: Path
+    warn: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A check at work in one worker.
+
+    ``refresh`` is called every 5 s in each worker: re-read files that changed. ``upkeep`` is called in the first
+    worker only: one small step of housekeeping, which returns the seconds until it wants to be called again; it may
+    raise StoreError. ``gauges`` are figures for the metrics, as of the last sweep, such as ``{"triplets": 1234}``.
+    """
+
+    check: Check
+    refresh: Callable[[], None]
+    upkeep: Callable[[], Coroutine[Any, Any, float]]
+    gauges: Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A policy daemon: ``name`` is ``greylist`` where the command is ``vaglio-greylist``.
+
+    ``manual`` is its man page as text, ``settings`` finds its section of the configuration, ``build`` makes the
+    service; it does no I/O that may block for long and raises nothing for a configuration that was validated.
+    """
+
+    name: str
+    schema: Schema
+    manual: str
+    settings: Callable[[VaglioConfig], DaemonSection]
+    build: Callable[[VaglioConfig, Ports], Service]
