@@ -1,0 +1,61 @@
+"""Verdicts as answers of the Postfix policy protocol (access(5) actions, SMTPD_POLICY_README).
+
+The one place on the policy side where text goes out, and so where it is made harmless: one line, valid UTF-8, no
+control characters, bounded.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vaglio.facts import Stage
+from vaglio.verdict import Action, Header, Reply, Verdict
+
+MAX_TEXT = 400
+"""Bytes of a reply text: with code, address and Postfix's own words it stays within RFC 5321 4.5.3.1.5 (512)."""
+
+MAX_HEADER = 900
+"""Bytes of a header value: it can't be folded here (an answer is one line), and RFC 5322 2.1.1 ends at 998."""
+
+PASS = b"action=DUNNO\n\n"
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_HEADER_NAME = re.compile(r"[!-9;-~]{1,60}")  # RFC 5322 3.6.8: printable US-ASCII but the colon
+_PREPENDABLE = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA})  # access(5); Postfix ignores it at END-OF-MESSAGE
+_WORDS = {Action.REJECT: "REJECT", Action.HOLD: "HOLD", Action.DISCARD: "DISCARD"}
+
+
+def one_line(text: str, limit: int) -> str:
+    """Return ``text`` on one line, without control characters, in at most ``limit`` bytes of valid UTF-8."""
+    line = _CONTROLS.sub(" ", text).strip()
+    raw = line.encode()
+    return line if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore")
+
+
+def render(verdict: Verdict, stage: Stage, prepend: bool = True) -> bytes:
+    """Return the answer to a request at ``stage``; ``prepend=False`` leaves the header out.
+
+    A pass is DUNNO, never OK: OK would end the restriction list, and with it whatever the admin put behind us.
+    """
+    if verdict.action is Action.PASS:
+        if not verdict.headers or not prepend or stage not in _PREPENDABLE:
+            return PASS
+        return _prepend(verdict.headers[0])
+    return f"action={_word(verdict)}{_text(verdict.reply)}\n\n".encode()
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.action is not Action.DEFER:
+        return str(verdict.reply.code) if verdict.immediate and verdict.reply else _WORDS[verdict.action]
+    # DEFER_IF_PERMIT: a restriction further on may still refuse for good, and then no retry is provoked.
+    return str(verdict.reply.code if verdict.reply else 451) if verdict.immediate else "DEFER_IF_PERMIT"
+
+
+def _text(reply: Reply | None) -> str:
+    return f" {one_line(f'{reply.enhanced} {reply.text}', MAX_TEXT)}" if reply else ""
+
+
+def _prepend(header: Header) -> bytes:
+    if not _HEADER_NAME.fullmatch(header.name):
+        return PASS
+    return f"action=PREPEND {header.name}: {one_line(header.value, MAX_HEADER)}\n\n".encode()

@@ -1,0 +1,245 @@
+"""Policy connections: requests in, answers out, in order, none lost.
+
+An asyncio protocol on whole buffers (a stream's readline per attribute costs four times as much). The answers of
+one turn of the event loop go out together, after ``settle`` made durable what they rest on: one commit for many
+requests, and never an answer that a crash could turn into a lie. Knows no check, opens no socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+
+from vaglio.eager import Rest, start
+from vaglio.facts import Facts
+from vaglio.policy.parse import Attributes, Parser, facts_of
+from vaglio.policy.render import PASS, render
+from vaglio.ports import StoreError
+from vaglio.verdict import Verdict
+
+MAX_WAITING = 100
+"""Requests of one connection that may wait for an answer before no more is read from it. Postfix sends one."""
+
+MAX_AT_ONCE = 20
+"""Requests of one connection that are judged in one turn of the loop, so that no flood holds up the others."""
+
+REMEMBERED = 4096
+"""Messages whose header was already given: a message has one header, however many recipients."""
+
+
+class _Answer(NamedTuple):
+    connection: Connection
+    facts: Facts
+    verdict: Verdict
+    started: float
+
+
+class Server:
+    """Makes protocol objects for connections; call it to get one.
+
+    ``answer`` judges (it must not raise), ``settle`` makes the turn's changes durable, ``failed`` gives the
+    verdict for when it can't, ``record`` is told of every answer with the seconds it took, ``timer`` is a
+    monotonic clock in seconds, ``warn`` takes a line for the admin.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Facts], Coroutine[Any, Any, Verdict]],
+        settle: Callable[[], None],
+        failed: Callable[[Facts, StoreError], Verdict],
+        record: Callable[[Facts, Verdict, float], None],
+        timer: Callable[[], float],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.answer = answer
+        self.failed = failed
+        self.timer = timer
+        self.warn = warn
+        self._settle = settle
+        self._record = record
+        self._turn: list[_Answer] = []
+        self._prepended: OrderedDict[str, None] = OrderedDict()
+        self._open: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._idle: asyncio.Event | None = None
+
+    def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(self)
+
+    @property
+    def connections(self) -> int:
+        """Number of open connections."""
+        return len(self._open)
+
+    def opened(self, connection: Connection) -> None:
+        """Count a connection in."""
+        self._open.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """Count a connection out."""
+        self._open.discard(connection)
+        self._wake_drain()
+
+    def give(self, answer: _Answer) -> None:
+        """Send ``answer`` at the end of this turn of the event loop."""
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        self._turn.append(answer)
+
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, []
+        try:
+            self._settle()
+        except StoreError as error:
+            turn = [one._replace(verdict=self.failed(one.facts, error)) for one in turn]
+        for connection, facts, verdict, _ in turn:
+            connection.write(self._rendered(facts, verdict))
+        done = self.timer()
+        for _, facts, verdict, started in turn:
+            self._record(facts, verdict, done - started)
+        for connection in {one.connection for one in turn}:
+            connection.go_on()
+        self._wake_drain()
+
+    def _rendered(self, facts: Facts, verdict: Verdict) -> bytes:
+        if not verdict.headers:
+            return render(verdict, facts.session.stage)
+        instance = facts.session.instance
+        answer = render(verdict, facts.session.stage, prepend=instance not in self._prepended)
+        if instance and answer is not PASS:
+            self._prepended[instance] = None
+            if len(self._prepended) > REMEMBERED:
+                self._prepended.popitem(last=False)
+        return answer
+
+    async def drain(self) -> None:
+        """Answer every request that was read, then close all connections. The caller bounds the time."""
+        self._idle = asyncio.Event()
+        for connection in list(self._open):
+            connection.stop_reading()
+        self._wake_drain()
+        await self._idle.wait()
+        for connection in list(self._open):
+            connection.close()
+
+    def _wake_drain(self) -> None:
+        if self._idle and not self._turn and not self.tasks and not any(c.waiting for c in self._open):
+            self._idle.set()
+
+
+class Connection(asyncio.Protocol):
+    """One connection: keeps the order of its requests and bounds what waits."""
+
+    __slots__ = ("_busy", "_closing", "_owed", "_parser", "_paused", "_server", "_transport", "_waiting", "_writable")
+
+    _transport: asyncio.Transport
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._parser = Parser()
+        self._waiting: deque[Attributes] = deque()
+        self._busy = False  # a request is being judged in a task
+        self._owed = 0  # answers of this turn that are not written yet
+        self._paused = False  # we stopped reading
+        self._writable = True
+        self._closing = False  # close once all is answered
+
+    @property
+    def waiting(self) -> bool:
+        """True while a request that was read has no answer yet (and the peer is there to hear it)."""
+        return self._busy or self._owed > 0 or bool(self._waiting)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of the new connection."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._server.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what nobody waits for any more."""
+        self._waiting.clear()
+        self._writable = False
+        self._server.closed(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Judge the requests that are complete now."""
+        if self._closing:
+            return
+        requests = self._parser.feed(data)
+        if self._parser.error:
+            self._closing = True
+            self._server.warn(f"closing a policy connection: {self._parser.error}")
+        self._waiting.extend(requests)
+        self.go_on()
+
+    def eof_received(self) -> bool:
+        """Keep the connection until what was read is answered."""
+        self._closing = True
+        self.go_on()
+        return True
+
+    def pause_writing(self) -> None:
+        """Stop judging: the peer does not read its answers."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Go on when the peer reads again."""
+        self._writable = True
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Judge what waits, as far as order and the peer allow; then read on, or close."""
+        while self._waiting and not self._busy and self._writable and self._owed < MAX_AT_ONCE:
+            self._judge(self._waiting.popleft())
+        if self._closing:
+            if not self.waiting:
+                self._transport.close()
+        elif self._paused != (len(self._waiting) > MAX_WAITING):
+            self._paused = not self._paused
+            (self._transport.pause_reading if self._paused else self._transport.resume_reading)()
+
+    def _judge(self, attributes: Attributes) -> None:
+        server = self._server
+        started = server.timer()
+        facts = facts_of(attributes)
+        outcome = start(server.answer(facts))
+        if isinstance(outcome, Rest):
+            self._busy = True
+            task = asyncio.get_running_loop().create_task(self._judge_on(facts, outcome, started))
+            server.tasks.add(task)
+        else:
+            self._give(_Answer(self, facts, outcome, started))
+
+    def _give(self, answer: _Answer) -> None:
+        self._owed += 1
+        self._server.give(answer)
+
+    async def _judge_on(self, facts: Facts, rest: Rest[Verdict], started: float) -> None:
+        server = self._server
+        try:
+            self._give(_Answer(self, facts, await rest, started))
+        finally:
+            self._busy = False
+            task = asyncio.current_task()
+            assert task is not None
+            server.tasks.discard(task)
+            self.go_on()
+
+    def write(self, answer: bytes) -> None:
+        """Send an answer; nothing happens if the peer is gone."""
+        self._owed -= 1
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+
+    def stop_reading(self) -> None:
+        """Read no more; what was read is still answered."""
+        self._closing = True
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def close(self) -> None:
+        """Close after what was written has gone out."""
+        self._transport.close()
