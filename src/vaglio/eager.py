@@ -33,7 +33,7 @@ class Rest(Generic[T]):
                 except GeneratorExit:
                     self._coroutine.close()
                     raise
-                except BaseException as error:  # a cancellation, or what was awaited failed
+                except BaseException as error:  # noqa: BLE001  # passed on to whom it is for, not handled
                     pending = self._coroutine.throw(error)
                 else:
                     pending = self._coroutine.send(value)

@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._server.opened(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """Forget what nobody waits for any more."""
         self._waiting.clear()
         self._writable = False
