@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
 
@@ -29,12 +30,28 @@ class Rule(Section):
     """false lets them pass unasked."""
 
 
-class Text(Section):
-    """Reply texts by language: {seconds}, {minutes}, {ref}, {url}, {recipient_domain}, {client} are filled in."""
+PLACEHOLDERS = frozenset({"seconds", "minutes", "recipient_domain", "client", "help"})
+"""What a reply text may name in braces."""
 
-    first: str = ""
+
+def _template(text: str) -> str:
+    unknown = sorted(set(re.findall(r"\{(\w*)\}", text)) - PLACEHOLDERS)
+    if unknown:
+        known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
+        raise ValueError(f"a text in which nothing but {known} stands in braces")
+    return text
+
+
+Template = Annotated[str, Field(max_length=300), AfterValidator(_template)]
+
+
+class Text(Section):
+    """Reply texts by language. {seconds} and {minutes} left, {recipient_domain}, {client} and {help} (the sentence
+    with greylist.help_url, or nothing) are filled in; the reference is put at the end."""
+
+    first: Template = ""
     """Reply to a first contact; "" takes the shipped text."""
-    early: str = ""
+    early: Template = ""
     """Reply to a retry that comes too early; "" takes the shipped text."""
 
 
@@ -72,14 +89,18 @@ class GreylistSettings(DaemonSection):
     """The same for a retry that comes too early."""
     reply_code: Literal[450, 451] = 450
     """SMTP code of a "defer"; with "defer_if_permit" Postfix takes its access_map_defer_code."""
-    enhanced_code: Annotated[str, Field(pattern=r"^4\.\d{1,3}\.\d{1,3}$")] = "4.7.1"
+    enhanced_code: Annotated[
+        str, Field(pattern=r"^4\.\d{1,3}\.\d{1,3}$", description='an enhanced status code such as "4.7.1"')
+    ] = "4.7.1"
     """Enhanced status code of the reply (RFC 3463)."""
     null_sender: Literal["rcpt", "data", "never"] = "rcpt"
     """When a message with the null sender is greylisted: "data" lets sender call-outs through; this daemon must then
     stand in smtpd_data_restrictions too."""
     header: Literal["none", "delayed", "all"] = "delayed"
     """Put an X-Greylist header on messages that were delayed, on all that passed, or on none."""
-    help_url: Annotated[str, Field(pattern=r"^[!-~]{0,120}$")] = ""
+    help_url: Annotated[
+        str, Field(pattern=r"^[!-~]{0,120}$", description="a URL of at most 120 ASCII characters without blanks")
+    ] = ""
     """Page that explains the delay; put into the reply when set."""
     whitelist_clients: list[str] = ["/etc/vaglio/whitelist_clients", "/etc/vaglio/whitelist_clients.local"]
     """Files of clients that pass unasked: address, network, name suffix or /regular expression/ a line. Files that
@@ -101,5 +122,5 @@ class GreylistSettings(DaemonSection):
     """Words that mark a client name as generic or dynamic, so that it does not stand for a pool."""
     rule: list[Rule] = []
     """Exceptions, in order."""
-    text: dict[Annotated[str, Field(pattern=r"^[a-z]{2}$")], Text] = {}
+    text: dict[Annotated[str, Field(pattern=r"^[a-z]{2}$", description='a language such as "it"')], Text] = {}
     """Reply texts by language, for example [greylist.text.it]; the language is chosen by identity.languages."""

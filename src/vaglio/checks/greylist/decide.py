@@ -1,0 +1,375 @@
+"""Greylisting as plain functions: who is asked to come back, and what is remembered of it.
+
+``screen`` says who is not asked at all, from the facts alone; ``decide`` judges the others by what the store
+remembers. No I/O, no clock (``now`` is Unix seconds, whole), no texts.
+
+The word *triplet* is Harris's (The Next Step in the Spam Control War: Greylisting, 2003): client network, sender,
+recipient. The network part here is the *pool* (see ``pool.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from vaglio.checks.greylist.pool import Pool, fold_recipient, fold_sender, name_state, pool_of
+from vaglio.checks.greylist.settings import GreylistSettings, Rule
+from vaglio.facts import Facts, Stage, Standing
+from vaglio.lists import AddressList, ClientList, NetworkSet
+from vaglio.ports import Schema, Table
+
+COUNTED_EVERY = 3600
+"""A pool's deliveries count once in this many seconds: a burst is no proof of good conduct."""
+
+REFRESH_EVERY = 3600
+"""Seen again within this many seconds of the last time, a known triplet is not written anew."""
+
+PENALTY_LIMIT = 4
+"""Early retries can make the delay grow to this many times its value, no more: nobody is locked out."""
+
+HABITS = 15
+"""Times to first retry that are kept of each pool; their median is its habit."""
+
+
+class Reason(StrEnum):
+    """Why: metric label, log key, journal key."""
+
+    WRONG_STAGE = "wrong-stage"
+    INCOMPLETE = "incomplete"
+    AUTHENTICATED = "authenticated"
+    CERTIFICATE = "certificate"
+    LOCAL = "local-network"
+    CLIENT_LISTED = "client-whitelisted"
+    SENDER_LISTED = "sender-whitelisted"
+    RECIPIENT_LISTED = "recipient-whitelisted"
+    NULL_SENDER = "null-sender"
+    TRUSTED = "allow-listed"
+    NOT_LISTED = "not-blocklisted"
+    RULE = "exempt-by-rule"
+    AUTO_POOL = "auto-whitelisted"
+    AUTO_DOMAIN = "auto-whitelisted-domain"
+    KNOWN = "known"
+    RETRIED = "retried"
+    FIRST = "first-contact"
+    EARLY = "early-retry"
+    TOO_MANY = "too-many-pending"
+
+
+DEFERRED = frozenset({Reason.FIRST, Reason.EARLY, Reason.TOO_MANY})
+
+
+class Triplet(NamedTuple):
+    """A pool, a sender and a recipient; all times in Unix seconds."""
+
+    first: int = 0
+    last: int = 0
+    passed: int = 0
+    """When it was let in first; 0: never yet."""
+    attempts: int = 0
+    """Contacts until it was let in."""
+    pool: str = ""
+    sender: str = ""
+    recipient: str = ""
+
+
+class PoolRecord(NamedTuple):
+    """What is remembered of a pool, or of one sender domain from a pool."""
+
+    name: str = ""
+    last: int = 0
+    delivered: int = 0
+    """Deliveries, at most one in COUNTED_EVERY seconds; also the length of its good record."""
+    counted: int = 0
+    """When the last of them was counted."""
+    pending: int = 0
+    """Its triplets in the store that were not let in yet."""
+    contacts: int = 0
+    retried: int = 0
+    """Triplets that came back and were let in."""
+    lost: int = 0
+    """Triplets that never came back within the retry window."""
+    early: int = 0
+    habits: str = ""
+    """The latest times to first retry in seconds, such as ``312,305``."""
+
+
+class Day(NamedTuple):
+    """What happened on one day (UTC), for reports."""
+
+    day: int = 0
+    """Days since 1970-01-01."""
+    contacts: int = 0
+    early: int = 0
+    retried: int = 0
+    waited: int = 0
+    """Seconds between first contact and being let in, summed over ``retried``."""
+    lost: int = 0
+    crowded: int = 0
+    """First contacts that were not stored, since their pool had too many pending."""
+
+
+TRIPLETS = Table("triplets", Triplet)
+POOLS = Table("pools", PoolRecord)
+DAYS = Table("days", Day)
+SCHEMA = Schema("greylist", (TRIPLETS, POOLS, DAYS))
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule of the settings with its lists read."""
+
+    rule: Rule
+    clients: ClientList | None
+    senders: AddressList | None
+    recipients: AddressList | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Who is not asked: networks and rules of the settings, and the lists of the moment."""
+
+    local: NetworkSet
+    rules: tuple[CompiledRule, ...]
+    clients: ClientList
+    senders: AddressList
+    recipients: AddressList
+
+
+class Exempt(NamedTuple):
+    """Not greylisted, and by which setting or list entry."""
+
+    reason: Reason
+    by: str
+
+
+class Case(NamedTuple):
+    """To be judged by what is remembered. ``delay`` in seconds, ``by`` the setting that gives it."""
+
+    pool: Pool
+    sender: str
+    recipient: str
+    delay: int
+    by: str
+
+
+class Decision(NamedTuple):
+    """The judgement, and what is to be remembered; None leaves a record as it is.
+
+    ``left`` is the seconds until a retry is let in (0 when passed), ``waited`` the seconds that one who came back
+    had waited since the first contact.
+    """
+
+    reason: Reason
+    triplet: Triplet | None = None
+    pool: PoolRecord | None = None
+    domain: PoolRecord | None = None
+    left: int = 0
+    waited: int = 0
+    attempts: int = 1
+
+
+def screen(facts: Facts, settings: GreylistSettings, lists: Lists) -> Exempt | Case:
+    """Say who passes unasked; for the rest, which triplet it is and how long its delay."""
+    return (
+        _by_stage(facts, settings)
+        or _by_login(facts)
+        or _by_lists(facts, settings, lists)
+        or _by_rules(facts, settings, lists)
+    )
+
+
+def _by_stage(facts: Facts, settings: GreylistSettings) -> Exempt | None:
+    stage, sender = facts.session.stage, facts.envelope.sender
+    if stage is not Stage.RCPT and not (stage is Stage.DATA and not sender and settings.null_sender == "data"):
+        return Exempt(Reason.WRONG_STAGE, "protocol_state")
+    # At DATA Postfix names the recipient only when there is just one (SMTPD_POLICY_README).
+    if not sender and (settings.null_sender == "never" or (settings.null_sender == "data") != (stage is Stage.DATA)):
+        return Exempt(Reason.NULL_SENDER, "greylist.null_sender")
+    if facts.session.missing or not facts.client.packed or not facts.envelope.recipient:
+        return Exempt(Reason.INCOMPLETE, ", ".join(facts.session.missing) or "empty client_address or recipient")
+    return None
+
+
+def _by_login(facts: Facts) -> Exempt | None:
+    if facts.session.sasl_username:
+        return Exempt(Reason.AUTHENTICATED, "sasl_username")
+    if facts.session.certificate:
+        return Exempt(Reason.CERTIFICATE, "ccert_subject")
+    return None
+
+
+def _by_lists(facts: Facts, settings: GreylistSettings, lists: Lists) -> Exempt | None:
+    if facts.client.packed in lists.local:
+        return Exempt(Reason.LOCAL, "greylist.trusted_networks")
+    if entry := lists.clients.matches(facts.client):
+        return Exempt(Reason.CLIENT_LISTED, entry)
+    if entry := lists.recipients.matches(facts.envelope.recipient):
+        return Exempt(Reason.RECIPIENT_LISTED, entry)
+    if facts.envelope.sender and (entry := lists.senders.matches(facts.envelope.sender)):
+        return Exempt(Reason.SENDER_LISTED, entry)
+    if settings.pass_trusted and facts.client.standing is Standing.TRUSTED:
+        return Exempt(Reason.TRUSTED, "greylist.pass_trusted")
+    if settings.scope == "listed" and facts.client.standing is not Standing.LISTED:
+        return Exempt(Reason.NOT_LISTED, "greylist.scope")
+    return None
+
+
+def _by_rules(facts: Facts, settings: GreylistSettings, lists: Lists) -> Exempt | Case:
+    delay, by = settings.delay, "greylist.delay"
+    for compiled in lists.rules:
+        if _applies(compiled, facts, settings):
+            by = f"greylist.rule[{compiled.number}]"
+            if not compiled.rule.greylist:
+                return Exempt(Reason.RULE, by)
+            if compiled.rule.delay is not None:
+                delay = compiled.rule.delay
+            break
+    return Case(
+        pool_of(facts.client, settings),
+        fold_sender(facts.envelope.sender),
+        fold_recipient(facts.envelope.recipient),
+        delay,
+        by,
+    )
+
+
+def _applies(compiled: CompiledRule, facts: Facts, settings: GreylistSettings) -> bool:
+    wanted = compiled.rule.reverse_dns
+    return (
+        (compiled.clients is None or bool(compiled.clients.matches(facts.client)))
+        and (compiled.senders is None or bool(compiled.senders.matches(facts.envelope.sender)))
+        and (compiled.recipients is None or bool(compiled.recipients.matches(facts.envelope.recipient)))
+        and (wanted == "any" or name_state(facts.client, settings.generic_words) == wanted)
+    )
+
+
+def decide(
+    case: Case,
+    pool: PoolRecord | None,
+    domain: PoolRecord | None,
+    triplet: Triplet | None,
+    now: int,
+    settings: GreylistSettings,
+) -> Decision:
+    """Judge ``case`` by the records at hand (None where there is none).
+
+    ``domain`` is the record of the sender's domain from this pool; it plays a part only where
+    ``auto_whitelist_domain`` is set.
+    """
+    pool = pool or PoolRecord(name=str(case.pool.name))
+    if settings.auto_whitelist and pool.delivered >= settings.auto_whitelist:
+        return Decision(Reason.AUTO_POOL, pool=_seen(pool, now))
+    if settings.auto_whitelist_domain:
+        domain = domain or PoolRecord(name=domain_name(case))
+        if domain.delivered >= settings.auto_whitelist_domain:
+            return Decision(Reason.AUTO_DOMAIN, domain=_seen(domain, now))
+    if triplet is None or expired(triplet, now, settings):
+        return _first_contact(case, pool, triplet, now, settings)
+    if triplet.passed:
+        return _known(pool, domain, triplet, now)
+    if triplet.first > now:  # the clock was set back: begin anew, so that the wait is never longer than the delay
+        triplet = triplet._replace(first=now, last=now)
+    return _retry(case, pool, domain, triplet, now, settings)
+
+
+def _first_contact(
+    case: Case, pool: PoolRecord, stale: Triplet | None, now: int, settings: GreylistSettings
+) -> Decision:
+    if settings.max_pending and pool.pending >= settings.max_pending and stale is None:
+        return Decision(Reason.TOO_MANY, left=case.delay)
+    if stale and not stale.passed:  # its sender never came back for it: that count is closed, a new one begins
+        pool = pool._replace(lost=pool.lost + 1, pending=max(pool.pending - 1, 0))
+    return Decision(
+        Reason.FIRST,
+        triplet=Triplet(now, now, 0, 1, pool.name, case.sender, case.recipient),
+        pool=pool._replace(last=now, pending=pool.pending + 1, contacts=pool.contacts + 1),
+        left=case.delay,
+    )
+
+
+def _retry(
+    case: Case, pool: PoolRecord, domain: PoolRecord | None, triplet: Triplet, now: int, settings: GreylistSettings
+) -> Decision:
+    waited = now - triplet.first
+    if triplet.attempts == 1:
+        pool = pool._replace(habits=_with_habit(pool.habits, waited))
+    left = _delay(case.delay, triplet.attempts, settings.early_retry_penalty) - waited
+    attempts = triplet.attempts + 1
+    if left > 0:
+        penalised = _delay(case.delay, attempts, settings.early_retry_penalty) - waited
+        return Decision(
+            Reason.EARLY,
+            triplet=triplet._replace(last=now, attempts=attempts),
+            pool=pool._replace(last=now, early=pool.early + 1),
+            left=penalised,
+            waited=waited,
+            attempts=attempts,
+        )
+    pool = pool._replace(pending=max(pool.pending - 1, 0), retried=pool.retried + 1)
+    return Decision(
+        Reason.RETRIED,
+        triplet=triplet._replace(last=now, passed=now, attempts=attempts),
+        pool=_delivered(pool, now),
+        domain=_delivered(domain, now) if domain else None,
+        waited=waited,
+        attempts=attempts,
+    )
+
+
+def _known(pool: PoolRecord, domain: PoolRecord | None, triplet: Triplet, now: int) -> Decision:
+    """Pass; write only what has grown old, so that a busy triplet costs no write."""
+    return Decision(
+        Reason.KNOWN,
+        triplet=triplet._replace(last=now) if now - triplet.last >= REFRESH_EVERY else None,
+        pool=_delivered(pool, now) if _counts(pool, now) else None,
+        domain=_delivered(domain, now) if domain and _counts(domain, now) else None,
+        waited=triplet.passed - triplet.first,
+        attempts=triplet.attempts,
+    )
+
+
+def domain_name(case: Case) -> str:
+    """Return the name of the record of one sender domain from one pool."""
+    return f"{case.pool.name} @{case.sender.rpartition('@')[2]}"
+
+
+def expired(triplet: Triplet, now: int, settings: GreylistSettings) -> bool:
+    """True when the triplet is to be forgotten: not retried in the window, or not seen for its lifetime."""
+    if triplet.passed:
+        return now - triplet.last > settings.lifetime
+    return now - triplet.first > settings.retry_window
+
+
+def forgettable(pool: PoolRecord, now: int, settings: GreylistSettings) -> bool:
+    """True when nothing keeps a pool's record any more."""
+    return now - pool.last > settings.lifetime
+
+
+def median_habit(pool: PoolRecord) -> int | None:
+    """Return the pool's median time to first retry in seconds; None when it never came back."""
+    times = sorted(int(time) for time in pool.habits.split(",") if time)
+    return times[len(times) // 2] if times else None
+
+
+def _delay(delay: int, attempts: int, penalty: int) -> int:
+    return min(delay + penalty * (attempts - 1), max(delay * PENALTY_LIMIT, delay))
+
+
+def _with_habit(habits: str, seconds: int) -> str:
+    return ",".join([*habits.split(","), str(seconds)][-HABITS:]).lstrip(",")
+
+
+def _seen(record: PoolRecord, now: int) -> PoolRecord | None:
+    return record._replace(last=now) if now - record.last >= REFRESH_EVERY else None
+
+
+def _counts(record: PoolRecord, now: int) -> bool:
+    return not record.counted <= now < record.counted + COUNTED_EVERY  # a clock set back must not stop the count
+
+
+def _delivered(record: PoolRecord, now: int) -> PoolRecord:
+    if not _counts(record, now):
+        return record._replace(last=now)
+    return record._replace(last=now, delivered=record.delivered + 1, counted=now)
