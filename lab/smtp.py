@@ -1,0 +1,85 @@
+"""An SMTP client of the lab: any address of its own, every answer of the server kept (RFC 5321).
+
+It never retries and hides no refusal: a client that behaves well or badly on purpose is made of these steps.
+"""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from lab.space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said: its code and its text, enhanced status code included; lines are joined by a blank."""
+
+    code: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The answers to one message; ``data`` is the one after the final dot, None if it did not come to that."""
+
+    mail: Answer
+    recipients: tuple[Answer, ...] = ()
+    data: Answer | None = None
+
+    @property
+    def last(self) -> Answer:
+        """The answer that decided the message's fate."""
+        return self.data or (*self.recipients, self.mail)[0]
+
+
+class Client:
+    """A connection to a mail server of the lab, from an ``address`` of the lab; a context manager."""
+
+    def __init__(self, space: Space, server: str, address: str, helo: str = "client.example", port: int = 25) -> None:
+        self._helo = helo
+        with space.inside():
+            self._smtp = smtplib.SMTP(server, port, helo, timeout=30, source_address=(address, 0))
+        self.command(f"EHLO {helo}")
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        self._smtp.__exit__(None, None, None)  # QUIT, unless the server left first
+
+    def command(self, line: str) -> Answer:
+        """Send one command; return its answer. ``smtplib.SMTPServerDisconnected`` if the server hung up."""
+        return _answer(self._smtp.docmd(line))
+
+    def pretend(self, attributes: Mapping[str, str]) -> None:
+        """Be somebody else: Postfix's XCLIENT (XCLIENT_README). ValueError if the server does not let us."""
+        words = " ".join(f"{name}={value}" for name, value in attributes.items())
+        if (answer := self.command(f"XCLIENT {words}")).code != 220:
+            raise ValueError(f"XCLIENT {words}: {answer}")
+        self.command(f"EHLO {self._helo}")
+
+    def send(self, sender: str, recipients: Sequence[str], message: str) -> Transaction:
+        """Try to send a message; recipients that are refused are left out, and it ends if none is left."""
+        mail = self.command(f"MAIL FROM:<{sender}>")
+        if mail.code != 250:
+            return Transaction(mail)
+        answers = tuple(self.command(f"RCPT TO:<{recipient}>") for recipient in recipients)
+        if not any(answer.code == 250 for answer in answers):
+            self.command("RSET")
+            return Transaction(mail, answers)
+        return Transaction(mail, answers, _answer(self._smtp.data(message.replace("\n", "\r\n"))))
+
+
+def letter(sender: str, recipient: str, subject: str, text: str = "Ciao!") -> str:
+    """Return a short message with LF line ends."""
+    return f"From: <{sender}>\nTo: <{recipient}>\nSubject: {subject}\n\n{text}\n"
+
+
+def _answer(said: tuple[int, bytes]) -> Answer:
+    return Answer(said[0], b" ".join(said[1].splitlines()).decode("utf-8", "replace"))

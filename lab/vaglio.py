@@ -1,0 +1,82 @@
+"""A Vaglio daemon in the lab, as an admin starts it: a command, a configuration file, a log on stderr."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from lab.logs import decisions
+from lab.policy import PolicyClient
+from lab.space import HOME, Space
+from lab.waiting import LabError, until
+
+CONFIG = f"{HOME}/vaglio/vaglio.toml"
+_LOG = f"{HOME}/vaglio/{{}}.log"
+
+
+def command(name: str) -> str:
+    """Return the path of one of our commands in the environment we run in; $VAGLIO_BIN names another directory."""
+    return str(Path(os.environ.get("VAGLIO_BIN") or Path(sys.executable).parent) / name)
+
+
+def configure(space: Space, text: str) -> None:
+    """Write the configuration file that all daemons of the lab share."""
+    file = space.path(CONFIG)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text, "utf-8")
+
+
+class Daemon:
+    """A running daemon, asked on 127.0.0.1:``port``. LabError if it does not answer within 20 seconds."""
+
+    def __init__(self, space: Space, name: str, port: int) -> None:
+        self._space, self.name, self._port = space, name, port
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again after an end; it has its old state and log."""
+        if not Path(command(self.name)).exists():
+            raise LabError(f"there is no {command(self.name)}")
+        self.process = self._space.start([command(self.name), "--config", CONFIG], _LOG.format(self.name))
+        try:
+            until(self._answers, f"{self.name} to listen")
+        except LabError as error:
+            raise LabError(f"{error}; its log: {self.log()}") from None
+
+    def reload(self) -> None:
+        """Have it read its configuration again (SIGHUP)."""
+        self.process.signal(signal.SIGHUP)
+
+    def log(self) -> str:
+        """Return what it logged since the beginning."""
+        path = self._space.path(_LOG.format(self.name))
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def decisions(self, **wanted: str) -> list[dict[str, str]]:
+        """Return its decisions so far whose log lines have these values; ``from_`` stands for the key ``from``."""
+        wanted = {key.rstrip("_"): value for key, value in wanted.items()}
+        return [found for found in decisions(self.log()) if wanted.items() <= found.items()]
+
+    def client(self) -> PolicyClient:
+        """Connect to it as Postfix does."""
+        with self._space.inside():
+            return PolicyClient(socket.create_connection(("127.0.0.1", self._port), timeout=10))
+
+    def _answers(self) -> bool:
+        if self.process.returncode is not None:
+            raise LabError(f"{self.name} ended with exit status {self.process.returncode}")
+        try:
+            self.client().__exit__(None, None, None)
+        except OSError:
+            return False
+        return True
+
+
+def why(space: Space, ref: str) -> str:
+    """Return what ``vaglio why REF`` says; empty if it knows nothing."""
+    if not Path(command("vaglio")).exists():
+        return ""
+    return space.run(command("vaglio"), "why", ref, "--config", CONFIG, check=False).strip()

@@ -1,0 +1,28 @@
+"""Waiting for what other processes do, with a limit. The only place of the lab that reads the clock or sleeps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class LabError(Exception):
+    """The lab could not be set up, or did not do what was awaited; the text says what and where to look."""
+
+
+def until(ready: Callable[[], T], what: str, seconds: float = 20, step: float = 0.02) -> T:
+    """Return the first true value of ``ready()``; LabError naming ``what`` if there was none within ``seconds``."""
+    limit = time.monotonic() + seconds
+    while not (value := ready()):
+        if time.monotonic() > limit:
+            raise LabError(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(step)
+    return value
+
+
+def clock() -> float:
+    """Return seconds of a clock that never jumps."""
+    return time.monotonic()

@@ -1,0 +1,65 @@
+"""The world of the story: a name server, the mail hosts of tizio.it and caio.it, Vaglio beside caio's.
+
+tizio's Postfix retries by itself, but in seconds where the real one takes minutes. caio's asks Vaglio about every
+recipient, and goes on without an answer where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+
+from lab.dns import NameServer, Zones
+from lab.postfix import MailHost, Postfix
+from lab.space import HOME, Space
+from lab.vaglio import Daemon, configure
+
+GREYLIST_PORT = 10023
+
+POLICY = (
+    f"check_policy_service {{ inet:127.0.0.1:{GREYLIST_PORT}, timeout=10s, try_limit=2, retry_delay=1s,"
+    " default_action=DUNNO }"
+)
+
+TIZIO = MailHost("mail.tizio.it", "192.0.2.25", "tizio.it", {
+    "queue_run_delay": "2s",
+    "minimal_backoff_time": "8s",
+    "maximal_backoff_time": "8s",
+})  # fmt: skip
+
+CAIO = MailHost("mail.caio.it", "203.0.113.25", "caio.it", {
+    "smtpd_recipient_restrictions": f"reject_unauth_destination, {POLICY}",
+})  # fmt: skip
+
+
+def vaglio_toml(greylist: Mapping[str, str]) -> str:
+    """Return caio's configuration file; ``greylist`` are the lines of that section, values as TOML writes them."""
+    lines = "".join(f"{key} = {value}\n" for key, value in greylist.items())
+    return (
+        '[identity]\nauthserv_id = "mail.caio.it"\nhostname = "mail.caio.it"\n\n'
+        f'[state]\nurl = "sqlite://{HOME}/vaglio"\n\n'
+        f'[greylist]\nlisten = ["inet:127.0.0.1:{GREYLIST_PORT}"]\n{lines}'
+    )
+
+
+class World:
+    """All of it, running; a context manager. ``daemons`` are those whose decisions the story tells."""
+
+    def __init__(self, greylist: Mapping[str, str]) -> None:
+        with ExitStack() as stack:
+            self.space = stack.enter_context(Space())
+            self.dns = NameServer(self.space, Zones.read())
+            stack.callback(self.dns.close)
+            configure(self.space, vaglio_toml(greylist))
+            self.greylist = Daemon(self.space, "vaglio-greylist", GREYLIST_PORT)
+            self.daemons = [self.greylist]
+            self.tizio = Postfix(self.space, TIZIO)
+            self.caio = Postfix(self.space, CAIO)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        self._stack.close()
