@@ -204,11 +204,11 @@ def _by_lists(facts: Facts, settings: GreylistSettings, lists: Lists) -> Exempt 
     if facts.client.packed in lists.local:
         return Exempt(Reason.LOCAL, "greylist.trusted_networks")
     if entry := lists.clients.matches(facts.client):
-        return Exempt(Reason.CLIENT_LISTED, entry)
+        return Exempt(Reason.CLIENT_LISTED, f"{entry} at {lists.clients.where(entry)}")
     if entry := lists.recipients.matches(facts.envelope.recipient):
-        return Exempt(Reason.RECIPIENT_LISTED, entry)
-    if facts.envelope.sender and (entry := lists.senders.matches(facts.envelope.sender)):
-        return Exempt(Reason.SENDER_LISTED, entry)
+        return Exempt(Reason.RECIPIENT_LISTED, f"{entry} at {lists.recipients.where(entry)}")
+    if entry := lists.senders.matches(facts.envelope.sender):
+        return Exempt(Reason.SENDER_LISTED, f"{entry} at {lists.senders.where(entry)}")
     if settings.pass_trusted and facts.client.standing is Standing.TRUSTED:
         return Exempt(Reason.TRUSTED, "greylist.pass_trusted")
     if settings.scope == "listed" and facts.client.standing is not Standing.LISTED:

@@ -8,19 +8,36 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
+from vaglio.lists import AddressList, ClientList, NetworkSet
 
 KeyBy = Literal["pool", "network", "address"]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
+def _entry(kind: type[ClientList] | type[AddressList] | type[NetworkSet]) -> AfterValidator:
+    """Let an entry through that this kind of list takes."""
+
+    def validate(text: str) -> str:
+        for problem in kind.parse([text], "")[1]:
+            raise ValueError(problem.wanted)
+        return text
+
+    return AfterValidator(validate)
+
+
+ClientEntry = Annotated[str, _entry(ClientList)]
+AddressEntry = Annotated[str, _entry(AddressList)]
+Network = Annotated[str, _entry(NetworkSet)]
+
+
 class Rule(Section):
     """An exception: the first ``[[greylist.rule]]`` whose conditions all hold decides for that client."""
 
-    clients: list[str] = []
+    clients: list[ClientEntry] = []
     """Client addresses, networks or name suffixes, as in a whitelist file; empty means any."""
-    senders: list[str] = []
+    senders: list[AddressEntry] = []
     """Sender addresses or domains; empty means any."""
-    recipients: list[str] = []
+    recipients: list[AddressEntry] = []
     """Recipient addresses or domains; empty means any."""
     reverse_dns: Literal["any", "none", "unverified", "generic", "proper"] = "any"
     """State of the client name: no PTR; a PTR that does not lead back; a generic or dynamic name; a proper one."""
@@ -109,7 +126,7 @@ class GreylistSettings(DaemonSection):
     """Files of senders that pass unasked: address, domain, .domain for subdomains, local-part@, /expression/."""
     whitelist_recipients: list[str] = ["/etc/vaglio/whitelist_recipients", "/etc/vaglio/whitelist_recipients.local"]
     """Files of recipients that pass unasked, written like those of senders."""
-    trusted_networks: list[str] = []
+    trusted_networks: list[Network] = []
     """Networks that are never greylisted, as Postfix's mynetworks; loopback is always one of them."""
     scope: Literal["all", "listed"] = "all"
     """"listed" greylists only clients that a blocklist names; it needs vaglio-dnsbl to say so."""
