@@ -1,0 +1,192 @@
+"""The lab's own pure parts: zones, logs, the table, the policy client, the judge of a scene."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from dnslib import DNSRecord
+
+from lab.dns import Zones
+from lab.logs import Delivery, decisions, deliveries, pairs
+from lab.policy import PolicyClient, encode
+from lab.postfix import MailHost
+from lab.scenes import SCENES, TIZIOS_POSTFIX, Attempt, Scene
+from lab.story import Seen, judge
+from lab.table import table
+from lab.waiting import LabError, until
+
+ZONE = """\
+$TTL 60
+$ORIGIN tizio.it.
+mail IN A 192.0.2.25
+a.b  IN A 192.0.2.1
+www  IN CNAME mail.tizio.it.
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "code", "values"),
+    [
+        ("mail.tizio.it", "A", "NOERROR", ["192.0.2.25"]),
+        ("MAIL.Tizio.IT.", "A", "NOERROR", ["192.0.2.25"]),
+        ("mail.tizio.it", "MX", "NOERROR", []),
+        ("b.tizio.it", "A", "NOERROR", []),  # RFC 8020: something exists below it
+        ("il.tizio.it", "A", "NXDOMAIN", []),
+        ("www.tizio.it", "A", "NOERROR", ["mail.tizio.it.", "192.0.2.25"]),
+        ("example.com", "A", "NXDOMAIN", []),
+    ],
+)
+def test_a_zone_answers(name: str, kind: str, code: str, values: list[str]) -> None:
+    found, records = Zones([ZONE]).answer(name, kind)
+    assert (found, [str(record.rdata) for record in records]) == (code, values)
+
+
+def test_a_failing_name_answers_servfail() -> None:
+    zones = Zones([ZONE])
+    zones.failing.add("mail.tizio.it")
+    assert zones.answer("mail.tizio.it", "A") == ("SERVFAIL", [])
+
+
+def test_a_reply_repeats_the_question_and_its_number() -> None:
+    query = DNSRecord.question("mail.tizio.it")
+    name, kind, packet = Zones([ZONE]).reply(bytes(query.pack()))
+    reply = DNSRecord.parse(packet)
+    assert (name, kind, reply.header.id, str(reply.a.rdata)) == ("mail.tizio.it", "A", query.header.id, "192.0.2.25")
+
+
+def test_every_mail_host_of_the_shipped_zones_has_a_name_that_leads_back() -> None:
+    zones = Zones.read()
+    for domain in ("tizio.it", "caio.it", "sempronio.it"):
+        host = str(zones.answer(domain, "MX")[1][0].rdata).split()[-1]
+        address = str(zones.answer(host, "A")[1][0].rdata)
+        reverse = ".".join(reversed(address.split("."))) + ".in-addr.arpa"
+        assert [str(record.rdata) for record in zones.answer(reverse, "PTR")[1]] == [host]
+
+
+LOG = """\
+Nov 22 02:58:19 mail postfix/qmgr[138]: 2EC693A: from=<anna@tizio.it>, size=273, nrcpt=1 (queue active)
+Nov 22 02:58:19 mail postfix/smtp[147]: 2EC693A: to=<bruno@caio.it>, relay=mail.caio.it[203.0.113.25]:25, delay=0.1, \
+delays=0/0/0/0.1, dsn=4.7.1, status=deferred (host mail.caio.it[203.0.113.25] said: 450 4.7.1 <bruno@caio.it>: \
+Recipient address rejected: Greylisted (really); ref G7K2-9QFD (in reply to RCPT TO command))
+Nov 22 02:58:27 mail postfix/smtp[147]: 2EC693A: to=<bruno@caio.it>, relay=mail.caio.it[203.0.113.25]:25, delay=8.2, \
+delays=8/0/0/0.2, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 13BED72)
+"""
+
+
+def test_deliveries_are_read_from_a_postfix_log() -> None:
+    refused = "450 4.7.1 <bruno@caio.it>: Recipient address rejected: Greylisted (really); ref G7K2-9QFD"
+    assert deliveries(LOG) == [
+        Delivery("2EC693A", "bruno@caio.it", 0.1, "deferred", refused),
+        Delivery("2EC693A", "bruno@caio.it", 8.2, "sent", "250 2.0.0 Ok: queued as 13BED72"),
+    ]
+
+
+def test_pairs_may_be_quoted() -> None:
+    assert pairs(r'<6>from=a@b.it note="two \"words\" \\" empty= ref=G7K2-9QFD') == {
+        "from": "a@b.it", "note": r'two "words" \\'[:-1], "empty": "", "ref": "G7K2-9QFD",
+    }  # fmt: skip
+
+
+def test_only_lines_with_a_verdict_are_decisions() -> None:
+    assert list(decisions("level=info message=ready\nverdict=pass reason=known\n")) == [
+        {"verdict": "pass", "reason": "known"}
+    ]
+
+
+def test_a_table_wraps_its_cells_and_names_its_sections() -> None:
+    text = table(("a", "b"), [("One", [("x y z", "1\n2"), ("", "w")]), ("Two", [])], (1, 1), 13)
+    assert text.split("\n") == [
+        "a     | b",
+        "======+======",
+        "One",
+        "------+------",
+        "x y z | 1",
+        "      | 2",
+        "------+------",
+        "      | w",
+        "======+======",
+        "Two",
+        "------+------",
+        "",
+        "======+======",
+    ]
+
+
+def test_a_word_that_is_too_long_is_broken() -> None:
+    assert "abcd\nef" in table(("h",), [("t", [("abcdef",)])], (1,), 4)
+
+
+def test_the_policy_client_sends_one_request_and_reads_one_answer() -> None:
+    ours, theirs = socket.socketpair()
+    with PolicyClient(ours) as client, theirs:
+        theirs.sendall(b"action=DUNNO\n\n")
+        assert client.ask(sender="") == "DUNNO"
+        received = theirs.recv(4096)
+        assert received.startswith(b"request=smtpd_access_policy\n")
+        assert b"\nsender=\n" in received
+        assert received.endswith(b"\n\n")
+
+
+def test_the_policy_client_tells_a_hang_up_from_an_answer() -> None:
+    ours, theirs = socket.socketpair()
+    with PolicyClient(ours) as client, theirs:
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(EOFError, match="without an answer"):
+            client.ask()
+
+
+def test_a_request_ends_with_an_empty_line() -> None:
+    assert encode({"request": "smtpd_access_policy", "size": "0"}) == b"request=smtpd_access_policy\nsize=0\n\n"
+
+
+def test_settings_of_a_mail_host_come_before_the_common_ones() -> None:
+    host = MailHost("mail.caio.it", "203.0.113.25", "caio.it", {"in_flow_delay": "3s"})
+    lines = host.main_cf("/x").splitlines()
+    assert "in_flow_delay = 3s" in lines
+    assert "in_flow_delay = 0" not in lines
+    assert "queue_directory = /x/queue" in lines
+
+
+def test_waiting_ends_with_the_first_true_value() -> None:
+    values = iter([0, "", "there"])
+    assert until(lambda: next(values), "a value", step=0) == "there"
+
+
+def test_waiting_in_vain_says_for_what() -> None:
+    with pytest.raises(LabError, match="in vain for godot"):
+        until(lambda: False, "godot", seconds=0, step=0)
+
+
+SCENE = Scene("x", TIZIOS_POSTFIX, "a@tizio.it", "b@caio.it", (Attempt("^250 ", "pass", "known"),), True, ("X-G: d",))
+AS_TOLD = Seen(0, "250 2.0.0 Ok", {"verdict": "pass", "reason": "known"})
+MESSAGE = b"Received: here\nX-G:\n delayed\nSubject: x\n\nX-G: delayed\n"
+
+
+def test_a_scene_that_went_as_told_has_nothing_wrong() -> None:
+    assert judge(SCENE, (AS_TOLD,), (MESSAGE,)) == ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "landed", "wrong"),
+    [
+        ((), (MESSAGE,), "0 attempts instead of 1"),
+        ((AS_TOLD, AS_TOLD), (MESSAGE,), "2 attempts instead of 1"),
+        ((Seen(0, "450 4.7.1 no", AS_TOLD.decision),), (MESSAGE,), "attempt 1: Postfix answered '450 4.7.1 no'"),
+        ((Seen(0, "250 Ok", {"verdict": "pass", "reason": "x"}),), (MESSAGE,), "attempt 1: Vaglio decided"),
+        ((Seen(0, "250 Ok", {}),), (MESSAGE,), "attempt 1: Vaglio decided"),
+        ((AS_TOLD,), (), "0 messages landed instead of 1"),
+        ((AS_TOLD,), (MESSAGE, MESSAGE), "2 messages landed instead of 1"),
+        ((AS_TOLD,), (b"X-G: delayed\nX-G: delayed\n\n",), "not exactly one header 'X-G: d'"),
+        ((AS_TOLD,), (b"Subject: x\n\nX-G: delayed\n",), "not exactly one header 'X-G: d'"),
+    ],
+)
+def test_what_was_not_as_told_is_said(seen: tuple[Seen, ...], landed: tuple[bytes, ...], wrong: str) -> None:
+    said = judge(SCENE, seen, landed)
+    assert len(said) == 1
+    assert said[0].startswith(wrong)
+
+
+def test_every_scene_expects_something() -> None:
+    assert all(scene.attempts for scene in SCENES)
+    assert len({scene.title for scene in SCENES}) == len(SCENES)
