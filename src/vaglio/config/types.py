@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_LONGEST = 36525 * 86400
 _SIZES = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _DURATION = re.compile(r"(?:\d{1,9}[smhdw])+", re.ASCII)
 _SIZE = re.compile(r"(\d{1,9}) ?([KMG]i?B|B)", re.ASCII)
@@ -21,7 +22,10 @@ _SIZE = re.compile(r"(\d{1,9}) ?([KMG]i?B|B)", re.ASCII)
 def parse_duration(value: object) -> int:
     """Return the seconds of ``"90s"``, ``"5m"``, ``"1h30m"``, ``"35d"``, ``"2w"``; ValueError otherwise."""
     if isinstance(value, str) and _DURATION.fullmatch(value):
-        return sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhdw])", value))
+        seconds = sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)([smhdw])", value))
+        if seconds > _LONGEST:  # a date that far ahead could not be shown
+            raise ValueError("a duration of at most 100 years")
+        return seconds
     raise ValueError('a duration in quotes such as "90s", "5m", "1h30m" or "35d"')
 
 
@@ -40,6 +44,12 @@ def parse_size(value: object) -> int:
     if isinstance(value, str) and (match := _SIZE.fullmatch(value)):
         return int(match[1]) * _SIZES[match[2]]
     raise ValueError('a size in quotes such as "200 MB" or "64 KiB"')
+
+
+def format_size(size: int) -> str:
+    """Return the shortest text that ``parse_size`` reads back as ``size`` bytes."""
+    fitting = [f"{size // unit} {name}" for name, unit in _SIZES.items() if size and size % unit == 0]
+    return min(fitting, key=len, default="0 B")
 
 
 _UNIX = re.compile(r"unix:(/\S{1,100})")
@@ -81,7 +91,7 @@ class DaemonSection(Section):
 
     listen: Annotated[list[SocketAddress], Field(min_length=1)]
     """Sockets to listen on: "inet:127.0.0.1:10023", "inet:[::1]:10023", "unix:/run/vaglio/name.sock"."""
-    socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0660"
+    socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$", description='octal permissions such as "0660"')] = "0660"
     """Permissions of a UNIX socket."""
     socket_owner: str = ""
     """Owner of a UNIX socket: a user name or number; "" leaves it to the system."""
@@ -93,5 +103,5 @@ class DaemonSection(Section):
     """What the client hears when the check itself fails: let the mail through, or ask it to come back."""
     mode: Literal["enforce", "rehearse"] = "enforce"
     """"rehearse" lets everything through and records what would have been done."""
-    deadline: Duration = 5
+    deadline: Annotated[Duration, Field(ge=1)] = 5
     """Longest time one answer may take; then on_error decides. Stay below Postfix's timeout for the service."""

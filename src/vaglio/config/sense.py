@@ -1,0 +1,111 @@
+"""Settings that are right by themselves and wrong together.
+
+``clashes`` are errors: the daemon must not start. ``remarks`` are warnings: it may, but the admin has probably
+meant something else. Neither knows where a key stands (``load`` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vaglio.checks.greylist.settings import GreylistSettings
+from vaglio.config.model import VaglioConfig
+from vaglio.config.places import Path
+from vaglio.config.types import DaemonSection, format_duration
+from vaglio.config.words import dotted
+
+SHIPPED_LANGUAGES = frozenset({"en", "it"})
+
+
+class Clash(NamedTuple):
+    """Keys that can't stand together. ``paths[0]`` is the one to complain about, ``found`` its value in TOML."""
+
+    paths: tuple[Path, ...]
+    found: str
+    wanted: str
+
+
+class Remark(NamedTuple):
+    """Something to tell the admin about the keys ``paths``."""
+
+    paths: tuple[Path, ...]
+    text: str
+
+
+def clashes(config: VaglioConfig) -> Iterator[Clash]:
+    """Yield what keeps the daemons from running with this configuration."""
+    yield from _shared_sockets(config)
+    for name, section in _daemons(config):
+        if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
+            yield Clash(
+                ((name, "tarpit"), (name, "deadline")),
+                f'"{format_duration(section.tarpit)}"',
+                f'less than {name}.deadline, which is "{format_duration(section.deadline)}"',
+            )
+
+
+def _daemons(config: VaglioConfig) -> Iterator[tuple[str, DaemonSection]]:
+    return ((name, section) for name, section in config if isinstance(section, DaemonSection))
+
+
+def _shared_sockets(config: VaglioConfig) -> Iterator[Clash]:
+    users: dict[str, Path] = {}
+    for path, address in _sockets(config):
+        first = users.setdefault(address if address.startswith("unix:") else address.lower(), path)
+        if first != path:
+            yield Clash((path, first), f'"{address}"', f"a socket of its own; {dotted(first)} has this one")
+
+
+def _sockets(config: VaglioConfig) -> Iterator[tuple[Path, str]]:
+    for name, section in _daemons(config):
+        for index, address in enumerate(section.listen):
+            if not address.endswith(":0"):  # port 0: the system gives each its own
+                yield (name, "listen", index), address
+    if config.metrics.listen and not config.metrics.listen.endswith(":0"):
+        yield ("metrics", "listen"), config.metrics.listen
+
+
+def remarks(config: VaglioConfig) -> Iterator[Remark]:
+    """Yield what an admin should look at once more."""
+    yield from _state_remarks(config)
+    yield from _language_remarks(config)
+    yield from _greylist_remarks(config.greylist)
+
+
+def _state_remarks(config: VaglioConfig) -> Iterator[Remark]:
+    if config.state.url == "memory:":
+        yield Remark((("state", "url"),), "each worker keeps a memory of its own and forgets it when it stops")
+
+
+def _language_remarks(config: VaglioConfig) -> Iterator[Remark]:
+    known = SHIPPED_LANGUAGES | config.greylist.text.keys()
+    for domain, language in config.identity.languages.items():
+        if language not in known:
+            text = f'there are no reply texts in "{language}" and no [greylist.text.{language}]: English is used'
+            yield Remark((("identity", "languages", domain),), text)
+
+
+def _greylist_remarks(settings: GreylistSettings) -> Iterator[Remark]:
+    if settings.scope == "listed":
+        text = "nothing tells vaglio-greylist yet which clients are listed: it greylists nobody"
+        yield Remark((("greylist", "scope"),), text)
+    late = ("greylist", "retry_window")
+    delays: list[tuple[Path, int | None]] = [(("greylist", "delay"), settings.delay)]
+    delays += [(("greylist", "rule", index, "delay"), rule.delay) for index, rule in enumerate(settings.rule)]
+    for path, delay in delays:
+        if delay is not None and delay >= settings.retry_window:
+            window = format_duration(settings.retry_window)
+            text = f'"{format_duration(delay)}" is not less than {dotted(late)}, "{window}": no retry is ever in time'
+            yield Remark((path, late), text)
+    yield from _rule_remarks(settings)
+
+
+def _rule_remarks(settings: GreylistSettings) -> Iterator[Remark]:
+    for index, rule in enumerate(settings.rule):
+        path: Path = ("greylist", "rule", index)
+        if not rule.greylist and rule.delay is not None:
+            yield Remark(((*path, "delay"),), "has no effect beside greylist = false")
+        everybody = not (rule.clients or rule.senders or rule.recipients) and rule.reverse_dns == "any"
+        if everybody and index + 1 < len(settings.rule):
+            yield Remark((path,), "this rule has no condition and holds for everybody: those after it are never read")

@@ -1,0 +1,138 @@
+"""``vaglio config defaults`` and ``vaglio config show``: the printed configuration is the one in force."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from vaglio.checks.greylist.settings import GreylistSettings
+from vaglio.config.describe import defaults, field_texts, show, show_json
+from vaglio.config.load import Loaded, load
+from vaglio.config.model import VaglioConfig
+from vaglio.config.words import is_section, kind_of
+
+KEY_LINE = re.compile(r"^#(?=[a-z])", re.MULTILINE)
+
+
+def sections(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """Return a settings class and all those in it."""
+    kinds = [kind_of(field).type for field in model.model_fields.values()]
+    inner = {kind for outer in kinds for kind in (outer, *get_args(outer)) if is_section(kind)}
+    return {model}.union(*map(sections, inner))
+
+
+@pytest.mark.parametrize("section", sections(VaglioConfig), ids=lambda section: section.__name__)
+def test_every_key_has_a_default_and_every_key_and_section_its_words(section: type[BaseModel]) -> None:
+    section()
+    assert section.__doc__
+    if section is not VaglioConfig:
+        assert field_texts(section).keys() == section.model_fields.keys()
+
+
+def test_the_defaults_as_printed_are_a_file_that_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "vaglio.toml"
+    path.write_text(defaults())
+    loaded = load(path, {})
+    assert loaded.config == VaglioConfig()
+    assert (loaded.origins.keys(), loaded.warnings) == (VaglioConfig.model_fields.keys(), ())
+
+
+def test_the_defaults_without_comment_signs_are_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "vaglio.toml"
+    path.write_text(KEY_LINE.sub("", defaults()))
+    loaded = load(path, {})
+    assert loaded.config == VaglioConfig()
+    plain = {setting.key for setting in show(Loaded(VaglioConfig()))} - {"greylist.rule", "greylist.text"}
+    assert loaded.origins.keys() == plain
+
+
+def test_the_examples_in_the_defaults_are_valid_too(tmp_path: Path) -> None:
+    examples = [line[4:].removeprefix("# ") for line in defaults().splitlines() if line.startswith("#   ")]
+    text = "\n".join(line for line in examples if line.startswith("[") or " = " in line)
+    path = tmp_path / "vaglio.toml"
+    path.write_text(text.replace(".NAME]", ".it]"))
+    config = load(path, {}).config
+    assert config.greylist.rule[0].delay == 300
+    assert config.greylist.text.keys() == {"it"}
+
+
+def test_the_defaults_are_written_as_an_admin_would_and_explained() -> None:
+    lines = defaults().splitlines()
+    for line in ('#delay = "5m"', '#lifetime = "35d"', '#max_size = "200 MB"', "#workers = 1", "#pass_trusted = true"):
+        assert lines[lines.index(line) - 1].startswith("# ")
+    assert "# A first contact is deferred this long." in lines
+    assert "# Worker processes on the same sockets; \"auto\" is one per CPU." in lines  # from the base class
+    assert all(len(line) <= 100 for line in lines if line.startswith("# "))
+
+
+CHANGED = """\
+[greylist]
+delay = "90m"
+workers = "auto"
+[[greylist.rule]]
+clients = ["192.0.2.0/24"]
+delay = "1h"
+[greylist.text.it]
+first = "Riprova"
+[identity]
+languages = {"caio.it" = "it"}
+"""
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Loaded:
+    path = tmp_path / "vaglio.toml"
+    path.write_text(CHANGED)
+    return load(path, {"STATE_DIRECTORY": "/srv/vaglio"})
+
+
+def test_show_names_the_value_and_origin_of_each_setting(changed: Loaded) -> None:
+    rows = {row.key: (row.value, row.origin) for row in show(changed)}
+    file = str(changed.path)
+    assert rows["greylist.delay"] == ('"1h30m"', f"{file}:2")
+    assert rows["greylist.workers"] == ('"auto"', f"{file}:3")
+    assert rows["greylist.rule[0].clients"] == ('["192.0.2.0/24"]', f"{file}:5")
+    assert rows["greylist.rule[0].delay"] == ('"1h"', f"{file}:6")
+    assert rows["greylist.rule[0].greylist"] == ("true", "default")
+    assert rows["greylist.text.it.first"] == ('"Riprova"', f"{file}:8")
+    assert rows['identity.languages."caio.it"'] == ('"it"', f"{file}:10")
+    assert rows["state.url"] == ('"sqlite:///srv/vaglio"', "environment STATE_DIRECTORY")
+    assert rows["journal.max_size"] == ('"200 MB"', "default")
+
+
+def test_what_show_prints_can_be_loaded_again(changed: Loaded, tmp_path: Path) -> None:
+    rows = [row for row in show(changed) if "[" not in row.key]
+    again = tmp_path / "again.toml"
+    again.write_text("\n".join(f"{row.key} = {row.value}" for row in rows))
+    assert load(again, {}).config == changed.config.model_copy(
+        update={"greylist": changed.config.greylist.model_copy(update={"rule": []})}
+    )
+
+
+def test_json_has_durations_in_seconds_and_survives_a_round_trip(changed: Loaded) -> None:
+    told: dict[str, Any] = json.loads(json.dumps(show_json(changed)))
+    assert told["file"] == str(changed.path)
+    assert told["warnings"] == []
+    assert {"key": "greylist.delay", "value": 5400, "origin": f"{changed.path}:2"} in told["settings"]
+
+
+def test_without_a_file_json_says_so_and_every_origin_is_the_default() -> None:
+    told = show_json(Loaded(VaglioConfig()))
+    assert told["file"] is None
+    assert {setting["origin"] for setting in told["settings"]} == {"default"}
+    assert {"key": "greylist.key", "value": GreylistSettings().key, "origin": "default"} in told["settings"]
+
+
+def test_a_value_with_odd_characters_is_shown_as_valid_toml(tmp_path: Path) -> None:
+    path = tmp_path / "vaglio.toml"
+    path.write_text(r'''greylist.socket_owner = "\u202e \"owner\" \\ \u007f\n\U000e0001"''')
+    loaded = load(path, {})
+    row = next(row for row in show(loaded) if row.key == "greylist.socket_owner")
+    assert row.value.isprintable()
+    assert tomllib.loads(f"x = {row.value}")["x"] == loaded.config.greylist.socket_owner

@@ -1,0 +1,117 @@
+"""Warnings, clashes that need more than one look, and the helpers of the model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from vaglio.config.load import ConfigError, load
+from vaglio.config.model import Identity, State, VaglioConfig
+
+
+def warnings(folder: Path, text: str) -> list[str]:
+    path = folder / "vaglio.toml"
+    path.write_text(text)
+    return [warning.replace(str(path), "FILE") for warning in load(path, {}).warnings]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            '[greylist]\nscope = "listed"',
+            "FILE:2: greylist.scope: nothing tells vaglio-greylist yet which clients are listed: it greylists nobody",
+        ),
+        (
+            '[greylist]\nretry_window = "1m"',
+            'FILE:2: greylist.delay: "5m" is not less than greylist.retry_window, "1m": no retry is ever in time',
+        ),
+        (
+            '[[greylist.rule]]\nclients = [".it"]\ndelay = "2d"',
+            'FILE:3: greylist.rule[0].delay: "2d" is not less than greylist.retry_window, "2d": '
+            "no retry is ever in time",
+        ),
+        (
+            '[[greylist.rule]]\nclients = [".it"]\ndelay = "2h"\ngreylist = false',
+            "FILE:3: greylist.rule[0].delay: has no effect beside greylist = false",
+        ),
+        (
+            "[[greylist.rule]]\n[[greylist.rule]]\n",
+            "FILE:1: greylist.rule[0]: this rule has no condition and holds for everybody: "
+            "those after it are never read",
+        ),
+        (
+            '[identity.languages]\n"caio.it" = "fr"',
+            'FILE:2: identity.languages."caio.it": there are no reply texts in "fr" and no [greylist.text.fr]: '
+            "English is used",
+        ),
+        (
+            '[state]\nurl = "memory:"',
+            "FILE:2: state.url: each worker keeps a memory of its own and forgets it when it stops",
+        ),
+    ],
+)
+def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text: str, warning: str) -> None:
+    assert warnings(tmp_path, text) == [warning]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '[greylist.text.fr]\nfirst = "Un instant"\n[identity.languages]\n"caio.it" = "fr"\ndefault = "it"',
+        '[[greylist.rule]]\nreverse_dns = "none"\n[[greylist.rule]]\ndelay = "1h"',
+        '[greylist]\nlisten = ["inet:127.0.0.1:0", "inet:127.0.0.1:0", "unix:/a", "unix:/A"]',
+    ],
+    ids=["nothing", "a language with texts", "a last rule for everybody", "sockets that differ"],
+)
+def test_sound_settings_raise_no_warning(tmp_path: Path, text: str) -> None:
+    assert warnings(tmp_path, text) == []
+
+
+def test_a_key_that_is_wrong_by_itself_raises_no_clash_with_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "vaglio.toml"
+    path.write_text('[greylist]\ntarpit = "20s"\ndeadline = "half a minute"')
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert [problem.key for problem in caught.value.problems] == ["greylist.deadline"]
+
+
+def test_the_language_goes_by_the_recipient_domain() -> None:
+    identity = Identity(languages={"caio.it": "it", "tizio.fr": "fr"})
+    assert [identity.language_for(name) for name in ("caio.it", "CAIO.IT", "tizio.fr", "x.de", "")] == [
+        "it", "it", "fr", "en", "en",
+    ]  # fmt: skip
+    assert Identity(languages={"default": "it"}).language_for("x.de") == "it"
+
+
+def test_the_names_default_to_the_systems_own() -> None:
+    own = os.uname().nodename
+    assert (Identity().hostname, Identity().authserv_id) == (own, own)
+    assert Identity(hostname="mx1.caio.it").authserv_id == "mx1.caio.it"
+    assert Identity(hostname="mx1.caio.it", authserv_id="caio.it").authserv_id == "caio.it"
+
+
+def test_the_state_directory_is_the_path_of_the_url() -> None:
+    assert State().directory == Path("/var/lib/vaglio")
+    assert State(url="memory:").directory is None
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:", "sqlite://", "sqlite://x", "/var/lib/vaglio", "redis://x", "Memory:"])
+def test_a_state_url_of_no_known_form_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError):
+        State(url=url)
+
+
+@pytest.mark.parametrize("server", ["192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[::1]", "[2001:db8::53]:5353"])
+def test_name_servers_are_addresses_with_or_without_a_port(server: str) -> None:
+    assert VaglioConfig.model_validate({"dns": {"servers": [server]}}).dns.servers == [server]
+
+
+@pytest.mark.parametrize("server", ["", "dns.caio.it", "192.0.2", "192.0.2.53:0", "[::1", "::1:x", "[192.0.2.53]"])
+def test_other_name_servers_are_refused(server: str) -> None:
+    with pytest.raises(ValidationError):
+        VaglioConfig.model_validate({"dns": {"servers": [server]}})
