@@ -10,12 +10,14 @@ can, a failure is a LabError.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import itertools
 import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +51,13 @@ driver = "overlay"
 graphroot = "{home}/store"
 runroot = "{home}/run"
 """
+# What podman writes elsewhere, whatever its settings say: deepest first.
+_TRACES = (
+    "var/lib/containers/cache/blob-info-cache-v1.*", "var/lib/containers/cache", "var/lib/containers",
+    "run/containers/networks", "run/containers", "run/runc",
+    "sys/fs/cgroup/*/libpod_parent/conmon", "sys/fs/cgroup/*/libpod_parent",
+    "sys/fs/cgroup/libpod_parent/conmon", "sys/fs/cgroup/libpod_parent",
+)  # fmt: skip
 _OWNER = "vaglio.owner"  # label: the process that started the container
 _numbers = itertools.count(1)
 
@@ -172,6 +181,7 @@ def _environment() -> dict[str, str]:
     HOME.mkdir(parents=True, exist_ok=True)
     (HOME / "scratch").mkdir(exist_ok=True)
     _forget_last_boot()
+    atexit.register(_tidy, frozenset(_traces()))
     (HOME / "containers.conf").write_text(_CONTAINERS_CONF.format(home=HOME, runtime=_runtime()))
     (HOME / "storage.conf").write_text(_STORAGE_CONF.format(home=HOME))
     return os.environ | {
@@ -189,6 +199,18 @@ def _forget_last_boot() -> None:
         shutil.rmtree(HOME / "run", ignore_errors=True)
         shutil.rmtree(HOME / "tmp", ignore_errors=True)
         stamp.write_text(boot)
+
+
+def _traces() -> list[Path]:
+    return [path for pattern in _TRACES for path in Path("/").glob(pattern)]
+
+
+def _tidy(there_before: frozenset[Path]) -> None:
+    """Remove podman's traces that are new; a directory that somebody else put something into stays."""
+    for path in _traces():
+        if path not in there_before:
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _try_one() -> None:

@@ -1,0 +1,111 @@
+"""Every shipped example is read by the program it is meant for."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab import containers
+from vaglio.config.load import load
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+KNOWN = {".toml", ".greylist", ".submission", ".service", ".socket", ".sysusers", ""}
+MAIN_CF = sorted(EXAMPLES.rglob("main.cf.*"))
+MASTER_CF = sorted(EXAMPLES.rglob("master.cf.*"))
+
+needs_postfix = pytest.mark.skipif(not shutil.which("postconf"), reason="Postfix is not installed")
+needs_systemd = pytest.mark.skipif(not shutil.which("systemd-sysusers"), reason="systemd-sysusers is not installed")
+
+
+def name(path: Path) -> str:
+    return path.name
+
+
+def as_shipped(text: str) -> str:
+    return text
+
+
+def with_alternatives(text: str) -> str:
+    """The other way: lines that are commented out replace those of the same name; a blank ends such a block."""
+    alternatives = re.findall(r"^#(\w+ =.*(?:\n#    .*)*)", text, re.MULTILINE)
+    assert alternatives
+    replaced = {alternative.split(" =")[0] for alternative in alternatives}
+    kept = [line for line in text.splitlines() if line.split(" =")[0] not in replaced]
+    return "\n".join([*kept, *(re.sub("^#", "", alternative, flags=re.MULTILINE) for alternative in alternatives), ""])
+
+
+def postconf(directory: Path, *arguments: str) -> str:
+    done = subprocess.run(["postconf", "-c", str(directory), *arguments], capture_output=True, text=True, timeout=30,
+                          check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_every_example_is_of_a_kind_that_is_tested() -> None:
+    unknown = [path.name for path in EXAMPLES.rglob("*") if path.is_file() and path.suffix not in KNOWN]
+    assert unknown == []
+    assert [path.name for path in EXAMPLES.rglob("*") if path.is_file() and not path.suffix] == ["Containerfile"]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.toml")), ids=name)
+def test_a_configuration_is_accepted(path: Path) -> None:
+    assert load(path, {}).path == path
+
+
+@needs_postfix
+@pytest.mark.parametrize("variant", [as_shipped, with_alternatives])
+@pytest.mark.parametrize("path", MAIN_CF, ids=name)
+def test_postfix_reads_the_main_cf_lines_without_a_warning(
+    tmp_path: Path, path: Path, variant: Callable[[str], str]
+) -> None:
+    lines = variant(path.read_text())
+    (tmp_path / "main.cf").write_text(f"compatibility_level = 3.6\n{lines}")
+    (tmp_path / "master.cf").write_text("smtp inet n - y - - smtpd\n")
+    set_names = set(re.findall(r"^(\w+) =", lines, re.MULTILINE))
+    shown = postconf(tmp_path, "-n", "-x")
+    assert set_names <= set(re.findall(r"^(\w+) =", shown, re.MULTILINE))
+    assert "check_policy_service { " in shown
+
+
+@needs_postfix
+@pytest.mark.parametrize("path", MAIN_CF, ids=name)
+def test_mail_is_asked_about_last_and_own_mail_never(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "main.cf").write_text(path.read_text())
+    (tmp_path / "master.cf").touch()
+    order = postconf(tmp_path, "-h", "smtpd_recipient_restrictions").split()
+    places = [order.index(word) for word in ("permit_mynetworks", "permit_sasl_authenticated",
+                                             "reject_unauth_destination", "check_policy_service")]  # fmt: skip
+    assert places == sorted(places)
+    assert places[-1] == len(order) - 2
+
+
+@needs_postfix
+@pytest.mark.parametrize("path", MASTER_CF, ids=name)
+def test_postfix_reads_the_master_cf_lines_without_a_warning(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "main.cf").write_text("compatibility_level = 3.6\n")
+    (tmp_path / "master.cf").write_text(path.read_text())
+    services = postconf(tmp_path, "-M").splitlines()
+    assert [service.split()[0] for service in services] == ["submission", "submissions"]
+    assert all("-o smtpd_recipient_restrictions= " in service for service in services)
+
+
+@needs_systemd
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.sysusers")), ids=name)
+def test_the_user_is_made_as_described(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    done = subprocess.run(["systemd-sysusers", f"--root={tmp_path}", str(path)], capture_output=True, text=True,
+                          timeout=30, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^vaglio:.*:/var/lib/vaglio:", (tmp_path / "etc/passwd").read_text(), re.MULTILINE)
+
+
+@pytest.mark.root
+def test_the_containerfile_builds_the_daemon_alone() -> None:
+    if reason := containers.skip_reason():
+        pytest.skip(reason)
+    image = containers.build("vaglio")
+    said = containers.podman("run", "--rm", "--network=none", image, "/opt/vaglio/bin/vaglio-greylist", "--version")
+    assert re.search(r"\d+\.\d+", said)
