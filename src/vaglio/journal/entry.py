@@ -1,0 +1,72 @@
+"""A decision as the journal keeps it: who asked, what was answered, on which facts.
+
+It holds what ``vaglio why`` needs to explain a decision long after the log is gone. How it becomes a row, and what
+is cut off when it is too long, is in ``schema.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vaglio.facts import Facts
+from vaglio.verdict import Fact, Reply, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One decision that was not a plain pass. Text that nobody gave is empty.
+
+    ``at`` is the Unix time in seconds; ``daemon`` the daemon that was asked, ``check`` the check that decided.
+    ``action`` and ``rehearsed`` are values of ``verdict.Action`` as plain text, since an entry may come from another
+    version; ``rehearsed`` is empty outside rehearsal. ``reply`` is what the SMTP client was told: code, enhanced
+    code, text. ``host`` is the mail server's own name.
+    """
+
+    ref: str
+    at: float
+    daemon: str
+    check: str
+    action: str
+    rehearsed: str = ""
+    reason: str = ""
+    reply: str = ""
+    client: str = ""
+    client_name: str = ""
+    helo: str = ""
+    sender: str = ""
+    recipient: str = ""
+    queue_id: str = ""
+    instance: str = ""
+    sasl_username: str = ""
+    host: str = ""
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, facts: Facts, verdict: Verdict, at: float, daemon: str, host: str = "") -> Entry:
+        """Build the entry for the answer ``verdict`` to the question ``facts``."""
+        client, envelope, session = facts.client, facts.envelope, facts.session
+        return cls(
+            ref=verdict.ref,
+            at=at,
+            daemon=daemon,
+            check=verdict.check,
+            action=verdict.action.value,
+            rehearsed=verdict.rehearsed.value if verdict.rehearsed else "",
+            reason=verdict.reason,
+            reply=_spoken(verdict.reply),
+            client=client.address,
+            client_name=client.name,
+            helo=session.helo,
+            sender=envelope.sender,
+            recipient=envelope.recipient,
+            queue_id=session.queue_id,
+            instance=session.instance,
+            sasl_username=session.sasl_username,
+            host=host,
+            facts=verdict.facts,
+        )
+
+
+def _spoken(reply: Reply | None) -> str:
+    return f"{reply.code} {reply.enhanced} {reply.text}" if reply else ""

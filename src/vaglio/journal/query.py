@@ -1,0 +1,173 @@
+"""Reads the journal for the admin's commands: by reference, or by who, what and when.
+
+The file is opened read-only and may be written by the daemons meanwhile. It explains nothing: an entry's facts are
+put into words by the check that it came from.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sqlite3
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vaglio.facts import pack_address
+from vaglio.journal.entry import Entry
+from vaglio.journal.file import JournalError, check_version, is_denied, version_of
+from vaglio.journal.references import normalise
+from vaglio.journal.schema import COLUMNS, SELECTED, decode, entry_of
+
+_Row = tuple[Any, ...]  # text as bytes: most rows are looked at and thrown away
+_Test = Callable[[_Row], bool]
+
+
+class JournalReader:
+    """A look into the journal at ``path``; a context manager.
+
+    It and its methods raise JournalError, with a sentence for the admin, when the journal can't be read or the
+    question makes no sense.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db = _open(path)
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def by_reference(self, ref: str) -> list[Entry]:
+        """Return the entries of a reference, newest first; mostly one. ``ref`` is read as ``normalise`` does."""
+        wanted = normalise(ref)
+        if not wanted:
+            raise JournalError(f"{ref!r} is no reference: one looks like G7K2-9QFD")
+        found = self._select("ref = ?", [wanted], "", [], None)
+        return sorted(found, key=lambda entry: entry.at, reverse=True)
+
+    def search(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        action: str | None = None,
+        daemon: str | None = None,
+        reason: str | None = None,
+        client: str | None = None,
+        sender: str | None = None,
+        recipient: str | None = None,
+        limit: int | None = None,
+    ) -> list[Entry]:
+        """Return the entries to which all that is given applies, newest first, at most ``limit``.
+
+        ``since`` (included) and ``until`` (not included) are Unix seconds. ``action`` is the one taken or, in
+        rehearsal, the one that would have been. ``client`` is an address or a network. ``sender`` and ``recipient``
+        are addresses or whole domains (``caio.it``, ``@caio.it``) in any case; ``""`` and ``<>`` are the null sender.
+        """
+        clauses: list[str] = []
+        values: list[object] = []
+        for clause, value in (
+            ("at >= ?", since),
+            ("at < ?", until),
+            ("? IN (action, rehearsed)", action),
+            ("daemon = ?", daemon),
+            ("reason = ?", reason),
+        ):
+            if value is not None:
+                clauses.append(clause)
+                values.append(value)
+        tests = [
+            make(COLUMNS.index(column), wanted)
+            for column, make, wanted in (
+                ("client", _client_in, client), ("sender", _address_is, sender), ("recipient", _address_is, recipient)
+            )
+            if wanted is not None
+        ]
+        return self._select(" AND ".join(clauses) or "1", values, "ORDER BY at DESC, rowid DESC", tests, limit)
+
+    def _select(
+        self, where: str, values: list[object], order: str, tests: list[_Test], limit: int | None
+    ) -> list[Entry]:
+        try:
+            rows: Iterable[_Row] = self._db.execute(f"SELECT {SELECTED} FROM journal WHERE {where} {order}", values)
+            kept = (row for row in rows if all(test(row) for test in tests))
+            return [entry_of(row) for row in islice(kept, limit)]
+        except (sqlite3.Error, ValueError) as error:
+            raise JournalError(f"the journal {self._path} can't be read: {error}") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise JournalError(f"there is no journal at {path}: no daemon has written one there yet") from None
+    except OSError as error:
+        raise JournalError(f"the journal {path} can't be read: {error.strerror}") from error
+    try:
+        return _connect(path)
+    except sqlite3.Error as error:
+        raise JournalError(f"the journal {path} can't be read: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        return _checked(uri, path)
+    except sqlite3.OperationalError as error:
+        if not is_denied(error) or Path(f"{path}-wal").exists():
+            raise
+        # No daemon has it open, and we may not make the companion files of WAL mode: take the file as it lies.
+        return _checked(f"{uri}&immutable=1", path)
+
+
+def _checked(uri: str, path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(uri, uri=True, isolation_level=None)
+    db.text_factory = bytes
+    try:
+        check_version(found := version_of(db), path)
+        if not found:
+            raise JournalError(f"the journal {path} is empty: no daemon has written a decision yet")
+    except (sqlite3.Error, JournalError):
+        db.close()
+        raise
+    return db
+
+
+def _client_in(column: int, wanted: str) -> _Test:
+    """Return a test for clients in the network ``wanted``; an IPv4-mapped address counts as IPv4."""
+    address, slash, length = wanted.partition("/")
+    packed = pack_address(address)
+    try:
+        network = ipaddress.ip_network((packed, int(length) if slash else len(packed) * 8), strict=False)
+    except ValueError:
+        raise JournalError(f"{wanted!r} is neither an IP address nor a network such as 192.0.2.0/24") from None
+    size, shift = len(packed), network.max_prefixlen - network.prefixlen
+    prefix = int(network.network_address) >> shift
+
+    def test(row: _Row) -> bool:
+        client = pack_address(decode(row[column]))
+        return len(client) == size and int.from_bytes(client) >> shift == prefix
+
+    return test
+
+
+def _address_is(column: int, wanted: str) -> _Test:
+    """Return a test for one mail address or all of a domain."""
+    address = wanted.removeprefix("<").removesuffix(">").casefold()
+    domain = "@" + address.removeprefix("@")
+
+    def test(row: _Row) -> bool:
+        value = decode(row[column]).casefold()
+        return value == address or (len(domain) > 1 and value.endswith(domain))
+
+    return test

@@ -1,0 +1,206 @@
+"""Writes the journal: buffers decisions, puts many of them into the file at once, keeps the file small.
+
+All daemons and all their workers write the same file, each through its own ``JournalWriter``. The journal explains
+mail, it never holds it up: a file that is busy, broken or missing costs the caller the busy timeout about once a
+second, and never an exception. What can't be written waits in a bounded buffer.
+
+It answers no questions (see ``query.py``) and opens nothing before its first use, so it may be made before a fork.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from vaglio.journal.entry import Entry
+from vaglio.journal.file import (
+    FileId,
+    JournalError,
+    checkpoint,
+    create_file,
+    file_id,
+    is_busy,
+    is_corrupt,
+    open_file,
+    set_aside,
+    used_bytes,
+)
+from vaglio.journal.schema import INSERT, row_of
+
+CAPACITY = 10_000
+"""Entries that wait at most; then the oldest are dropped."""
+BATCH = 50
+"""So many waiting entries are written without waiting for the timer."""
+_TRANSACTION = 500  # entries written at once, so that a full buffer does not hold up the daemon when the file is back
+_STEP = 500  # rows purged at once
+_CHECKPOINT = 5000  # rows written or purged between checkpoints: some 3 MB of write-ahead log
+_RETRY = 1.0  # seconds between attempts on a file that is busy or broken
+_LAST_TRIES = 4  # failed attempts before what waits is given up at the end
+_WARN_EVERY = 60.0  # seconds
+
+
+class JournalWriter:
+    """One process's way into the journal at ``path``.
+
+    Entries older than ``keep_seconds`` are purged, and the oldest ones while the file uses more than ``max_bytes``.
+    ``warn`` hears what the admin should know, at most once a minute; ``now`` gives the Unix time in seconds.
+    ``written``, ``dropped`` and ``errors`` count entries, entries lost, and failed attempts.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        keep_seconds: float,
+        max_bytes: int,
+        warn: Callable[[str], None],
+        now: Callable[[], float],
+    ) -> None:
+        self.written = 0
+        self.dropped = 0
+        self.errors = 0
+        self._path = path
+        self._keep = keep_seconds
+        self._max_bytes = max_bytes
+        self._warn = warn
+        self._now = now
+        self._waiting: deque[Entry] = deque()
+        self._db: sqlite3.Connection | None = None
+        self._id: FileId = (0, 0)  # of the file that _db has open, or could not open
+        self._unchecked = 0  # rows written or purged since the last checkpoint
+        self._checkpoint: threading.Thread | None = None
+        self._failed_at: float | None = None  # the last attempt; None if it went well
+        self._warned_at: float | None = None
+
+    def record(self, entry: Entry) -> None:
+        """Keep ``entry``; it is in the file after the next ``flush``."""
+        waiting = self._waiting
+        waiting.append(entry)
+        if len(waiting) >= BATCH:
+            self.flush()
+            if len(waiting) > CAPACITY:
+                waiting.popleft()
+                self.dropped += 1
+
+    def flush(self) -> None:
+        """Write what waits, in one transaction; what can't be written goes on waiting."""
+        if self._waiting and not self._resting():
+            self._attempt(self._write)
+
+    def purge_step(self) -> bool:
+        """Delete a few hundred rows that are too old or too many; return True if there may be more."""
+        return not self._resting() and self._attempt(self._purge) > 0
+
+    def close(self) -> None:
+        """Write what waits and let go of the file; a busy or corrupt one gets a few more chances."""
+        tries = _LAST_TRIES
+        while self._waiting and tries:
+            self._attempt(self._write)
+            tries -= self._failed_at is not None
+        if self._waiting:
+            self.dropped += len(self._waiting)
+            self._waiting.clear()
+            self._warn(f"journal {self._path}: closed in trouble, {self.dropped} decisions are lost")
+        self._disconnect()
+        if self._checkpoint:
+            self._checkpoint.join()
+
+    def _resting(self) -> bool:
+        """Return whether the last attempt failed a moment ago; a clock that jumped back ends the rest."""
+        return self._failed_at is not None and 0 <= self._now() - self._failed_at < _RETRY
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        """Do ``work`` on the file; return the rows it changed, 0 if it failed."""
+        try:
+            changed = work(self._connected())
+        except (sqlite3.Error, OSError, JournalError) as error:
+            self._failed(error)
+            return 0
+        self._failed_at = None
+        self._unchecked += changed
+        if self._unchecked >= _CHECKPOINT:
+            self._start_checkpoint()
+        return changed
+
+    def _write(self, db: sqlite3.Connection) -> int:
+        batch = list(islice(self._waiting, _TRANSACTION))
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(INSERT, map(row_of, batch))
+        db.execute("COMMIT")
+        for _ in batch:
+            self._waiting.popleft()
+        self.written += len(batch)
+        return len(batch)
+
+    def _purge(self, db: sqlite3.Connection) -> int:
+        (oldest,) = db.execute("SELECT min(at) FROM journal").fetchone()
+        if oldest is None:
+            return 0
+        horizon = self._now() - self._keep
+        if oldest >= horizon:
+            if used_bytes(db) <= self._max_bytes:
+                return 0
+            horizon = math.inf
+        sql = "DELETE FROM journal WHERE rowid IN (SELECT rowid FROM journal WHERE at < ? ORDER BY at LIMIT ?)"
+        return db.execute(sql, (horizon, _STEP)).rowcount
+
+    def _start_checkpoint(self) -> None:
+        """Checkpoint in a thread: it waits 10 to 40 ms for the disk, and nobody would be answered meanwhile."""
+        if not (self._checkpoint and self._checkpoint.is_alive()):
+            self._checkpoint = threading.Thread(target=checkpoint, args=(self._path,), name="journal-checkpoint")
+            self._checkpoint.start()
+            self._unchecked = 0
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return the connection; make a new one if the file was set aside or removed by somebody else."""
+        if self._db and not self._still_there():
+            self._disconnect()
+        if not self._db:
+            create_file(self._path)
+            self._id = file_id(self._path)
+            self._db = open_file(self._path)
+        return self._db
+
+    def _still_there(self) -> bool:
+        try:
+            return file_id(self._path) == self._id
+        except FileNotFoundError:
+            return False
+
+    def _disconnect(self) -> None:
+        if self._db:
+            self._db.close()  # undoes what was not committed
+            self._db = None
+
+    def _failed(self, error: Exception) -> None:
+        first = self._failed_at is None
+        self.errors += 1
+        self._failed_at = self._now()
+        self._disconnect()
+        if is_corrupt(error):
+            self._replace(error)
+        elif not (first and is_busy(error)):  # once busy is no news: the next attempt mostly succeeds
+            self._complain(str(error))
+
+    def _replace(self, error: Exception) -> None:
+        try:
+            aside = set_aside(self._path, self._id, self._now())
+        except OSError as problem:
+            self._complain(f"corrupt ({error}), and it can't be set aside: {problem}")
+        else:
+            if aside:
+                self._warn(f"journal {self._path}: corrupt ({error}); set aside as {aside.name}, a new one is begun")
+
+    def _complain(self, trouble: str) -> None:
+        """Tell the admin, at most once a minute."""
+        now = self._now()
+        if self._warned_at is None or not 0 <= now - self._warned_at < _WARN_EVERY:
+            self._warned_at = now
+            self._warn(
+                f"journal {self._path}: {trouble}; {len(self._waiting)} decisions wait to be written,"
+                f" {self.dropped} are lost"
+            )
