@@ -7,15 +7,15 @@ says so, and that is all. It does not retry, and does not speak TLS or log in: t
 from __future__ import annotations
 
 import logging
-import smtplib
 import threading
 from collections.abc import Callable
-from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vaglio.daemon import clock
 from vaglio.daemon.log import Throttle
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
 
 QUIET = 3600.0
 """Seconds between two mails with the same subject."""
@@ -48,9 +48,7 @@ class Alerter:
     Each process keeps its own count of what it has sent, so let only one of the workers raise alarms.
     """
 
-    def __init__(
-        self, settings: Settings, hostname: str, monotonic: Callable[[], float] = clock.monotonic
-    ) -> None:
+    def __init__(self, settings: Settings, hostname: str, monotonic: Callable[[], float] = clock.monotonic) -> None:
         self._settings = settings
         self._hostname = hostname
         self._seldom = Throttle(QUIET, monotonic)
@@ -69,6 +67,9 @@ class Alerter:
         return thread
 
     def _message(self, subject: str, text: str) -> EmailMessage:
+        from email.message import EmailMessage  # here, not above: a daemon that starts should not wait for them
+        from email.utils import formatdate, make_msgid
+
         message = EmailMessage()
         message["From"] = self._settings.sender or f"vaglio@{self._hostname}"
         message["To"] = self._settings.mail
@@ -80,6 +81,8 @@ class Alerter:
         return message
 
     def _send(self, message: EmailMessage) -> None:
+        import smtplib
+
         host, _, port = self._settings.smtp.rpartition(":")
         try:
             with smtplib.SMTP(host.strip("[]"), int(port), self._hostname, timeout=PATIENCE) as server:

@@ -3,9 +3,9 @@
 WARNING means that the admin should act, ERROR that we have a bug. Decisions take a path of their own, since a logging
 record costs more than the decision itself. Nothing that a client says can begin a line or add a key to one.
 
-Lines are written at the end of the event loop's turn, together. stderr may be a pipe whose reader stopped: then lines
-wait (1,000 at most), further ones are dropped and counted, and the daemon goes on answering. It does not rotate files
-and speaks no syslog.
+Decisions are written together every 20 ms (a write of its own costs each line 7 us, more than the line), events at once
+with all that came before them. stderr may be a pipe whose reader stopped: then lines wait (1,000 at most), further ones
+are dropped and counted, and the daemon goes on answering. It does not rotate files and speaks no syslog.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ LINE = 2000
 
 ATOMIC = 4096
 """Bytes that a writable pipe takes at once and whole (PIPE_BUF of pipe(7)), so that lines of workers never mix."""
+
+TOGETHER = 0.02
+"""Seconds that a decision waits for others to be written with. A worker that is killed loses these lines."""
 
 WAITING = 1000
 """Lines that wait for a reader that does not read."""
@@ -156,7 +159,7 @@ def decision_json(facts: Facts, verdict: Verdict, ms: float, now: float) -> str:
         f',"to":{_json(envelope.recipient)},"verdict":"{verdict.action}"'
         f'{rehearsed},"reason":"{verdict.reason}","ref":"{verdict.ref}","ms":{ms:.2f}'
     )
-    return line + (_more_json(verdict.facts, LINE - len(line)) if verdict.facts else "") + "}"
+    return line + (_more_json(verdict.facts, LINE - 1 - len(line)) if verdict.facts else "") + "}"
 
 
 def _more_json(facts: Mapping[str, Fact], room: int) -> str:
@@ -210,13 +213,13 @@ class Outlet:
         return not self._lines
 
     def soon(self, line: bytes) -> None:
-        """Write ``line``, which ends in a newline, at the end of this turn of the event loop."""
+        """Write ``line``, which ends in a newline, within ``TOGETHER`` seconds; at once where no event loop runs."""
         self._append(line)
         if not self._scheduled:
             try:
-                asyncio.get_running_loop().call_soon(self._end_turn)
+                asyncio.get_running_loop().call_later(TOGETHER, self._in_time)
                 self._scheduled = True
-            except RuntimeError:  # no loop runs here
+            except RuntimeError:
                 self.flush()
 
     def now(self, line: bytes) -> None:
@@ -232,7 +235,7 @@ class Outlet:
                 return
         self._lines.append(line)
 
-    def _end_turn(self) -> None:
+    def _in_time(self) -> None:
         self._scheduled = False
         self.flush()
 
@@ -305,6 +308,10 @@ class _Handler(logging.Handler):
         for line in self._json_lines(record) if self._json else self._text_lines(record):
             self._outlet.now(f"{prefix}{line}\n".encode("ascii", "backslashreplace"))
 
+    def flush(self) -> None:
+        """Write what waits; the logging library calls this when the process ends in good order."""
+        self._outlet.flush()
+
     def _text_lines(self, record: logging.LogRecord) -> Iterator[str]:
         level = "" if self._journald else f"{record.levelname} "
         yield level + _shown(_message(record))
@@ -351,6 +358,7 @@ def setup(form: Format, level: Level, stream: TextIO | None = None) -> Log:
     for handler in root.handlers[:]:
         if isinstance(handler, _Handler):
             root.removeHandler(handler)
+            handler.flush()
     root.addHandler(_Handler(outlet, form, journald))
     root.setLevel(level.upper())
     return Log(outlet, form, journald, decisions=root.isEnabledFor(logging.INFO))

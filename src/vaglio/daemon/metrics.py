@@ -196,8 +196,8 @@ def open_meter(listen: str, daemon: str, version: str) -> Meter:
 
 # --- HTTP -----------------------------------------------------------------------------------------------------------
 
-MOST_HEADER = 8192
-"""Bytes of a request's header."""
+MOST_REQUEST = 8192
+"""Bytes of a request."""
 
 PATIENCE = 5.0
 """Seconds that a connection may last."""
@@ -234,9 +234,7 @@ class Endpoint:
         if path == b"/healthz":
             return _response("200 OK", "ok\n")
         if path == b"/readyz":
-            return _response("200 OK", "ready\n") if self._ready() else _response(
-                "503 Service Unavailable", "not ready\n"
-            )
+            return _READY if self._ready() else _NOT_READY
         return _response("404 Not Found", "try /metrics, /healthz or /readyz\n")
 
 
@@ -244,6 +242,10 @@ def _response(status: str, body: str | bytes, more: str = "", kind: str = Meter.
     body = body.encode() if isinstance(body, str) else body
     head = f"HTTP/1.1 {status}\r\n{more}Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
     return f"{head}Connection: close\r\n\r\n".encode() + body
+
+
+_READY = _response("200 OK", "ready\n")
+_NOT_READY = _response("503 Service Unavailable", "not ready\n")
 
 
 class _Connection(asyncio.Protocol):
@@ -274,7 +276,7 @@ class _Connection(asyncio.Protocol):
             return
         self._read += data
         header, end, _ = self._read.replace(b"\r\n", b"\n").partition(b"\n\n")
-        too_long = len(header) > MOST_HEADER
+        too_long = len(self._read) > MOST_REQUEST
         if end or too_long:
             self._transport.write(self._endpoint.answer(b"" if too_long else header))
             self._transport.close()
