@@ -68,7 +68,7 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
         Context(
             clock=ports.clock,
             store=ports.store,
-            references=ports.references,
+            references=ports.references if config.journal.enabled else _no_reference,
             lists=lists.current,
             language=config.identity.language_for,
             hostname=config.identity.hostname,
@@ -78,6 +78,10 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
         ),
     )
     return Service(check=check.check, refresh=lists.refresh, upkeep=check.upkeep, gauges=check.gauges)
+
+
+def _no_reference() -> str:
+    return ""  # nothing is kept that it could lead to
 
 
 def secret(state: Path) -> bytes:

@@ -12,6 +12,9 @@ from contextlib import suppress
 monotonic = time.monotonic
 """Seconds since some moment, never set back; systemd's clock too (CLOCK_MONOTONIC)."""
 
+wall = time.time
+"""Unix time in seconds."""
+
 timer = time.perf_counter
 """Seconds for measuring how long something took."""
 
@@ -24,10 +27,11 @@ class SystemClock:
 
     def now(self) -> float:
         """Return the Unix time in seconds."""
-        return time.time()
+        return wall()
 
     async def sleep(self, seconds: float) -> None:
         """Wait; returns early, or at once, when ``stop`` was called."""
+        await asyncio.sleep(0)  # a check's first step may run outside of any task (vaglio.eager): no timeout there
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopped.wait()

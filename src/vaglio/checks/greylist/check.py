@@ -20,6 +20,8 @@ from vaglio.checks.greylist.decide import (
     Lists,
     PoolRecord,
     Reason,
+    Triplet,
+    basis,
     decide,
     domain_name,
     screen,
@@ -30,7 +32,7 @@ from vaglio.checks.greylist.sweep import Sweep
 from vaglio.checks.greylist.text import header, reply_text
 from vaglio.facts import Facts, Stage
 from vaglio.ports import Clock, References, Store, Transaction
-from vaglio.verdict import Action, Fact, Header, Reply, Verdict
+from vaglio.verdict import Action, Header, Reply, Verdict
 
 NAME = "greylist"
 
@@ -78,9 +80,8 @@ class Greylist:
         pool_key = keys.pool(case.pool.name)
         triplet_key = keys.triplet(case.pool.name, case.sender, case.recipient)
         domain_key = keys.pool(domain_name(case)) if settings.auto_whitelist_domain else b""
-        pool = tx.get(POOLS, pool_key)
+        pool, triplet = recall(tx, keys, case)
         domain = tx.get(POOLS, domain_key) if domain_key else None
-        triplet = tx.get(TRIPLETS, triplet_key)
         decision = decide(case, pool, domain, triplet, now, settings)
         if decision.triplet:
             tx.put(TRIPLETS, triplet_key, keys.veil_triplet(decision.triplet))
@@ -104,7 +105,7 @@ class Greylist:
 
     def _pass(self, decision: Decision, case: Case, now: int) -> Verdict:
         return Verdict(Action.PASS, NAME, decision.reason, headers=self._header(decision, now),
-                       facts=_facts(decision, case))  # fmt: skip
+                       facts=basis(decision, case))  # fmt: skip
 
     def _header(self, decision: Decision, now: int) -> tuple[Header, ...]:
         if self._settings.header == "none":
@@ -124,7 +125,7 @@ class Greylist:
             reply=Reply(
                 settings.reply_code, settings.enhanced_code, reply_text(decision, facts, ref, language, settings)
             ),
-            facts=_facts(decision, case),
+            facts=basis(decision, case),
             immediate=action == "defer",
             ref=ref,
         )
@@ -138,16 +139,16 @@ class Greylist:
         return self._sweep.rows
 
 
-def _facts(decision: Decision, case: Case) -> dict[str, Fact]:
-    return {
-        "pool": case.pool.name,
-        "pool_kind": case.pool.kind,
-        "delay": case.delay,
-        "by": case.by,
-        "left": decision.left,
-        "waited": decision.waited,
-        "attempts": decision.attempts,
-    }
+def recall(tx: Transaction, keys: Keys, case: Case) -> tuple[PoolRecord | None, Triplet | None]:
+    """Return what is remembered of the case's pool and triplet, or else of its network's."""
+    pool = tx.get(POOLS, keys.pool(case.pool.name))
+    triplet = tx.get(TRIPLETS, keys.triplet(case.pool.name, case.sender, case.recipient))
+    if case.network != case.pool.name:
+        if pool is None and (network := tx.get(POOLS, keys.pool(case.network))):
+            pool = PoolRecord(name=case.pool.name, delivered=network.delivered, counted=network.counted)
+        if triplet is None and (other := tx.get(TRIPLETS, keys.triplet(case.network, case.sender, case.recipient))):
+            triplet = other._replace(pool=case.pool.name, sender=case.sender, recipient=case.recipient)
+    return pool, triplet
 
 
 def _count_day(tx: Transaction, decision: Decision, before: PoolRecord | None, now: int) -> None:

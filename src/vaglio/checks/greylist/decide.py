@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from vaglio.checks.greylist.pool import Pool, fold_recipient, fold_sender, name_state, pool_of
+from vaglio.checks.greylist.pool import Pool, fold_recipient, fold_sender, name_state, network_of, pool_of
 from vaglio.checks.greylist.settings import GreylistSettings, Rule
 from vaglio.facts import Facts, Stage, Standing
 from vaglio.lists import AddressList, ClientList, NetworkSet
 from vaglio.ports import Schema, Table
+from vaglio.verdict import Fact
 
 COUNTED_EVERY = 3600
 """A pool's deliveries count once in this many seconds: a burst is no proof of good conduct."""
@@ -152,6 +153,9 @@ class Case(NamedTuple):
     recipient: str
     delay: int
     by: str
+    network: str
+    """Name of the client's network: what is remembered under it serves where the pool has nothing (a name that
+    could not be verified at the first contact, or records of a greylister that knows no names)."""
 
 
 class Decision(NamedTuple):
@@ -232,6 +236,7 @@ def _by_rules(facts: Facts, settings: GreylistSettings, lists: Lists) -> Exempt 
         fold_recipient(facts.envelope.recipient),
         delay,
         by,
+        network_of(facts.client.packed, settings.ipv4_prefix, settings.ipv6_prefix),
     )
 
 
@@ -328,6 +333,19 @@ def _known(pool: PoolRecord, domain: PoolRecord | None, triplet: Triplet, now: i
         waited=triplet.passed - triplet.first,
         attempts=triplet.attempts,
     )
+
+
+def basis(decision: Decision, case: Case) -> dict[str, Fact]:
+    """Return what a decision rests on, for the journal and for explanations."""
+    return {
+        "pool": case.pool.name,
+        "pool_kind": case.pool.kind,
+        "delay": case.delay,
+        "by": case.by,
+        "left": decision.left,
+        "waited": decision.waited,
+        "attempts": decision.attempts,
+    }
 
 
 def domain_name(case: Case) -> str:

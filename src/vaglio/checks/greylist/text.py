@@ -45,7 +45,7 @@ def reply_text(decision: Decision, facts: Facts, ref: str, language: str, settin
         "help": _HELP.get(language, _HELP["en"]).format(url=settings.help_url) if settings.help_url else "",
     }
     filled = re.sub(r"\{(\w+)\}", lambda match: values[match[1]], template)
-    return f"{_cut(filled, _ROOM)}; ref {ref}"
+    return f"{_cut(filled, _ROOM)}; ref {ref}" if ref else _cut(filled, _ROOM)
 
 
 def _cut(text: str, room: int) -> str:
