@@ -133,8 +133,8 @@ class PrometheusMeter(Meter):
         self._store_errors.inc()
 
     def journal_dropped(self, total: int) -> None:
-        """Take note of how many journal entries this process has lost so far."""
-        self._dropped.inc(total - self._dropped_so_far)
+        """Take note of how many journal entries this process has lost so far; less than before is a new journal."""
+        self._dropped.inc(total - self._dropped_so_far if total >= self._dropped_so_far else total)
         self._dropped_so_far = total
 
     def rows(self, tables: Mapping[str, float]) -> None:
