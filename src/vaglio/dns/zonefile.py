@@ -1,0 +1,180 @@
+"""Look-ups from a file and none from the network, for tests and rehearsals (``[dns] zone_file``).
+
+Two forms:
+
+- lines ``NAME TYPE VALUE``: ``caio.it MX 10 mail.caio.it``, ``caio.it TXT "v=spf1 mx" " -all"`` (quoted strings are
+  joined, anything else is taken as it stands), ``caio.it A TIMEOUT``, ``caio.it * SERVFAIL``. A line that begins with
+  ``#`` or ``;`` is a comment.
+- with a name that ends in .json: ``{"caio.it": [["TXT", ["part", "part"]], ["MX", [10, "mail.caio.it"]], ["A",
+  "192.0.2.1"], ["*", "TIMEOUT"]]}``.
+
+A name that is not there is NXDOMAIN; one without records of the type NODATA, unless ``*`` says that it fails. CNAMEs
+are followed. There are no wildcards, TTLs or delegations.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from vaglio.dns.answer import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
+from vaglio.facts import pack_address
+
+MAX_CNAMES = 8
+_FAILURES = ("TIMEOUT", "SERVFAIL")
+_FAILED = "\0failed"
+"""Value of a record that stands for a look-up that fails; no file can hold it."""
+
+
+class ZoneError(ValueError):
+    """The file can't be read as a zone; the message says where and why."""
+
+
+class Record(NamedTuple):
+    """One line of the file; ``rrtype`` ``*`` stands for all types that are not given."""
+
+    name: str
+    rrtype: str
+    value: str
+
+
+class Zone:
+    """A ``Lookup`` that answers from records."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._names: dict[str, dict[str, list[str]]] = {}
+        for record in records:
+            by_type = self._names.setdefault(_host(record.name), {})
+            by_type.setdefault(record.rrtype, []).append(record.value)
+
+    def __call__(self, name: str, rrtype: str) -> Answer:
+        """Return the answer; a chain of more than 8 CNAMEs is TEMPERROR."""
+        for _ in range(MAX_CNAMES + 1):
+            by_type = self._names.get(_host(name))
+            if by_type is None:
+                return NXDOMAIN
+            values = by_type.get(rrtype)
+            if values is None and "CNAME" in by_type:
+                name = by_type["CNAME"][0]
+                continue
+            if values is None:
+                return TEMPERROR if "*" in by_type else NODATA
+            return TEMPERROR if _FAILED in values else Answer(Outcome.OK, tuple(values))
+        return TEMPERROR
+
+
+def load_zone(path: Path) -> Zone:
+    """Read a zone file in either form. Raises ZoneError."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZoneError(f"{path}: {error}") from None
+    try:
+        return Zone(parse_json(text) if path.suffix == ".json" else parse_lines(text))
+    except ZoneError as error:
+        raise ZoneError(f"{path}: {error}") from None
+
+
+# --- lines ------------------------------------------------------------------------------------------------------
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*')
+_ESCAPE = re.compile(r"\\([0-9]{3}|.)", re.ASCII)
+
+
+def parse_lines(text: str) -> Iterator[Record]:
+    """Yield the records of ``NAME TYPE VALUE`` lines; raises ZoneError with the line's number."""
+    for number, line in enumerate(text.splitlines(), 1):
+        parts = line.split(maxsplit=2)
+        if not parts or parts[0].startswith(("#", ";")):
+            continue
+        try:
+            if len(parts) < 3:
+                raise ZoneError(f"found {line.strip()[:80]!r}, wanted NAME TYPE VALUE")
+            name, rrtype, value = parts[0], parts[1].upper(), parts[2].strip()
+            failed = value in _FAILURES
+            yield Record(name, rrtype, _FAILED if failed else _checked(rrtype, _unquoted(value)))
+        except ZoneError as error:
+            raise ZoneError(f"line {number}: {error}") from None
+
+
+def _unquoted(value: str) -> str:
+    """Join quoted strings (RFC 1035 5.1: a backslash escapes a character, or gives a byte in three decimal digits)."""
+    if not value.startswith('"'):
+        return value
+    parts, end = [], 0
+    while match := _QUOTED.match(value, end):
+        parts.append(_ESCAPE.sub(_unescaped, match[1]))
+        end = match.end()
+    if end != len(value):
+        raise ZoneError(f"found {value[end:][:80]!r} where a quoted string ends")
+    # Escaped bytes that make up a character become one.
+    return "".join(parts).encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    if len(match[1]) == 1:
+        return match[1]
+    if int(match[1]) > 255:
+        raise ZoneError(f"found {match[0]!r}, wanted a byte")
+    return bytes([int(match[1])]).decode("utf-8", "surrogateescape")
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------
+
+
+def parse_json(text: str) -> Iterator[Record]:
+    """Yield the records of the JSON form; raises ZoneError with the name in question."""
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ZoneError(f"no JSON: {error}") from None
+    if not isinstance(names, dict):
+        raise ZoneError('wanted {"name": [[TYPE, VALUE], ...]}')
+    for name, records in names.items():
+        for record in records if isinstance(records, list) else [records]:
+            try:
+                yield _json_record(name, record)
+            except ZoneError as error:
+                raise ZoneError(f"{name[:80]!r}: {error}") from None
+
+
+def _json_record(name: str, record: object) -> Record:
+    match record:
+        case [str(rrtype), str(value)] if value in _FAILURES:
+            return Record(name, rrtype.upper(), _FAILED)
+        case [str(rrtype), str(value)]:
+            return Record(name, rrtype.upper(), _checked(rrtype.upper(), value))
+        case ["MX", [int(preference), str(host)]]:
+            return Record(name, "MX", _checked("MX", f"{preference} {host}"))
+        case [str(rrtype), [*parts]] if rrtype != "MX" and all(isinstance(part, str) for part in parts):
+            return Record(name, rrtype.upper(), _checked(rrtype.upper(), "".join(map(str, parts))))
+    raise ZoneError(f"found {str(record)[:80]!r}, wanted [TYPE, VALUE]")
+
+
+# --- values -----------------------------------------------------------------------------------------------------
+
+_HOST_TYPES = ("CNAME", "NS", "PTR")
+
+
+def _checked(rrtype: str, value: str) -> str:
+    """Return the value as ``Answer`` has it; raises ZoneError if it is none of its type."""
+    if rrtype == "*":
+        raise ZoneError(f"found {value[:80]!r} for all types, wanted TIMEOUT or SERVFAIL")
+    if rrtype in ("A", "AAAA"):
+        # A mapped IPv4 address in an AAAA record is kept: a resolver would give it, too.
+        if (":" in value) != (rrtype == "AAAA") or not pack_address(value):
+            raise ZoneError(f"found {value[:80]!r}, wanted an address for {rrtype}")
+        return value
+    if rrtype == "MX":
+        preference, _, host = value.partition(" ")
+        if not preference.isdecimal() or not host.strip():
+            raise ZoneError(f'found {value[:80]!r}, wanted a preference and a host: "10 mail.caio.it"')
+        return f"{int(preference)} {_host(host.strip())}"
+    return _host(value) if rrtype in _HOST_TYPES else value
+
+
+def _host(name: str) -> str:
+    return name.lower().removesuffix(".")
