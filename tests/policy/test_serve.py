@@ -1,9 +1,10 @@
 """The policy server over real sockets: order, bounds, one commit a turn, drain."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import pytest
+import uvloop
 
 from vaglio.facts import Facts
 from vaglio.policy.serve import MAX_WAITING, Connection, Server
@@ -57,6 +58,12 @@ class Peer:
 
 
 def play(scene: Callable[[House, Callable[[], Awaitable[Peer]]], Awaitable[None]]) -> None:
+    for loop in (asyncio.new_event_loop, uvloop.new_event_loop):
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(play_once(scene))
+
+
+def play_once(scene: Callable[[House, Callable[[], Awaitable[Peer]]], Awaitable[None]]) -> Coroutine[None, None, None]:
     async def run() -> None:
         house = House()
         listener = await asyncio.get_running_loop().create_server(house.server, "127.0.0.1", 0)
@@ -82,7 +89,7 @@ def play(scene: Callable[[House, Callable[[], Awaitable[Peer]]], Awaitable[None]
                 for peer in peers:
                     await asyncio.gather(peer.writer.wait_closed(), return_exceptions=True)
 
-    asyncio.run(run())
+    return run()
 
 
 def test_pipelined_requests_are_answered_in_order_even_when_the_first_waits() -> None:
