@@ -1,0 +1,257 @@
+"""The embedded store: one SQLite file in WAL mode for each schema, shared by the worker processes of this host.
+
+Changes of one turn of the event loop share a transaction, which ``settle`` commits before the answers go out: ten
+in one commit cost half of what ten commits cost. With synchronous = NORMAL a change that ``settle`` returned for
+outlives the death of any process; a power cut may take the last moments, never the rest
+(https://www.sqlite.org/pragma.html#pragma_synchronous).
+
+A store is opened after the fork and used from one thread. What it does not do: expire records (the check does, by
+``scan`` and ``delete``) or retry (the check's failure policy answers when an error is raised here).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from vaglio.ports import R, Record, Schema, StoreCorrupt, StoreError, T, Table, Transaction
+from vaglio.store import files
+from vaglio.store.checkpoint import CHANGES, Checkpointer
+from vaglio.store.layout import bring_up_to_date, layout, refuse_newer
+from vaglio.store.overlay import Overlay, Writes
+from vaglio.store.trouble import code, explain, is_corrupt
+
+LOCK_WAIT = 2.0
+"""Seconds to wait for another worker's transaction before giving up."""
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA wal_autocheckpoint = 0",  # the Checkpointer's work
+    "PRAGMA cache_size = -8192",  # KiB
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",  # a damaged page is to be found, not believed
+)
+
+
+class SqliteStore:
+    """A ``Store`` (see ports) in the file ``path``.
+
+    A damaged file is set aside and a new one begun: at opening at once, while running with StoreCorrupt for the
+    request that met it; the next one finds the new store. The same holds for a file that was moved or removed by
+    hand. ``warn`` hears of both; ``now`` (Unix seconds) names the file set aside.
+
+    Raises StoreError if the file can't be opened or is of a newer version.
+    """
+
+    _connection: sqlite3.Connection | None
+    _execute: Callable[..., sqlite3.Cursor]
+    _checkpointer: Checkpointer
+    _checkpointed: int
+
+    def __init__(self, path: Path, schema: Schema, *, warn: Callable[[str], None], now: Callable[[], float]) -> None:
+        self._path, self._warn, self._now = path, warn, now
+        self._layouts = {table.name: layout(table) for table in schema.tables}
+        self._closed = False
+        self._writing = False
+        """A transaction with this turn's changes is open."""
+        self._lost: StoreError | None = None
+        """Why changes of this turn are gone already."""
+        self._connection = None
+        self._usable()
+
+    async def transact(self, step: Callable[[Transaction], T]) -> T:
+        """Run ``step`` atomically; never suspends. If it wrote, call ``settle`` in the same turn of the event loop:
+        until then no other worker can write.
+        """
+        try:
+            if not self._writing:
+                return self._alone(step)
+            overlay = Overlay(self._read)
+            result = step(overlay)
+            if overlay.writes:
+                self._join(overlay.writes)
+            return result
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    async def scan(self, table: Table[R], after: bytes, limit: int) -> Sequence[tuple[bytes, R]]:
+        """Return up to ``limit`` records with a key greater than ``after``, by key."""
+        try:
+            rows = self._usable().execute(self._layouts[table.name].scan, (after, limit)).fetchall()
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        return [(row[0], tuple.__new__(table.record, row[1:])) for row in rows]
+
+    async def count(self, table: Table[Any]) -> int:
+        """Return the number of records; reads the whole table (about 0.1 s for a million)."""
+        try:
+            found: int = self._usable().execute(self._layouts[table.name].count).fetchone()[0]
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+        return found
+
+    def settle(self) -> None:
+        """Commit what this turn has changed; costs nothing when that is nothing. Raises StoreError if any of it could
+        not be kept: then none of it is, and the next turn begins afresh.
+        """
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            self._rollback()
+            self._writing = False
+            raise lost
+        if self._connection is None or not self._writing:
+            return
+        self._writing = False
+        try:
+            self._execute("COMMIT")
+        except sqlite3.Error as error:
+            self._rollback()
+            raise self._failure(error) from error
+        changes = self._connection.total_changes
+        if changes - self._checkpointed >= CHANGES:
+            self._checkpointed = changes
+            self._checkpointer.wake()
+        if self._checkpointer.full:
+            with suppress(sqlite3.Error):  # All is committed; the thread tells when its next try fails too.
+                self._checkpointer.restart(self._connection, LOCK_WAIT)
+
+    def close(self) -> None:
+        """Settle, write the log back if nobody is in the way, and let go of the file."""
+        self._closed = True
+        try:
+            self.settle()
+        finally:
+            with suppress(sqlite3.Error):  # The log stays then; the next opening finds all in it.
+                self._execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._let_go()
+
+    def _alone(self, step: Callable[[Transaction], T]) -> T:
+        """Run ``step`` in a transaction of its own, which stays open for the rest of the turn if it wrote."""
+        execute = self._usable().execute
+        execute("BEGIN")  # Also for reading: all reads see one moment, and two of them cost less than without.
+        try:
+            overlay = Overlay(self._read)
+            result = step(overlay)
+            if overlay.writes and not self._lock_and_apply(overlay.writes):
+                execute("ROLLBACK")
+                execute("BEGIN IMMEDIATE")
+                overlay = Overlay(self._read)
+                result = step(overlay)
+                self._apply(overlay.writes)
+            self._writing = bool(overlay.writes)
+            return result
+        finally:
+            if not self._writing and self._connection is not None and self._connection.in_transaction:
+                execute("ROLLBACK")
+
+    def _lock_and_apply(self, writes: Writes) -> bool:
+        """Make the first changes of a turn. False: another worker writes, or has written since we read."""
+        try:
+            self._apply(writes)
+        except sqlite3.OperationalError as error:
+            if code(error) == sqlite3.SQLITE_BUSY:
+                return False
+            raise
+        return True
+
+    def _join(self, writes: Writes) -> None:
+        """Add changes to those of the turn. If that fails midway, all of the turn's are given up."""
+        try:
+            self._apply(writes)
+        except sqlite3.Error:
+            self._rollback()
+            raise
+
+    def _apply(self, writes: Writes) -> None:
+        for (name, key), record in writes.items():
+            if record is None:
+                self._execute(self._layouts[name].delete, (key,))
+            else:
+                self._execute(self._layouts[name].put, (key, *record))
+
+    def _read(self, table: Table[Any], key: bytes) -> Record | None:
+        row = self._execute(self._layouts[table.name].get, (key,)).fetchone()
+        return None if row is None else tuple.__new__(table.record, row)
+
+    def _rollback(self) -> None:
+        with suppress(sqlite3.Error):  # Grave errors have rolled back already.
+            self._execute("ROLLBACK")
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        """Return the error to raise, after putting in order what ``error`` leaves behind."""
+        failure = explain(error, self._path)
+        if isinstance(failure, StoreCorrupt):
+            self._retire(error)
+        if self._writing and (self._connection is None or not self._connection.in_transaction):
+            self._writing, self._lost = False, failure
+        return failure
+
+    def _usable(self) -> sqlite3.Connection:
+        """Return the connection, to a new file if the old one is gone."""
+        if self._connection is not None and self._checkpointer.moved and not self._writing:
+            self._warn(f"{self._path} was moved or removed while in use; its place is looked at anew")
+            self._let_go()
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreError(f"{self._path}: the store is closed")
+        try:
+            with files.locked(self._path.parent):
+                connection = self._connect()
+        except (sqlite3.Error, OSError) as error:
+            raise explain(error, self._path) from error
+        self._execute = connection.execute
+        self._checkpointed = 0
+        self._checkpointer = Checkpointer(self._path, self._warn)
+        return connection
+
+    def _connect(self, again: bool = True) -> sqlite3.Connection:
+        """Open or create the file and bring it up to date; if it is damaged, begin a new one, once. The caller holds
+        the directory's lock. Raises StoreError, sqlite3.Error or OSError.
+        """
+        files.create(self._path)
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_WAIT)
+        try:
+            refuse_newer(connection, self._path)  # before the pragmas: they may write
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
+            bring_up_to_date(connection, self._layouts.values())
+        except (sqlite3.Error, StoreError) as error:
+            with closing(connection):  # Only after it was set aside: SQLite then lets its log alone.
+                if not (again and isinstance(error, sqlite3.Error) and is_corrupt(error)):
+                    raise
+                self._set_aside(error)
+            return self._connect(again=False)
+        return connection
+
+    def _retire(self, error: sqlite3.Error) -> None:
+        """Set the open file aside, unless another worker has already, and let go of it."""
+        if self._connection is None:
+            return
+        try:
+            with files.locked(self._path.parent):
+                if files.identity(self._path) == self._checkpointer.identity:
+                    self._set_aside(error)
+        except OSError as trouble:
+            self._warn(f"{self._path} is damaged and can't be set aside: {explain(trouble, self._path)}")
+        self._let_go()
+
+    def _set_aside(self, error: sqlite3.Error) -> None:
+        aside = files.set_aside(self._path, self._now())
+        self._warn(
+            f"{self._path} is damaged ({error}) and was set aside as {aside.name}; a new, empty store takes its place. "
+            f"What can be read of the old one: sqlite3 {aside} .recover"
+        )
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._checkpointer.close()
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,49 @@
+"""What went wrong with the file, in a sentence that tells an admin what to do.
+
+Result codes: https://www.sqlite.org/rescode.html. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from vaglio.ports import StoreCorrupt, StoreError
+
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_SENTENCES = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space in {directory}; the store then goes on by itself",
+    sqlite3.SQLITE_IOERR: "the disk does not take or give data ({error}): look at its space and quota (df, quota) "
+    "and at the kernel's log",
+    sqlite3.SQLITE_READONLY: "it can't be written: give the daemon's user the right to write the file and "
+    "{directory}, and see that the file system is not mounted read-only",
+    sqlite3.SQLITE_CANTOPEN: "it can't be opened: give the daemon's user the right to write the file and "
+    "{directory}, and see that no directory is in the file's place",
+    sqlite3.SQLITE_BUSY: "another process has locked it for too long: find it with 'fuser {path}'",
+}
+_SENTENCES[sqlite3.SQLITE_PERM] = _SENTENCES[sqlite3.SQLITE_READONLY]
+_SENTENCES[sqlite3.SQLITE_LOCKED] = _SENTENCES[sqlite3.SQLITE_BUSY]
+
+
+def code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; 0 for an error that comes from Python's module itself."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Tell whether the file is damaged or no database at all."""
+    return code(error) in _CORRUPT
+
+
+def explain(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """Return the error to raise in place of ``error``, which came up while working on the store at ``path``."""
+    if isinstance(error, OSError):
+        place = error.filename or path
+        return StoreError(
+            f"{path}: {error.strerror}: {place}: see that it can be used, that the daemon's user may write there, "
+            "and that the file system is not mounted read-only"
+        )
+    if is_corrupt(error):
+        return StoreCorrupt(f"{path}: damaged ({error}); it is set aside, never deleted, and a new one begun")
+    sentence = _SENTENCES.get(code(error), "SQLite says: {error}")
+    return StoreError(f"{path}: {sentence.format(error=error, path=path, directory=path.parent)}")
