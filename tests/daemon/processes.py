@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from vaglio.daemon.clock import monotonic
 
@@ -31,7 +32,7 @@ class Process:
             [*prefix, sys.executable, "-W", "error", str(HERE / script), *map(str, args)],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**clean, "PYTHONPATH": str(HERE.parents[1]), "COVERAGE_PROCESS_START": "", **(environ or {})},
+            env={**clean, "PYTHONPATH": str(HERE.parents[1]), **(environ or {})},
             start_new_session=True,
         )
         self.pid = self.child.pid
@@ -39,7 +40,7 @@ class Process:
         self._cursor = 0
         self._ended = False
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
@@ -61,7 +62,7 @@ class Process:
         limit = monotonic() + PATIENCE
         while True:
             complete = self.seen[: self.seen.rfind("\n") + 1]
-            if found := re.compile(pattern).search(complete, self._cursor):
+            if found := re.compile(pattern, re.MULTILINE).search(complete, self._cursor):
                 self._cursor = complete.index("\n", found.end()) + 1
                 return found
             assert not self._ended, f"no line with {pattern!r} in:\n{self.seen}"

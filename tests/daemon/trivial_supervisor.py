@@ -8,8 +8,9 @@ import signal
 import sys
 from pathlib import Path
 
+from vaglio.daemon.lifeline import SIGNALS, Lifeline
 from vaglio.daemon.notify import Notifier, watchdog_interval
-from vaglio.daemon.prefork import SIGNALS, Lifeline, Limits, Supervisor
+from vaglio.daemon.prefork import Limits, Supervisor
 
 options = argparse.ArgumentParser()
 options.add_argument("--workers", type=int, default=1)
@@ -52,5 +53,11 @@ def reload() -> bool:
 
 
 limits = Limits(asked.hung, asked.stop, watchdog_interval(os.environ))
-supervisor = Supervisor(asked.workers, work, reload, Notifier(os.environ), say, say, limits)
+
+
+def gone(pid: int) -> None:
+    say(f"{pid} is gone")
+
+
+supervisor = Supervisor(asked.workers, work, reload, gone, Notifier(os.environ), say, say, limits)
 sys.exit(supervisor.run())

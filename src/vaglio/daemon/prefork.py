@@ -1,8 +1,7 @@
 """The parent process: starts the workers, keeps them alive, passes signals on, and tells systemd how things are.
 
 It serves nobody and opens no store, no journal and no event loop, so that there is nothing that a fork could split.
-Each worker has a pipe to it, on which it says ready, then a heartbeat every second, and "reloaded" after a SIGHUP.
-The end of that pipe is the end of the worker, and a broken pipe tells a worker that the parent is gone.
+A worker is heard on its lifeline (``lifeline.py``); the end of that is the end of the worker.
 """
 
 from __future__ import annotations
@@ -20,53 +19,12 @@ from functools import partial
 from typing import NoReturn
 
 from vaglio.daemon.clock import monotonic
+from vaglio.daemon.lifeline import READY, RELOADED, SIGNALS, Lifeline, Work
 from vaglio.daemon.notify import Notifier
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Blocked in a new worker until it has handlers for them: see ``Work``."""
-
-BEAT = 1.0
-"""Seconds between two heartbeats of a worker."""
 
 _FIRST_BACK_OFF, _LONGEST_BACK_OFF, _PROVEN = 0.1, 30.0, 60.0
 _RELOAD_TIME = 10.0
 _HOPELESS = (os.EX_UNAVAILABLE, os.EX_CONFIG)  # another start would end in the same way
-
-_READY, _ALIVE, _RELOADED = b"r", b".", b"c"
-
-
-class Lifeline:
-    """A worker's end of its pipe to the parent."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def ready(self) -> bool:
-        """Say that the worker answers; False if the parent is gone."""
-        return self._say(_READY)
-
-    def beat(self) -> bool:
-        """Say that the worker's event loop turns; False if the parent is gone."""
-        return self._say(_ALIVE)
-
-    def reloaded(self) -> bool:
-        """Say that a SIGHUP was dealt with; False if the parent is gone."""
-        return self._say(_RELOADED)
-
-    def _say(self, word: bytes) -> bool:
-        try:
-            os.write(self._fd, word)
-        except BlockingIOError:
-            pass  # a parent that was stopped for long: it has enough beats to read
-        except BrokenPipeError:
-            return False
-        return True
-
-
-Work = Callable[[int, Lifeline], int]
-"""What a worker process does, given its number and lifeline; returns its exit status. It begins with ``SIGNALS``
-blocked: it must handle them and unblock them.
-"""
 
 
 @dataclass(slots=True)
@@ -95,20 +53,25 @@ class Limits:
 
 
 class Supervisor:
-    """Runs ``count`` processes of ``work``. ``reload`` reads the configuration and says whether it is good."""
+    """Runs ``count`` processes of ``work``.
+
+    ``reload`` reads the configuration and says whether it is good; ``gone`` is told the process id of each worker
+    that has ended.
+    """
 
     def __init__(
         self,
         count: int,
         work: Work,
         reload: Callable[[], bool],
+        gone: Callable[[int], None],
         notifier: Notifier,
         info: Callable[[str], None],
         warn: Callable[[str], None],
         limits: Limits = Limits(),
     ) -> None:
         self._slots = [_Slot(number) for number in range(count)]
-        self._work, self._reload, self._notifier = work, reload, notifier
+        self._work, self._reload, self._gone, self._notifier = work, reload, gone, notifier
         self._info, self._warn, self._limits = info, warn, limits
         self._selector = selectors.DefaultSelector()
         self._status: int | None = None  # the exit status, once we are stopping
@@ -198,14 +161,15 @@ class Supervisor:
             self._bury(slot)
             return
         slot.beat = monotonic()
-        slot.ready |= _READY in words
-        slot.reloading &= _RELOADED not in words
+        slot.ready |= READY in words
+        slot.reloading &= RELOADED not in words
 
     def _bury(self, slot: _Slot) -> None:
         self._selector.unregister(slot.pipe)
         os.close(slot.pipe)
         pid, slot.pid, slot.pipe, slot.ready, slot.reloading = slot.pid, 0, -1, False, False
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self._gone(pid)
         if self._status is not None:
             return
         if not self._served and status in _HOPELESS:

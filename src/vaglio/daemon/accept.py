@@ -1,0 +1,85 @@
+"""Takes connections from listening sockets that several workers share.
+
+One connection is taken for each time that a socket is readable (asyncio's own server takes as many as there are), so
+that a burst spreads over the workers. It knows nothing of what is spoken on a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+from vaglio.daemon.clock import monotonic
+from vaglio.daemon.log import Throttle
+from vaglio.daemon.sockets import Listener
+
+PAUSE = 1.0
+"""Seconds without accepting after it failed, or while there are too many connections; the others wait in the queue."""
+
+_WARN_EVERY = 60.0
+
+
+class Acceptor:
+    """Hands each new connection to a protocol from ``factory``, as long as ``count()`` is below ``limit``."""
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        factory: Callable[[], asyncio.Protocol],
+        count: Callable[[], int],
+        limit: int,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._sockets = [listener.sock for listener in listeners]
+        self._factory, self._count, self._limit, self._warn = factory, count, limit, warn
+        self._loop = asyncio.get_running_loop()
+        self._seldom = Throttle(_WARN_EVERY, monotonic)
+        self._starting: set[asyncio.Task[object]] = set()
+        self._resume: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Begin, or begin again, to accept."""
+        self._resume = None
+        for sock in self._sockets:
+            self._loop.add_reader(sock.fileno(), self._accept, sock)
+
+    def close(self) -> None:
+        """Accept no more, and let go of this process's hold on the sockets."""
+        self._rest()
+        if self._resume:
+            self._resume.cancel()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets = []
+
+    def _rest(self) -> None:
+        for sock in self._sockets:
+            self._loop.remove_reader(sock.fileno())
+
+    def _accept(self, sock: socket.socket) -> None:
+        if self._count() + len(self._starting) >= self._limit:
+            self._pause(f"{self._limit} connections are open, which is the limit of a worker; further ones wait")
+            return
+        try:
+            client, _ = sock.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # another worker was faster; the client is gone again
+            return
+        except OSError as error:  # EMFILE, ENFILE, ENOBUFS, ENOMEM: it would fail again at once
+            self._pause(f"can't accept connections for a moment: {error.strerror}")
+            return
+        client.setblocking(False)
+        task: asyncio.Task[object] = self._loop.create_task(self._loop.connect_accepted_socket(self._factory, client))
+        self._starting.add(task)
+        task.add_done_callback(self._started)
+
+    def _started(self, task: asyncio.Task[object]) -> None:
+        self._starting.discard(task)
+        if not task.cancelled():
+            task.exception()  # a client that is gone already: nothing to be done, and nothing to be told
+
+    def _pause(self, why: str) -> None:
+        self._rest()
+        self._resume = self._loop.call_later(PAUSE, self.open)
+        if self._seldom(why) is not None:
+            self._warn(why)

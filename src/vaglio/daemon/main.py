@@ -1,0 +1,197 @@
+"""What a daemon's command does: read options and configuration, open the sockets, start the workers.
+
+It stays in the foreground and logs to stderr. Exit status (sysexits.h): 0 after a clean stop, 78 for a configuration
+that can't be used, 69 for a socket or store that can't be opened, 70 for workers that had to be killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vaglio import __version__
+from vaglio.config.load import ConfigError, Loaded, load
+from vaglio.config.model import VaglioConfig
+from vaglio.config.types import parse_socket
+from vaglio.daemon import log
+from vaglio.daemon.lifeline import Lifeline
+from vaglio.daemon.metrics import SharedFiles
+from vaglio.daemon.notify import Notifier, watchdog_interval
+from vaglio.daemon.prefork import Limits, Supervisor
+from vaglio.daemon.service import Daemon
+from vaglio.daemon.sockets import Access, Listener, SocketError, activated, open_listeners
+from vaglio.daemon.worker import Job, work
+
+_METRICS = "metrics"  # FileDescriptorName= of the socket unit that is for Prometheus
+
+
+def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
+    """Run ``daemon`` with these arguments (default: those of the process); return the exit status."""
+    options = _parser(daemon).parse_args(argv)
+    try:
+        loaded = load(options.config, os.environ)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return os.EX_CONFIG
+    process = _Process(daemon, _Options(options.config, options.listen, options.workers), loaded)
+    try:
+        return process.run()
+    except SocketError as error:
+        process.logger.error("%s", error)
+        return os.EX_UNAVAILABLE
+
+
+def _parser(daemon: Daemon) -> argparse.ArgumentParser:
+    command = f"vaglio-{daemon.name}"
+    parser = argparse.ArgumentParser(
+        prog=command,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=next((line.strip() for line in daemon.manual.splitlines() if " - " in line), command),
+        epilog=f"The manual has the rest: man {command}",
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path,
+        help="configuration (default: $VAGLIO_CONFIG, else /etc/vaglio/vaglio.toml if it is there, else none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--listen", metavar="SOCKET", type=_socket, action="append",
+        help="listen here, not where the configuration says; may be repeated: inet:HOST:PORT or unix:/PATH",
+    )  # fmt: skip
+    parser.add_argument("--workers", metavar="N", type=_workers, help='worker processes; "auto" is one per CPU')
+    parser.add_argument("--version", action="version", version=f"{command} {__version__}")
+    return parser
+
+
+def _socket(text: str) -> str:
+    try:
+        return parse_socket(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"found {text}, wanted {error}") from None
+
+
+def _workers(text: str) -> int | str:
+    if text == "auto" or (text.isascii() and text.isdecimal() and 1 <= int(text) <= 64):
+        return text if text == "auto" else int(text)
+    raise argparse.ArgumentTypeError(f'found {text}, wanted a number from 1 to 64 or "auto"')
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    config: Path | None
+    listen: list[str] | None
+    workers: int | str | None
+
+
+class _Process:
+    """The daemon's first process, until it hands over to the supervisor, and its part in a reload."""
+
+    def __init__(self, daemon: Daemon, options: _Options, loaded: Loaded) -> None:
+        self.logger = logging.getLogger(f"vaglio.{daemon.name}")
+        self._daemon, self._options = daemon, options
+        self._use(loaded)
+        self._fixed = self._what_needs_a_restart(loaded.config)
+
+    def run(self) -> int:
+        """Open the sockets and supervise the workers; raises SocketError."""
+        with ExitStack() as stack:
+            listeners, metrics = self._sockets(stack)
+            files = SharedFiles("on" if metrics else "")
+            stack.callback(files.close)
+            state = self._config.state.directory
+            if state is None:  # memory: what is written to files is forgotten too
+                state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vaglio-")))
+            for listener in [*listeners, *metrics]:
+                self._info(f"listening on {listener.address}")
+            supervisor = Supervisor(
+                _count(self._fixed["workers"]),
+                partial(self._work, listeners, metrics, state),
+                self._reload,
+                files.forget,
+                Notifier(os.environ),
+                self._info,
+                self._warn,
+                Limits(watchdog=watchdog_interval(os.environ)),
+            )
+            return supervisor.run()
+
+    def _work(
+        self, listeners: list[Listener], metrics: list[Listener], state: Path, number: int, lifeline: Lifeline
+    ) -> int:
+        job = Job(self._daemon, self._config, self._load, listeners, metrics, state)
+        return work(job, number, lifeline)
+
+    # --- sockets ---
+
+    def _sockets(self, stack: ExitStack) -> tuple[list[Listener], list[Listener]]:
+        """Return the sockets for requests and for metrics: those that systemd passed, else the configured ones."""
+        passed = activated(os.environ)
+        metrics = [one for one in passed if one.name == _METRICS]
+        listeners = [one for one in passed if one.name != _METRICS]
+        _close_later(stack, passed)
+        if not listeners:
+            section = self._daemon.settings(self._config)
+            access = Access(int(section.socket_mode, 8), section.socket_owner, section.socket_group)
+            listeners = _close_later(stack, open_listeners(self._fixed["listen"], access))
+        if not metrics and self._fixed["metrics.listen"]:
+            metrics = _close_later(stack, open_listeners([self._fixed["metrics.listen"]], Access()))
+        return listeners, metrics
+
+    def _what_needs_a_restart(self, config: VaglioConfig) -> Mapping[str, Any]:
+        section = self._daemon.settings(config)
+        return {
+            "listen": self._options.listen or section.listen,
+            "workers": self._options.workers or section.workers,
+            "state.url": config.state.url,
+            "metrics.listen": config.metrics.listen.replace("{daemon}", self._daemon.name),
+        }
+
+    # --- configuration ---
+
+    def _load(self) -> Loaded:
+        return load(self._options.config, os.environ)
+
+    def _use(self, loaded: Loaded) -> None:
+        self._config = loaded.config
+        log.setup(loaded.config.log.format, loaded.config.log.level)
+        for warning in loaded.warnings:
+            self._warn(warning)
+
+    def _reload(self) -> bool:
+        try:
+            loaded = self._load()
+        except ConfigError as error:
+            for problem in error.problems:
+                self._warn(f"the configuration stays as it was: {problem}")
+            return False
+        self._use(loaded)
+        self._info(f"the configuration was read again: {loaded.path or 'defaults'}")
+        wanted = self._what_needs_a_restart(loaded.config)
+        for key, value in self._fixed.items():
+            if wanted[key] != value:
+                self._warn(f"{key} has changed: that needs a restart")
+        return True
+
+    def _info(self, text: str) -> None:
+        self.logger.info("%s", text)
+
+    def _warn(self, text: str) -> None:
+        self.logger.warning("%s", text)
+
+
+def _close_later(stack: ExitStack, listeners: list[Listener]) -> list[Listener]:
+    for listener in listeners:
+        stack.callback(listener.close)
+    return listeners
+
+
+def _count(workers: int | str) -> int:
+    return len(os.sched_getaffinity(0)) if workers == "auto" else int(workers)

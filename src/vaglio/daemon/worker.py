@@ -1,0 +1,291 @@
+"""A worker process: from the fork to its last answer.
+
+Everything that a fork could split is opened here: event loop, store, journal. The configuration that the parent
+found good is used; at SIGHUP it is read again, and all that depends on it is built anew and swapped, while connections
+and the store live on. What a check says, and what the protocol is, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaglio import __version__
+from vaglio.config.load import ConfigError, Loaded
+from vaglio.config.model import VaglioConfig
+from vaglio.daemon import log
+from vaglio.daemon.accept import Acceptor
+from vaglio.daemon.alert import Alerter
+from vaglio.daemon.clock import SystemClock, monotonic, timer
+from vaglio.daemon.guard import Guard
+from vaglio.daemon.lifeline import BEAT, SIGNALS, Lifeline
+from vaglio.daemon.metrics import MOST_CONNECTIONS, Endpoint, open_meter
+from vaglio.daemon.record import Recorder
+from vaglio.daemon.service import Daemon, Ports, Service
+from vaglio.daemon.sockets import Listener
+from vaglio.daemon.turns import TurnStore
+from vaglio.facts import Facts
+from vaglio.journal.references import new_reference
+from vaglio.journal.writer import JournalWriter
+from vaglio.policy.serve import Server
+from vaglio.ports import Store, StoreError
+from vaglio.store import open_store
+from vaglio.verdict import Verdict
+
+MAX_CONNECTIONS = 10_000
+"""Connections of one worker. Postfix has one for each smtpd process, 100 by default."""
+
+DRAIN = 8.0
+"""Seconds that answers under way may still take at a stop; the parent kills a worker after 10."""
+
+REFRESH = 5.0
+"""Seconds between two looks at files that may have changed."""
+
+FLUSH = 0.1
+"""Seconds that a journal entry may wait in memory."""
+
+PURGE = 60.0
+"""Seconds between two times that the journal is cleaned up."""
+
+UPKEEP_AGAIN = 60.0
+"""Seconds after which housekeeping that failed is tried again."""
+
+
+UNWELL = 10.0
+"""Seconds after a failure of the store in which /readyz says that this worker wants no requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker is given at its fork.
+
+    ``listeners`` are for policy requests, ``metrics`` for Prometheus (none: no figures are kept). ``state`` is the
+    directory for the daemon's files; ``load`` reads the configuration again.
+    """
+
+    daemon: Daemon
+    config: VaglioConfig
+    load: Callable[[], Loaded]
+    listeners: Sequence[Listener]
+    metrics: Sequence[Listener]
+    state: Path
+
+
+def work(job: Job, number: int, lifeline: Lifeline) -> int:
+    """Serve as worker ``number`` until told to stop; return the exit status (``lifeline.Work``)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY:
+        wanted = MAX_CONNECTIONS + 100
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted if hard < 0 else min(wanted, hard)), hard))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_work(job, number, lifeline))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _work(job: Job, number: int, lifeline: Lifeline) -> int:
+    logger = logging.getLogger(f"vaglio.{job.daemon.name}")
+    clock = SystemClock()
+
+    def warn(text: str) -> None:
+        logger.warning("%s", text)
+
+    try:
+        store = TurnStore(open_store(job.config.state.url, job.daemon.schema, warn=warn, now=clock.now), warn)
+    except StoreError as error:
+        logger.error("can't open the store: %s", error)
+        return os.EX_UNAVAILABLE
+    return await _Worker(job, number, lifeline, logger, clock, store).run()
+
+
+class _Worker:
+    """The parts of a running worker, and what happens to them when."""
+
+    def __init__(
+        self, job: Job, number: int, lifeline: Lifeline, logger: logging.Logger, clock: SystemClock, store: Store
+    ) -> None:
+        self._job, self._number, self._lifeline = job, number, lifeline
+        self._logger, self._clock, self._store = logger, clock, store
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._upkeep: asyncio.Task[float] | None = None
+        self._store_failed = -UNWELL
+        self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
+        self._fit(job.config)
+        self._server = Server(self._guard, store.settle, self._failed, self._record, timer, self._warn)
+        self._acceptors = self._acceptor(), self._metrics_acceptor()
+
+    async def run(self) -> int:
+        """Serve until told to stop, then answer what was read and leave all in order."""
+        self._heed_signals()
+        for acceptor in self._acceptors:
+            acceptor.open()
+        self._start_timers()
+        self._lifeline.ready()
+        await self._stop.wait()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._clock.stop()
+        await self._drain()
+        self._close()
+        return os.EX_OK
+
+    def _acceptor(self) -> Acceptor:
+        server = self._server
+        return Acceptor(self._job.listeners, server, lambda: server.connections, MAX_CONNECTIONS, self._warn)
+
+    def _metrics_acceptor(self) -> Acceptor:
+        endpoint = Endpoint(self._meter, self._is_well)
+        return Acceptor(self._job.metrics, endpoint, lambda: len(endpoint.open), MOST_CONNECTIONS, self._warn)
+
+    def _is_well(self) -> bool:
+        return not self._stop.is_set() and monotonic() - self._store_failed >= UNWELL
+
+    # --- parts that depend on the configuration ---
+
+    def _fit(self, config: VaglioConfig) -> None:
+        """Build what depends on the configuration, all of it before any of it is used."""
+        daemon = self._job.daemon
+        section = daemon.settings(config)
+        ports = Ports(self._clock, self._store, new_reference, self._job.state, self._warn)
+        service = daemon.build(config, ports)
+        journal = self._journal_for(config)
+        lines = log.setup(config.log.format, config.log.level)
+        self._service: Service = service
+        self._guard = Guard(
+            service.check, daemon.name, section.on_error, section.mode, section.deadline, self._note_failure
+        )
+        self._log, self._journal = lines, journal
+        self._alerter = Alerter(config.alert, config.identity.hostname)
+        self._recorder = Recorder(lines, self._meter, journal, daemon.name, self._clock.now, config.identity.hostname)
+
+    def _journal_for(self, config: VaglioConfig) -> JournalWriter | None:
+        directory = self._job.config.state.directory  # where the store is; another one takes a restart
+        if directory is None or not config.journal.enabled:
+            return None
+        keep, most = config.journal.keep, config.journal.max_size
+        return JournalWriter(directory / "journal.sqlite", keep, most, self._warn, self._clock.now)
+
+    def _reload(self) -> None:
+        try:
+            config = self._job.load().config
+        except ConfigError as error:  # the parent found it good a moment ago: the file has changed since
+            for problem in error.problems:
+                self._warn(f"the configuration stays as it was: {problem}")
+        else:
+            before = self._journal
+            self._fit(config)
+            if before:
+                before.close()
+            self._server.answer = self._guard
+        self._lifeline.reloaded()
+
+    # --- what the server calls ---
+
+    def _failed(self, facts: Facts, error: StoreError) -> Verdict:
+        return self._guard.failed(facts, error)
+
+    def _record(self, facts: Facts, verdict: Verdict, seconds: float) -> None:
+        self._recorder(facts, verdict, seconds)
+
+    def _note_failure(self, error: BaseException | None, facts: Facts) -> None:  # noqa: ARG002  # the guard's hook
+        if isinstance(error, StoreError):
+            self._store_failed = monotonic()
+            self._meter.store_error()
+            if self._number == 0:  # a store fails for all workers; one mail is enough
+                self._alerter.raise_alarm(f"{self._job.daemon.name}: the store fails", str(error))
+
+    def _warn(self, text: str) -> None:
+        self._logger.warning("%s", text)
+
+    # --- timers and signals ---
+
+    def _heed_signals(self) -> None:
+        self._loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        self._loop.add_signal_handler(signal.SIGINT, self._stop.set)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+    def _start_timers(self) -> None:
+        self._every(BEAT, self._beat)
+        self._every(REFRESH, lambda: self._service.refresh())
+        self._every(FLUSH, self._flush)
+        if self._number == 0:
+            self._keep_up()
+            self._purge()
+
+    def _every(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call ``call`` every so many seconds; an error is logged by the event loop and ends nothing."""
+
+        def tick() -> None:
+            self._loop.call_later(seconds, tick)
+            call()
+
+        self._loop.call_later(seconds, tick)
+
+    def _beat(self) -> None:
+        self._log.flush()
+        if not self._lifeline.beat() and not self._stop.is_set():
+            self._warn("the parent process is gone: stopping")
+            self._stop.set()
+
+    def _flush(self) -> None:
+        if self._journal:
+            self._journal.flush()
+            self._meter.journal_dropped(self._journal.dropped)
+
+    def _purge(self) -> None:
+        more = self._journal is not None and self._journal.purge_step()
+        self._loop.call_later(FLUSH if more else PURGE, self._purge)
+
+    def _keep_up(self) -> None:
+        self._upkeep = self._loop.create_task(self._service.upkeep())
+        self._upkeep.add_done_callback(self._kept_up)
+
+    def _kept_up(self, step: asyncio.Task[float]) -> None:
+        if step.cancelled():
+            return
+        error = step.exception()
+        if isinstance(error, StoreError):
+            self._warn(f"housekeeping waits for the store: {error}")
+        elif error is not None:
+            self._logger.error("a bug in the housekeeping", exc_info=error)
+        else:
+            self._meter.rows(self._service.gauges())
+        self._loop.call_later(step.result() if error is None else UPKEEP_AGAIN, self._keep_up)
+
+    # --- the end ---
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(DRAIN):
+                await self._server.drain()
+                while self._server.connections:  # noqa: ASYNC110  # their last bytes are on the way to the kernel
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            self._warn(f"{self._server.connections} connections did not take their answers within {DRAIN:.0f} s")
+
+    def _close(self) -> None:
+        if self._upkeep:
+            self._upkeep.cancel()
+        if self._journal:
+            self._journal.close()
+        try:
+            self._store.close()
+        except StoreError as error:
+            self._warn(f"the store could not be closed in good order: {error}")
+        self._meter.push()
+        self._log.flush(1.0)
