@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from lab.space import Space
+from lab.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +65,31 @@ class Client:
             raise ValueError(f"XCLIENT {words}: {answer}")
         self.command(f"EHLO {self._helo}")
 
-    def send(self, sender: str, recipients: Sequence[str], message: str) -> Transaction:
-        """Try to send a message; recipients that are refused are left out, and it ends if none is left."""
+    def send(self, sender: str, recipients: Sequence[str], message: str, need: int = 1) -> Transaction:
+        """Try to send a message; give up if fewer than ``need`` recipients are accepted."""
         mail = self.command(f"MAIL FROM:<{sender}>")
         if mail.code != 250:
             return Transaction(mail)
         answers = tuple(self.command(f"RCPT TO:<{recipient}>") for recipient in recipients)
-        if not any(answer.code == 250 for answer in answers):
+        if sum(answer.code == 250 for answer in answers) < need:
             self.command("RSET")
             return Transaction(mail, answers)
         return Transaction(mail, answers, _answer(self._smtp.data(message.replace("\n", "\r\n"))))
+
+    def ask(self, sender: str, *recipients: str) -> tuple[Answer, ...]:
+        """Return the answers to recipients, without sending them anything."""
+        return self.send(sender, recipients, "", need=len(recipients) + 1).recipients
+
+    def insist(self, sender: str, recipients: Sequence[str], message: str) -> Transaction:
+        """Send a message as a patient mail server does: again, until all recipients are accepted, or LabError."""
+        done: list[Transaction] = []
+
+        def accepted() -> bool:
+            done.append(self.send(sender, recipients, message, need=len(recipients)))
+            return done[-1].data is not None
+
+        until(accepted, f"{', '.join(recipients)} to be accepted", step=0.2)
+        return done[-1]
 
 
 def letter(sender: str, recipient: str, subject: str, text: str = "Ciao!") -> str:

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from lab.waiting import LabError, until
+from lab.waiting import LabError, Unavailable, until
 
 HOME = "/var/spool"
 """Directory for files in the lab. Every Debian has it, no checkout lies in it; in there it starts empty."""
@@ -55,14 +55,14 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "PYT
 class Space:
     """The namespaces; a context manager. Make it in the main thread: the holder dies with the thread that made it.
 
-    Raises LabError where the tools or the privileges are missing.
+    Raises Unavailable where the tools or the privileges are missing.
     """
 
     def __init__(self) -> None:
         if missing := [tool for tool in _TOOLS if not shutil.which(tool, path=_ENVIRONMENT["PATH"])]:
-            raise LabError(f"missing commands: {', '.join(missing)} (Debian packages util-linux and iproute2)")
+            raise Unavailable(f"missing commands: {', '.join(missing)} (Debian packages util-linux and iproute2)")
         if os.geteuid() != 0:
-            raise LabError(f"no namespaces without privileges: {_PRIVILEGES}")
+            raise Unavailable(f"no namespaces without privileges: {_PRIVILEGES}")
         holder = ("setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
                   "--mount-proc", "sh", "-c", _HOLDER)  # fmt: skip
         self._holder = subprocess.Popen(
@@ -72,7 +72,7 @@ class Space:
         assert self._holder.stdout is not None
         if (said := self._holder.stdout.readline()) != "ready\n":
             said += self._holder.communicate()[0]
-            raise LabError(f"no namespaces ({said.strip()}): {_PRIVILEGES}")
+            raise Unavailable(f"no namespaces ({said.strip()}): {_PRIVILEGES}")
         self.pid = self._holder.pid
         self._network = os.open(self.network, os.O_RDONLY)
         self._started: list[subprocess.Popen[str]] = []

@@ -13,6 +13,10 @@ class LabError(Exception):
     """The lab could not be set up, or did not do what was awaited; the text says what and where to look."""
 
 
+class Unavailable(LabError):
+    """The lab can't be on this machine: a package or a privilege is missing. Tests skip then."""
+
+
 def until(ready: Callable[[], T], what: str, seconds: float = 20, step: float = 0.02) -> T:
     """Return the first true value of ``ready()``; LabError naming ``what`` if there was none within ``seconds``."""
     limit = time.monotonic() + seconds

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 
 from lab.dns import NameServer, Zones
 from lab.postfix import MailHost, Postfix
+from lab.smtp import Client
 from lab.space import HOME, Space
 from lab.vaglio import Daemon, configure
 
@@ -44,9 +46,13 @@ def vaglio_toml(greylist: Mapping[str, str]) -> str:
 
 
 class World:
-    """All of it, running; a context manager. ``daemons`` are those whose decisions the story tells."""
+    """All of it, running; a context manager. ``daemons`` are those whose decisions the story tells.
 
-    def __init__(self, greylist: Mapping[str, str]) -> None:
+    ``greylist`` are settings of Vaglio's as TOML writes them, ``caio`` settings of main.cf. Raises LabError, and
+    Unavailable where the machine can't have it.
+    """
+
+    def __init__(self, greylist: Mapping[str, str], caio: Mapping[str, str] | None = None) -> None:
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
             self.dns = NameServer(self.space, Zones.read())
@@ -55,8 +61,12 @@ class World:
             self.greylist = Daemon(self.space, "vaglio-greylist", GREYLIST_PORT)
             self.daemons = [self.greylist]
             self.tizio = Postfix(self.space, TIZIO)
-            self.caio = Postfix(self.space, CAIO)
+            self.caio = Postfix(self.space, replace(CAIO, settings={**CAIO.settings, **(caio or {})}))
             self._stack = stack.pop_all()
+
+    def connect(self, address: str) -> Client:
+        """Connect to caio's Postfix from an address of the lab."""
+        return Client(self.space, CAIO.address, address)
 
     def __enter__(self) -> World:
         return self
