@@ -204,7 +204,11 @@ def fold_recipient(address: str) -> str:
 
 
 def _split(address: str) -> tuple[str, str, str]:
-    """Return local part, "@" and domain in lower case and of bounded length."""
+    """Return local part, "@" and domain in lower case, of bounded length, and valid UTF-8: a store takes nothing else,
+    and bytes that it refused would be a way around greylisting.
+    """
+    if not address.isascii():
+        address = address.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     local, at, domain = address[: 8 * (MAX_LOCAL + MAX_DOMAIN)].lower().rpartition("@")
     if not at:
         return domain[:MAX_LOCAL], "", ""
