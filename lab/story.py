@@ -30,11 +30,15 @@ COLUMNS = ("what was sent", "what Postfix answered", "what Vaglio decided, and w
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What became of one attempt: when (seconds after the message was sent), Postfix's answer, Vaglio's decision."""
+    """What became of one attempt: when (seconds after the message was sent), Postfix's answer, Vaglio's decision.
+
+    ``why`` is what ``vaglio why`` says of the decision's reference, where it has one.
+    """
 
     seconds: float
     answer: str
     decision: dict[str, str]
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ def judge(scene: Scene, seen: tuple[Seen, ...], landed: tuple[bytes, ...]) -> tu
         decided = got.decision.get("verdict"), got.decision.get("reason")
         if decided != (want.verdict, want.reason):
             wrong.append(f"attempt {number}: Vaglio decided {decided}, not {(want.verdict, want.reason)}")
+        if got.decision.get("ref") and not got.why:
+            wrong.append(f"attempt {number}: vaglio why {got.decision['ref']} says nothing")
     if len(landed) != scene.lands:
         wrong.append(f"{len(landed)} messages landed instead of {int(scene.lands)}")
     for message in landed:
@@ -107,8 +113,12 @@ class Stage:
 
     def seen(self) -> tuple[Seen, ...]:
         """Return the attempts with Vaglio's decision for each."""
-        pairs = zip_longest(self.attempts(), self._decisions()[self._before[1] :], fillvalue=None)
-        return tuple(Seen(*(attempt or (0.0, "(nothing)")), decision or {}) for attempt, decision in pairs)
+        pairs = zip_longest(self.attempts(), self._decisions()[self._before[1] :])
+        return tuple(self._seen(attempt or (0.0, "(nothing)"), decision or {}) for attempt, decision in pairs)
+
+    def _seen(self, attempt: tuple[float, str], decision: dict[str, str]) -> Seen:
+        ref = decision.get("ref", "")
+        return Seen(*attempt, decision, why(self._world.space, ref) if ref else "")
 
     def landed(self) -> tuple[bytes, ...]:
         """Return the messages that arrived in the recipient's mailbox."""
@@ -155,14 +165,14 @@ def _headers(message: bytes) -> list[str]:
     return re.sub(r"\n[ \t]+", " ", head).split("\n")
 
 
-def rows(world: World, outcome: Outcome) -> list[list[str]]:
+def rows(outcome: Outcome) -> list[list[str]]:
     """Return the lines of the closing table for one scene: one for each attempt, the message's fate in the last."""
     scene, last = outcome.scene, len(outcome.seen) - 1
     return [
         [
             f"{scene.sender}\nto {scene.recipient}\nby {scene.way}\nat +{seen.seconds:.0f} s",
             seen.answer,
-            _explained(world, seen.decision),
+            _explained(seen),
             _fate(outcome) if number == last else "",
             ("NO" if outcome.wrong else "yes") if number == last else "",
         ]
@@ -170,13 +180,13 @@ def rows(world: World, outcome: Outcome) -> list[list[str]]:
     ]
 
 
-def _explained(world: World, decision: dict[str, str]) -> str:
+def _explained(seen: Seen) -> str:
     """Return the decision, its reference and what ``vaglio why`` says of it."""
-    said = f"{decision.get('verdict', 'nothing')}: {decision.get('reason', '')}"
-    if not (ref := decision.get("ref")):
-        return said
-    sentence = why(world.space, ref)
-    return f"{said}, ref {ref}\n{sentence}".rstrip()
+    decision = seen.decision
+    lines = [f"{decision.get('verdict', 'nothing')}: {decision.get('reason', '')}"]
+    if ref := decision.get("ref"):
+        lines += [f"vaglio why {ref} says:", seen.why]
+    return "\n".join(lines)
 
 
 _live = sys.stdout.isatty()
@@ -202,7 +212,7 @@ def main() -> int:
         with World({"delay": f'"{DELAY}s"'}) as world:
             outcomes = [play(world, scene) for scene in SCENES]
             logs = "\n".join([*(daemon.log() for daemon in world.daemons), world.caio.log()])
-            sections = [(outcome.scene.title, rows(world, outcome)) for outcome in outcomes]
+            sections = [(outcome.scene.title, rows(outcome)) for outcome in outcomes]
     except LabError as error:
         print(f"The story could not be played: {error}", file=sys.stderr)
         return 2

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from lab.logs import decisions
@@ -75,8 +77,20 @@ class Daemon:
         return True
 
 
-def why(space: Space, ref: str) -> str:
-    """Return what ``vaglio why REF`` says; empty if it knows nothing."""
-    if not Path(command("vaglio")).exists():
+def why(space: Space, ref: str, seconds: float = 5) -> str:
+    """Return the reason in plain words that ``vaglio why REF`` gives; empty if there is none within ``seconds``.
+
+    Daemons write their journal in batches, so a reference may be known only a moment after it was given out.
+    """
+    with suppress(LabError):
+        return until(lambda: _explanation(space, ref), f"an explanation of {ref}", seconds, step=0.2)
+    return ""
+
+
+def _explanation(space: Space, ref: str) -> str:
+    said = space.run(command("vaglio"), "why", ref, "--config", CONFIG, "--json", check=False)
+    try:
+        entries = json.loads(said)
+    except ValueError:  # it said in words that it found nothing
         return ""
-    return space.run(command("vaglio"), "why", ref, "--config", CONFIG, check=False).strip()
+    return str(entries[0]["why"]) if entries else ""

@@ -175,6 +175,7 @@ def test_a_scene_that_went_as_told_has_nothing_wrong() -> None:
         ((Seen(0, "450 4.7.1 no", AS_TOLD.decision),), (MESSAGE,), "attempt 1: Postfix answered '450 4.7.1 no'"),
         ((Seen(0, "250 Ok", {"verdict": "pass", "reason": "x"}),), (MESSAGE,), "attempt 1: Vaglio decided"),
         ((Seen(0, "250 Ok", {}),), (MESSAGE,), "attempt 1: Vaglio decided"),
+        ((Seen(0, "250 Ok", AS_TOLD.decision | {"ref": "A"}),), (MESSAGE,), "attempt 1: vaglio why A says nothing"),
         ((AS_TOLD,), (), "0 messages landed instead of 1"),
         ((AS_TOLD,), (MESSAGE, MESSAGE), "2 messages landed instead of 1"),
         ((AS_TOLD,), (b"X-G: delayed\nX-G: delayed\n\n",), "not exactly one header 'X-G: d'"),
