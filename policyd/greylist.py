@@ -77,7 +77,7 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
             note=_log.info,
         ),
     )
-    return Service(check=check.check, refresh=lists.refresh, upkeep=check.upkeep, gauges=check.gauges)
+    return Service(check.check, lists.refresh, check.upkeep, check.write_back, check.gauges)
 
 
 def _no_reference() -> str:

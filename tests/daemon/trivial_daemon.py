@@ -60,6 +60,9 @@ class Trivial:
     def refresh(self) -> None:
         """Nothing to read again."""
 
+    async def write_back(self) -> None:
+        pass
+
     async def upkeep(self) -> float:
         """Count the rows, in a transaction of its own; again in a minute."""
         await self._ports.store.transact(_count)
@@ -74,7 +77,7 @@ class Trivial:
 def build(config: VaglioConfig, ports: Ports) -> Service:
     """Make the service."""
     trivial = Trivial(config, ports)
-    return Service(trivial.check, trivial.refresh, trivial.upkeep, trivial.gauges)
+    return Service(trivial.check, trivial.refresh, trivial.upkeep, trivial.write_back, trivial.gauges)
 
 
 MANUAL = "NAME\n  vaglio-trivial - for tests\n"

@@ -20,6 +20,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 from vaglio.verdict import Action
 
@@ -259,12 +260,11 @@ class _Connection(asyncio.Protocol):
         self._limit: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._endpoint.open.add(transport)
-        self._limit = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, not the class
+        self._endpoint.open.add(self._transport)
+        self._limit = asyncio.get_running_loop().call_later(PATIENCE, self._transport.abort)
         if len(self._endpoint.open) > MOST_CONNECTIONS:
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self._endpoint.open.discard(self._transport)

@@ -47,6 +47,9 @@ DRAIN = 8.0
 REFRESH = 5.0
 """Seconds between two looks at files that may have changed."""
 
+WRITE_BACK = 2.0
+"""Seconds that a service's counts may wait in memory."""
+
 FLUSH = 0.1
 """Seconds that a journal entry may wait in memory."""
 
@@ -108,7 +111,12 @@ async def _work(job: Job, number: int, lifeline: Lifeline) -> int:
     except StoreError as error:
         logger.error("can't open the store: %s", error)
         return os.EX_UNAVAILABLE
-    return await _Worker(job, number, lifeline, logger, clock, store).run()
+    try:
+        worker = _Worker(job, number, lifeline, logger, clock, store)
+    except OSError as error:
+        logger.error("can't begin: %s", error)
+        return os.EX_UNAVAILABLE
+    return await worker.run()
 
 
 class _Worker:
@@ -122,6 +130,7 @@ class _Worker:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._upkeep: asyncio.Task[float] | None = None
+        self._writing: set[asyncio.Task[None]] = set()
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
         self._fit(job.config)
@@ -140,6 +149,7 @@ class _Worker:
             acceptor.close()
         self._clock.stop()
         await self._drain()
+        await self._written_back(self._service)
         self._close()
         return os.EX_OK
 
@@ -186,12 +196,20 @@ class _Worker:
             for problem in error.problems:
                 self._warn(f"the configuration stays as it was: {problem}")
         else:
-            before = self._journal
-            self._fit(config)
-            if before:
-                before.close()
-            self._server.answer = self._guard
+            self._refit(config)
         self._lifeline.reloaded()
+
+    def _refit(self, config: VaglioConfig) -> None:
+        journal, service = self._journal, self._service
+        try:
+            self._fit(config)
+        except OSError as error:
+            self._warn(f"the configuration stays as it was: {error}")
+            return
+        self._write_back(service)
+        if journal:
+            journal.close()
+        self._server.answer = self._guard
 
     # --- what the server calls ---
 
@@ -223,6 +241,7 @@ class _Worker:
         self._every(BEAT, self._beat)
         self._every(REFRESH, lambda: self._service.refresh())
         self._every(FLUSH, self._flush)
+        self._every(WRITE_BACK, lambda: self._write_back(self._service))
         if self._number == 0:
             self._keep_up()
             self._purge()
@@ -246,6 +265,17 @@ class _Worker:
         if self._journal:
             self._journal.flush()
             self._meter.journal_dropped(self._journal.dropped)
+
+    def _write_back(self, service: Service) -> None:
+        task = self._loop.create_task(self._written_back(service))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _written_back(self, service: Service) -> None:
+        try:
+            await service.write_back()
+        except StoreError as error:
+            self._warn(f"counts wait for the store: {error}")
 
     def _purge(self) -> None:
         more = self._journal is not None and self._journal.purge_step()

@@ -111,6 +111,7 @@ class Play:
 
     def sweep(self) -> None:
         async def whole() -> None:
+            await self.check.write_back()
             while await self.check.upkeep() < 60:
                 pass
 

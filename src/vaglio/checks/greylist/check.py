@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from vaglio.checks.greylist.decide import (
-    DAYS,
     DEFERRED,
     POOLS,
     TRIPLETS,
     Case,
-    Day,
     Decision,
     Exempt,
     Lists,
@@ -26,9 +24,10 @@ from vaglio.checks.greylist.decide import (
     domain_name,
     screen,
 )
-from vaglio.checks.greylist.keys import Keys, day_key
+from vaglio.checks.greylist.keys import Keys
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.greylist.sweep import Sweep
+from vaglio.checks.greylist.tally import Days, Pools
 from vaglio.checks.greylist.text import header, reply_text
 from vaglio.facts import Facts, Stage
 from vaglio.ports import Clock, References, Store, Transaction
@@ -58,7 +57,9 @@ class Greylist:
         self._settings = settings
         self._context = context
         self._keys = Keys(context.secret if settings.privacy else b"")
-        self._sweep = Sweep(settings, context.store, self._keys, context.note)
+        self._pools = Pools()
+        self._days = Days()
+        self._sweep = Sweep(settings, context.store, self._keys, context.note, self._pools.left)
 
     async def check(self, facts: Facts) -> Verdict:
         """Judge one recipient of one message."""
@@ -68,6 +69,7 @@ class Greylist:
         if isinstance(screened, Exempt):
             return self._exempt(screened, facts, now)
         decision = await context.store.transact(lambda tx: self._remember(tx, screened, now))
+        self._keep_count(decision, screened, now)
         if decision.reason in DEFERRED:
             if settings.tarpit and decision.reason is not Reason.EARLY:
                 await context.clock.sleep(settings.tarpit)
@@ -76,21 +78,41 @@ class Greylist:
 
     def _remember(self, tx: Transaction, case: Case, now: int) -> Decision:
         """Decide and write, in one transaction: two workers never judge by half of what the other did."""
-        settings, keys = self._settings, self._keys
-        pool_key = keys.pool(case.pool.name)
-        triplet_key = keys.triplet(case.pool.name, case.sender, case.recipient)
-        domain_key = keys.pool(domain_name(case)) if settings.auto_whitelist_domain else b""
-        pool, triplet = recall(tx, keys, case)
-        domain = tx.get(POOLS, domain_key) if domain_key else None
-        decision = decide(case, pool, domain, triplet, now, settings)
+        keys, pool_key = self._keys, self._keys.pool(case.pool.name)
+        domain_key = keys.pool(domain_name(case)) if self._settings.auto_whitelist_domain else b""
+        pool = self._pools.recent(tx, pool_key, now)
+        domain = self._pools.recent(tx, domain_key, now) if domain_key else None
+        decision = self._decide(tx, case, pool, domain, now)
+        if decision.pool or decision.domain:  # before a record is written it is read: others may have been faster
+            pool, domain = tx.get(POOLS, pool_key), tx.get(POOLS, domain_key) if domain_key else None
+            decision = self._decide(tx, case, pool, domain, now)
         if decision.triplet:
-            tx.put(TRIPLETS, triplet_key, keys.veil_triplet(decision.triplet))
-        if decision.pool:
-            tx.put(POOLS, pool_key, keys.veil_pool(decision.pool))
-        if decision.domain and domain_key:
-            tx.put(POOLS, domain_key, keys.veil_pool(decision.domain))
-        _count_day(tx, decision, pool, now)
+            key = keys.triplet(case.pool.name, case.sender, case.recipient)
+            tx.put(TRIPLETS, key, keys.veil_triplet(decision.triplet))
+        for key, record in ((pool_key, decision.pool), (domain_key, decision.domain)):
+            if record:
+                tx.put(POOLS, key, keys.veil_pool(record))
         return decision
+
+    def _decide(
+        self, tx: Transaction, case: Case, pool: PoolRecord | None, domain: PoolRecord | None, now: int
+    ) -> Decision:
+        pool = pool or inherited(tx, self._keys, case)
+        pending = self._pools.pending(self._keys.pool(case.pool.name))
+        return decide(case, pool, domain, recall(tx, self._keys, case), pending, now, self._settings)
+
+    def _keep_count(self, decision: Decision, case: Case, now: int) -> None:
+        """Take note, once the decision stands."""
+        self._days.count(decision, now)
+        key = self._keys.pool(case.pool.name)
+        if decision.pool:
+            self._pools.remember(key, decision.pool, now)
+        if decision.domain:
+            self._pools.remember(self._keys.pool(domain_name(case)), decision.domain, now)
+        if decision.reason is Reason.FIRST:
+            self._pools.came(key)
+        elif decision.reason is Reason.RETRIED:
+            self._pools.left(key)
 
     def _exempt(self, exempt: Exempt, facts: Facts, now: int) -> Verdict:
         if exempt.reason is Reason.INCOMPLETE:
@@ -130,6 +152,10 @@ class Greylist:
             ref=ref,
         )
 
+    async def write_back(self) -> None:
+        """Add to the store what was counted in memory; every few seconds, and before the end."""
+        await self._days.write_back(self._context.store)
+
     async def upkeep(self) -> float:
         """Take one small step of forgetting what has expired; return the seconds until the next one is due."""
         return await self._sweep.step(int(self._context.clock.now()))
@@ -139,34 +165,16 @@ class Greylist:
         return self._sweep.rows
 
 
-def recall(tx: Transaction, keys: Keys, case: Case) -> tuple[PoolRecord | None, Triplet | None]:
-    """Return what is remembered of the case's pool and triplet, or else of its network's."""
-    pool = tx.get(POOLS, keys.pool(case.pool.name))
+def recall(tx: Transaction, keys: Keys, case: Case) -> Triplet | None:
+    """Return what is remembered of the case's triplet, or else of its network's."""
     triplet = tx.get(TRIPLETS, keys.triplet(case.pool.name, case.sender, case.recipient))
-    if case.network != case.pool.name:
-        if pool is None and (network := tx.get(POOLS, keys.pool(case.network))):
-            pool = PoolRecord(name=case.pool.name, delivered=network.delivered, counted=network.counted)
-        if triplet is None and (other := tx.get(TRIPLETS, keys.triplet(case.network, case.sender, case.recipient))):
-            triplet = other._replace(pool=case.pool.name, sender=case.sender, recipient=case.recipient)
-    return pool, triplet
+    if triplet is None and case.network != case.pool.name:
+        triplet = tx.get(TRIPLETS, keys.triplet(case.network, case.sender, case.recipient))
+    # In clear again: where privacy is set the store has hashes in these places.
+    return triplet and triplet._replace(pool=case.pool.name, sender=case.sender, recipient=case.recipient)
 
 
-def _count_day(tx: Transaction, decision: Decision, before: PoolRecord | None, now: int) -> None:
-    """Add the event to its day. A known triplet is no event."""
-    if decision.reason not in (Reason.FIRST, Reason.EARLY, Reason.RETRIED, Reason.TOO_MANY):
-        return
-    number = now // 86400
-    day = tx.get(DAYS, day_key(number)) or Day(day=number)
-    lost = decision.pool.lost - (before.lost if before else 0) if decision.pool else 0
-    tx.put(
-        DAYS,
-        day_key(number),
-        day._replace(
-            contacts=day.contacts + (decision.reason is Reason.FIRST),
-            early=day.early + (decision.reason is Reason.EARLY),
-            retried=day.retried + (decision.reason is Reason.RETRIED),
-            waited=day.waited + (decision.waited if decision.reason is Reason.RETRIED else 0),
-            lost=day.lost + lost,
-            crowded=day.crowded + (decision.reason is Reason.TOO_MANY),
-        ),
-    )
+def inherited(tx: Transaction, keys: Keys, case: Case) -> PoolRecord | None:
+    """Return the good record of the case's network, for a pool that has none of its own."""
+    network = tx.get(POOLS, keys.pool(case.network)) if case.network != case.pool.name else None
+    return network and PoolRecord(name=case.pool.name, delivered=network.delivered, counted=network.counted)

@@ -75,7 +75,9 @@ class Triplet(NamedTuple):
 
 
 class PoolRecord(NamedTuple):
-    """What is remembered of a pool, or of one sender domain from a pool."""
+    """What is remembered of a pool, or of one sender domain from a pool. A first contact alone makes none: most come
+    from places that are never seen again.
+    """
 
     name: str = ""
     last: int = 0
@@ -83,9 +85,6 @@ class PoolRecord(NamedTuple):
     """Deliveries, at most one in COUNTED_EVERY seconds; also the length of its good record."""
     counted: int = 0
     """When the last of them was counted."""
-    pending: int = 0
-    """Its triplets in the store that were not let in yet."""
-    contacts: int = 0
     retried: int = 0
     """Triplets that came back and were let in."""
     lost: int = 0
@@ -161,6 +160,8 @@ class Case(NamedTuple):
 class Decision(NamedTuple):
     """The judgement, and what is to be remembered; None leaves a record as it is.
 
+    ``lost`` is 1 where a triplet that was never retried is replaced by a new one.
+
     ``left`` is the seconds until a retry is let in (0 when passed), ``waited`` the seconds that one who came back
     had waited since the first contact.
     """
@@ -172,6 +173,7 @@ class Decision(NamedTuple):
     left: int = 0
     waited: int = 0
     attempts: int = 1
+    lost: int = 0
 
 
 def screen(facts: Facts, settings: GreylistSettings, lists: Lists) -> Exempt | Case:
@@ -255,10 +257,11 @@ def decide(
     pool: PoolRecord | None,
     domain: PoolRecord | None,
     triplet: Triplet | None,
+    pending: int,
     now: int,
     settings: GreylistSettings,
 ) -> Decision:
-    """Judge ``case`` by the records at hand (None where there is none).
+    """Judge ``case`` by the records at hand (None where there is none) and its pool's number of pending triplets.
 
     ``domain`` is the record of the sender's domain from this pool; it plays a part only where
     ``auto_whitelist_domain`` is set.
@@ -271,7 +274,9 @@ def decide(
         if domain.delivered >= settings.auto_whitelist_domain:
             return Decision(Reason.AUTO_DOMAIN, domain=_seen(domain, now))
     if triplet is None or expired(triplet, now, settings):
-        return _first_contact(case, pool, triplet, now, settings)
+        if settings.max_pending and pending >= settings.max_pending:
+            return Decision(Reason.TOO_MANY, left=case.delay)
+        return _first_contact(case, pool, triplet, now)
     if triplet.passed:
         return _known(pool, domain, triplet, now)
     if triplet.first > now:  # the clock was set back: begin anew, so that the wait is never longer than the delay
@@ -279,18 +284,14 @@ def decide(
     return _retry(case, pool, domain, triplet, now, settings)
 
 
-def _first_contact(
-    case: Case, pool: PoolRecord, stale: Triplet | None, now: int, settings: GreylistSettings
-) -> Decision:
-    if settings.max_pending and pool.pending >= settings.max_pending and stale is None:
-        return Decision(Reason.TOO_MANY, left=case.delay)
-    if stale and not stale.passed:  # its sender never came back for it: that count is closed, a new one begins
-        pool = pool._replace(lost=pool.lost + 1, pending=max(pool.pending - 1, 0))
+def _first_contact(case: Case, pool: PoolRecord, stale: Triplet | None, now: int) -> Decision:
+    lost = stale is not None and not stale.passed  # its sender never came back for it; that count is closed
     return Decision(
         Reason.FIRST,
         triplet=Triplet(now, now, 0, 1, pool.name, case.sender, case.recipient),
-        pool=pool._replace(last=now, pending=pool.pending + 1, contacts=pool.contacts + 1),
+        pool=pool._replace(last=now, lost=pool.lost + 1) if lost else None,
         left=case.delay,
+        lost=int(lost),
     )
 
 
@@ -312,7 +313,7 @@ def _retry(
             waited=waited,
             attempts=attempts,
         )
-    pool = pool._replace(pending=max(pool.pending - 1, 0), retried=pool.retried + 1)
+    pool = pool._replace(retried=pool.retried + 1)
     return Decision(
         Reason.RETRIED,
         triplet=triplet._replace(last=now, passed=now, attempts=attempts),

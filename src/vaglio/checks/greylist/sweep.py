@@ -5,6 +5,7 @@ A triplet that was never retried is counted to its pool and to the day: it is th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,8 +19,9 @@ from vaglio.checks.greylist.decide import (
     expired,
     forgettable,
 )
-from vaglio.checks.greylist.keys import Keys, day_key
+from vaglio.checks.greylist.keys import Keys
 from vaglio.checks.greylist.settings import GreylistSettings
+from vaglio.checks.greylist.tally import add_to_day
 from vaglio.ports import Store, Table, Transaction
 
 STEP = 200
@@ -33,11 +35,22 @@ DAYS_KEPT = 400
 
 
 class Sweep:
-    """One walk after the other over all tables; ``rows`` counts what the last whole walk left."""
+    """One walk after the other over all tables; ``rows`` counts what the last whole walk left.
+
+    ``note`` takes a line for the log, ``forgotten`` the key of the pool of each triplet that was never retried.
+    """
 
     _ORDER: Final[tuple[Table[Any], ...]] = (TRIPLETS, POOLS, DAYS)
 
-    def __init__(self, settings: GreylistSettings, store: Store, keys: Keys, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: GreylistSettings,
+        store: Store,
+        keys: Keys,
+        note: Callable[[str], None],
+        forgotten: Callable[[bytes], None],
+    ) -> None:
+        self._forgotten = forgotten
         self._settings = settings
         self._store = store
         self._keys = keys
@@ -55,6 +68,7 @@ class Sweep:
         if old:
             lost = await self._store.transact(lambda tx: self._forget(tx, table, old, now))
             for triplet in lost:
+                self._forgotten(self._keys.pool(triplet.pool))
                 self._note(
                     f"event=never-retried pool={triplet.pool} from={triplet.sender!a} to={triplet.recipient!a} "
                     f"attempts={triplet.attempts} first={triplet.first}"
@@ -96,9 +110,6 @@ class Sweep:
 
     def _count_lost(self, tx: Transaction, triplet: Triplet) -> None:
         pool_key = self._keys.pool(triplet.pool)
-        pool = tx.get(POOLS, pool_key)
-        if pool:
-            tx.put(POOLS, pool_key, pool._replace(lost=pool.lost + 1, pending=max(pool.pending - 1, 0)))
-        number = triplet.first // 86400  # counted to the day of its first contact
-        day = tx.get(DAYS, day_key(number)) or Day(day=number)
-        tx.put(DAYS, day_key(number), day._replace(lost=day.lost + 1))
+        pool = tx.get(POOLS, pool_key) or PoolRecord(name=triplet.pool, last=triplet.last)
+        tx.put(POOLS, pool_key, pool._replace(lost=pool.lost + 1))
+        add_to_day(tx, triplet.first // 86400, Counter(lost=1))  # the day of its first contact

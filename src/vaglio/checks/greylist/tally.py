@@ -1,0 +1,100 @@
+"""What a worker keeps in memory, so that an answer costs fewer looks and writes: pools read lately, and counts.
+
+Nothing here decides who is let in, and nothing here is needed after a crash: pools are read again after FRESH
+seconds (and always before they are written), counts of the day are added to the store every few seconds, and the
+pending triplets of each pool are counted from the worker's start on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+
+from vaglio.checks.greylist.decide import DAYS, POOLS, Day, Decision, PoolRecord, Reason
+from vaglio.checks.greylist.keys import day_key
+from vaglio.ports import Store, Transaction
+
+FRESH = 5
+"""Seconds for which a pool's record is taken as read."""
+
+REMEMBERED = 10_000
+"""Pools kept at most: some megabytes."""
+
+_COUNTED = {Reason.FIRST: "contacts", Reason.EARLY: "early", Reason.RETRIED: "retried", Reason.TOO_MANY: "crowded"}
+
+
+class Pools:
+    """Records of pools, and how many triplets each has pending."""
+
+    def __init__(self) -> None:
+        self._read: OrderedDict[bytes, tuple[int, PoolRecord | None]] = OrderedDict()
+        self._pending: OrderedDict[bytes, int] = OrderedDict()
+
+    def recent(self, tx: Transaction, key: bytes, now: int) -> PoolRecord | None:
+        """Return the record, as of FRESH seconds ago at the earliest."""
+        found = self._read.get(key)
+        if found and 0 <= now - found[0] < FRESH:
+            return found[1]
+        record = tx.get(POOLS, key)
+        self.remember(key, record, now)
+        return record
+
+    def remember(self, key: bytes, record: PoolRecord | None, now: int) -> None:
+        """Take note of what the store has under ``key``."""
+        self._read[key] = now, record
+        if len(self._read) > REMEMBERED:
+            self._read.popitem(last=False)
+
+    def pending(self, key: bytes) -> int:
+        """Return the pool's triplets that this worker has seen come and not be let in since."""
+        return self._pending.get(key, 0)
+
+    def came(self, key: bytes) -> None:
+        """Count a first contact in."""
+        self._pending[key] = self._pending.get(key, 0) + 1
+        if len(self._pending) > REMEMBERED:
+            self._pending.popitem(last=False)
+
+    def left(self, key: bytes) -> None:
+        """Count out one that was let in or forgotten."""
+        count = self._pending.get(key, 0) - 1
+        if count > 0:
+            self._pending[key] = count
+        else:
+            self._pending.pop(key, None)
+
+
+class Days:
+    """Counts by day that are not in the store yet."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Counter[str]] = {}
+
+    def count(self, decision: Decision, now: int) -> None:
+        """Count an event. A known triplet is none."""
+        kind = _COUNTED.get(decision.reason)
+        if kind is None:
+            return
+        day = self._waiting.setdefault(now // 86400, Counter())
+        day[kind] += 1
+        if decision.reason is Reason.RETRIED:
+            day["waited"] += decision.waited
+        if decision.lost:
+            day["lost"] += 1
+
+    async def write_back(self, store: Store) -> None:
+        """Add the counts to the store; they are kept for the next time when that fails."""
+        waiting = dict(self._waiting)
+        if waiting:
+            await store.transact(lambda tx: _add(tx, waiting))
+            self._waiting.clear()
+
+
+def _add(tx: Transaction, waiting: dict[int, Counter[str]]) -> None:
+    for number, counts in waiting.items():
+        add_to_day(tx, number, counts)
+
+
+def add_to_day(tx: Transaction, number: int, counts: Counter[str]) -> None:
+    """Add ``counts`` to the record of day ``number``."""
+    day = tx.get(DAYS, day_key(number)) or Day(day=number)
+    tx.put(DAYS, day_key(number), day._replace(**{kind: getattr(day, kind) + count for kind, count in counts.items()}))
