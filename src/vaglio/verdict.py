@@ -7,11 +7,15 @@ in ``milter/``) only; nothing here knows a protocol.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 Fact = str | int | float | bool
 """What a verdict may rest on: a plain value that a log line, a metric and a journal row can carry."""
+
+
+_NO_FACTS: Mapping[str, Fact] = MappingProxyType({})
 
 
 class Action(StrEnum):
@@ -24,8 +28,7 @@ class Action(StrEnum):
     HOLD = "hold"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What the SMTP client is told (RFC 5321 4.2, enhanced codes of RFC 3463).
 
     ``text`` is one line of at most 400 bytes in UTF-8; whoever renders it sanitises it once more.
@@ -36,16 +39,14 @@ class Reply:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """A header field to be put on top of the message."""
 
     name: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer of a check.
 
     ``reason`` is a slug from the closed set of the check (``Reason`` in its ``decide.py``) or one of the
@@ -61,7 +62,7 @@ class Verdict:
     reason: str
     reply: Reply | None = None
     headers: tuple[Header, ...] = ()
-    facts: Mapping[str, Fact] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = _NO_FACTS
     immediate: bool = False
     ref: str = ""
     rehearsed: Action | None = None

@@ -108,7 +108,7 @@ def test_facts_take_unknown_for_no_name_and_mapped_addresses_for_ipv4() -> None:
 
 def test_facts_name_the_attributes_that_are_missing() -> None:
     facts = facts_of({"sender": "", "protocol_state": "RCPT"})
-    assert facts.session.missing == ("client_address", "client_name", "recipient", "instance")
+    assert facts.session.missing == ("client_address", "client_name", "instance", "recipient")
     assert facts.session.stage is Stage.RCPT
 
 

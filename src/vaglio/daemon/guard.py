@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable
-from dataclasses import replace
 from typing import Literal
 
 from vaglio.daemon import clock
@@ -114,8 +113,8 @@ def rehearsed(verdict: Verdict) -> Verdict:
     What would have been done stays in ``rehearsed``; facts, reason and reference are kept for the journal.
     """
     if verdict.action is Action.PASS:
-        return replace(verdict, headers=()) if verdict.headers else verdict
-    return replace(verdict, action=Action.PASS, rehearsed=verdict.action, reply=None, headers=(), immediate=False)
+        return verdict._replace(headers=()) if verdict.headers else verdict
+    return verdict._replace(action=Action.PASS, rehearsed=verdict.action, reply=None, headers=(), immediate=False)
 
 
 def _place(error: BaseException) -> Hashable:

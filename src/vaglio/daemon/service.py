@@ -42,8 +42,9 @@ class Service:
 
     ``refresh`` is called every 5 s in each worker: re-read files that changed. ``upkeep`` is called in the first
     worker only: one small step of housekeeping, which returns the seconds until it wants to be called again; it may
-    raise StoreError. ``write_back`` is called every 2 s in each worker, before a reload and before the end: add to the
-    store what was only counted so far; it may raise StoreError, and is called again then. ``gauges`` are figures for the metrics, as of the last sweep, such as ``{"triplets": 1234}``.
+    raise StoreError. ``write_back`` is called every 2 s in each worker, before a reload and before the end: it adds to
+    the store what was only counted so far; it may raise StoreError, and is called again then. ``gauges`` are figures
+    for the metrics, as of the last sweep, such as ``{"triplets": 1234}``.
     """
 
     check: Check

@@ -16,7 +16,7 @@ MAX_ATTRIBUTES = 100
 
 Attributes = dict[str, str]
 
-_NEEDED = ("protocol_state", "client_address", "client_name", "sender", "recipient", "instance")
+_NEEDED = frozenset({"protocol_state", "client_address", "client_name", "sender", "recipient", "instance"})
 _STAGES = {str(stage): stage for stage in Stage}
 
 
@@ -102,7 +102,7 @@ def facts_of(attributes: Attributes) -> Facts:
             sasl_username=get("sasl_username", ""),
             # ccert_subject is empty unless the certificate was verified; the fingerprints are not.
             certificate=get("ccert_pubkey_fingerprint", "") if get("ccert_subject") else "",
-            missing=tuple([name for name in _NEEDED if name not in attributes]),
+            missing=() if attributes.keys() >= _NEEDED else tuple(sorted(_NEEDED - attributes.keys())),
         ),
     )
 
