@@ -3,7 +3,7 @@
 #   need_packages NAME...   Debian packages that it does not work without: says which are missing, installs them.
 #   want_packages NAME...   the same for packages that some tests use: installs what it can, never fails.
 #   need_venv               .venv with this checkout installed in it, renewed when setup.cfg changed.
-#   as_root COMMAND...      run as root, by sudo if need be.
+#   as_root COMMAND...      run as root, by sudo if need be; exec_as_root becomes that command, signals and all.
 #
 # What the tools say goes to .cache/setup.log; its end is shown when something fails.
 
@@ -26,6 +26,10 @@ can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo env DEBIAN_FRONTEND=noninteractive "$@"; fi
+}
+
+exec_as_root() {
+    if [ "$(id -u)" = 0 ]; then exec "$@"; else exec sudo "$@"; fi
 }
 
 missing_of() {
