@@ -46,16 +46,16 @@ ACCEPTED = r"^250 "
 
 SCENES = (
     Scene(
-        "Anna writes to Bruno for the first time", TIZIOS_POSTFIX, "anna@tizio.it", "bruno@caio.it",
+        "Tizio writes to Caio for the first time", TIZIOS_POSTFIX, "tizio@tizio.it", "caio@caio.it",
         (Attempt(REFUSED_FOR_NOW, "defer", "first-contact"), Attempt(ACCEPTED, "pass", "retried")),
         headers=("X-Greylist: delayed ",),
     ),
     Scene(
         "a guest in a home computer sends spam and never comes back", "198.51.100.66", "win@prizes.example",
-        "carla@caio.it", (Attempt(REFUSED_FOR_NOW, "defer", "first-contact"),), lands=False,
+        "sempronia@caio.it", (Attempt(REFUSED_FOR_NOW, "defer", "first-contact"),), lands=False,
     ),
     Scene(
-        "Anna writes to Bruno again: nobody waits twice", TIZIOS_POSTFIX, "anna@tizio.it", "bruno@caio.it",
+        "Tizio writes to Caio again: nobody waits twice", TIZIOS_POSTFIX, "tizio@tizio.it", "caio@caio.it",
         (Attempt(ACCEPTED, "pass", "known"),),
     ),
 )  # fmt: skip

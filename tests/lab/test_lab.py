@@ -65,20 +65,20 @@ def test_every_mail_host_of_the_shipped_zones_has_a_name_that_leads_back() -> No
 
 
 LOG = """\
-Nov 22 02:58:19 mail postfix/qmgr[138]: 2EC693A: from=<anna@tizio.it>, size=273, nrcpt=1 (queue active)
-Nov 22 02:58:19 mail postfix/smtp[147]: 2EC693A: to=<bruno@caio.it>, relay=mail.caio.it[203.0.113.25]:25, delay=0.1, \
-delays=0/0/0/0.1, dsn=4.7.1, status=deferred (host mail.caio.it[203.0.113.25] said: 450 4.7.1 <bruno@caio.it>: \
+Nov 22 02:58:19 mail postfix/qmgr[138]: 2EC693A: from=<tizio@tizio.it>, size=273, nrcpt=1 (queue active)
+Nov 22 02:58:19 mail postfix/smtp[147]: 2EC693A: to=<caio@caio.it>, relay=mail.caio.it[203.0.113.25]:25, delay=0.1, \
+delays=0/0/0/0.1, dsn=4.7.1, status=deferred (host mail.caio.it[203.0.113.25] said: 450 4.7.1 <caio@caio.it>: \
 Recipient address rejected: Greylisted (really); ref G7K2-9QFD (in reply to RCPT TO command))
-Nov 22 02:58:27 mail postfix/smtp[147]: 2EC693A: to=<bruno@caio.it>, relay=mail.caio.it[203.0.113.25]:25, delay=8.2, \
+Nov 22 02:58:27 mail postfix/smtp[147]: 2EC693A: to=<caio@caio.it>, relay=mail.caio.it[203.0.113.25]:25, delay=8.2, \
 delays=8/0/0/0.2, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 13BED72)
 """
 
 
 def test_deliveries_are_read_from_a_postfix_log() -> None:
-    refused = "450 4.7.1 <bruno@caio.it>: Recipient address rejected: Greylisted (really); ref G7K2-9QFD"
+    refused = "450 4.7.1 <caio@caio.it>: Recipient address rejected: Greylisted (really); ref G7K2-9QFD"
     assert deliveries(LOG) == [
-        Delivery("2EC693A", "bruno@caio.it", 0.1, "deferred", refused),
-        Delivery("2EC693A", "bruno@caio.it", 8.2, "sent", "250 2.0.0 Ok: queued as 13BED72"),
+        Delivery("2EC693A", "caio@caio.it", 0.1, "deferred", refused),
+        Delivery("2EC693A", "caio@caio.it", 8.2, "sent", "250 2.0.0 Ok: queued as 13BED72"),
     ]
 
 

@@ -111,7 +111,7 @@ def test_the_null_sender_is_greylisted_like_any_other(world: World, recipient: s
 
 def test_an_authenticated_client_passes(world: World, sender: str, recipient: str) -> None:
     with world.connect("198.51.100.66") as client:
-        client.pretend({"LOGIN": "anna"})
+        client.pretend({"LOGIN": "tizio"})
         assert client.send(sender, [recipient], letter(sender, recipient, "mine")).last.code == 250
     assert reason_of(world, recipient) == "authenticated"
 

@@ -15,17 +15,17 @@ from vaglio.verdict import Header
 
 _SHIPPED = {
     "en": (
-        "Greylisted: first contact with {recipient_domain} from here. Please retry in {seconds} seconds; "
-        "mail servers do this by themselves.{help}",
-        "Greylisted: too early. Please retry in {seconds} seconds; mail servers do this by themselves.{help}",
+        "Greylisted: first contact with {recipient_domain} from here, please retry in {seconds} s "
+        "(mail servers do this by themselves){help}",
+        "Greylisted: too early, please retry in {seconds} s (mail servers do this by themselves){help}",
     ),
     "it": (
-        "Greylisted: primo contatto con {recipient_domain} da qui. Riprovare tra {seconds} secondi; "
-        "i server di posta lo fanno da soli.{help}",
-        "Greylisted: troppo presto. Riprovare tra {seconds} secondi; i server di posta lo fanno da soli.{help}",
+        "Greylisted: primo contatto con {recipient_domain} da qui, riprovare tra {seconds} s "
+        "(i server di posta lo fanno da soli){help}",
+        "Greylisted: troppo presto, riprovare tra {seconds} s (i server di posta lo fanno da soli){help}",
     ),
 }
-_HELP = {"en": " See {url}", "it": " Vedi {url}"}
+_HELP = {"en": "; see {url}", "it": "; vedi {url}"}
 _ROOM = 360  # bytes, so that code, enhanced code and the reference still fit into the reply
 
 
