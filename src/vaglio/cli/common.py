@@ -1,4 +1,4 @@
-"""What all subcommands share: errors, tables and JSON, times, the configuration, the store."""
+"""What all subcommands share: errors, tables and JSON, the configuration, the store."""
 
 from __future__ import annotations
 
@@ -9,37 +9,75 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vaglio.config.load import Loaded, load
-from vaglio.config.types import parse_duration
 from vaglio.daemon.clock import wall
 from vaglio.ports import Schema, Store, StoreError
 from vaglio.store import open_store
+from vaglio.store.files import identity
 
 T = TypeVar("T")
 Commands = Any
 """What argparse's add_subparsers() gives; its type has no public name."""
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f"  # controls: escape sequences
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # invisible, or turns the direction of what follows
+    r"\ud800-\udfff]"  # bytes that were no UTF-8
+)
+_WIDEST = 50
+"""Columns are padded to this many characters at most; longer cells stand whole and push out only their own row."""
 
 
 class CliError(Exception):
-    """What the admin asked for can't be done; the message says why and what to do. Exit status 1."""
+    """What the admin asked for can't be done; the message says why and what to do."""
+
+    status = 1
 
 
-def command(commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = "") -> Any:
-    """Add a subcommand with ``--config`` and ``--json``; return its parser."""
-    parser = commands.add_parser(
-        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=more,
+class WrongUsage(CliError):
+    """Options that don't go together."""
+
+    status = 2
+
+
+def group(commands: Commands, name: str, text: str) -> Commands:
+    """Add a command that has subcommands of its own; alone it prints its help."""
+    parser = commands.add_parser(name, help=text, description=_sentence(text))
+    parser.set_defaults(run=lambda _: helpless(parser))
+    return parser.add_subparsers(title="commands", metavar="COMMAND")
+
+
+def helpless(parser: argparse.ArgumentParser) -> int:
+    """Print the help of a command that was called without a subcommand; return the exit status."""
+    parser.print_help(sys.stderr)
+    return 2
+
+
+def command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], text: str, examples: str, more: str = ""
+) -> argparse.ArgumentParser:
+    """Add a subcommand and return its parser. ``examples`` are command lines, ``more`` stands before them."""
+    lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=_sentence(text), epilog=f"{more}\n\nexamples:\n{lines}".strip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file in place of the default one")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.set_defaults(run=run)
     return parser
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def usual_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--config`` and ``--json``."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file in place of the default one")
+    parser.add_argument("--json", action="store_true", help="print one JSON document: times in Unix seconds")
 
 
 def configuration(args: argparse.Namespace) -> Loaded:
@@ -49,8 +87,11 @@ def configuration(args: argparse.Namespace) -> Loaded:
 
 def now(args: argparse.Namespace) -> float:
     """Return the Unix time: that of ``--now`` where the command has it."""
-    given = getattr(args, "now", None)
-    return wall() if given is None else float(given)
+    given: float | None = getattr(args, "now", None)
+    return wall() if given is None else given
+
+
+# --- the state directory ---
 
 
 def state_directory(loaded: Loaded) -> Path:
@@ -61,44 +102,67 @@ def state_directory(loaded: Loaded) -> Path:
     return directory
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is such a file. Raises CliError when we may not know."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise CliError(f"{path}: {said(error)}") from error
+    return True
+
+
+def said(error: OSError) -> str:
+    """Return what the system says, and what helps against it."""
+    text = error.strerror or str(error)
+    return f"{text}: run this as root or as the daemon's user" if isinstance(error, PermissionError) else text
+
+
 def with_store(loaded: Loaded, schema: Schema, work: Callable[[Store], Awaitable[T]], create: bool = False) -> T:
-    """Open the store of ``schema``, run ``work``, settle. Raises CliError if there is none yet."""
+    """Open the store of ``schema``, run ``work``, settle. Raises CliError, also if there is no store yet."""
     path = state_directory(loaded) / f"{schema.name}.sqlite"
-    try:
-        if not create and not path.exists():
+    if not is_there(path):
+        if not create:
             raise CliError(f"there is no store at {path} yet: has the daemon run with this configuration?")
-    except PermissionError:
-        raise CliError(f"{path.parent} can't be looked into: run this as root or as the daemon's user") from None
-
-    async def run() -> T:
-        store = open_store(loaded.config.state.url, schema, warn=warn, now=wall)
-        try:
-            result = await work(store)
-            store.settle()
-        finally:
-            store.close()
-        return result
-
+    elif not os.access(path, os.R_OK | os.W_OK):
+        raise CliError(f"{path}: {said(PermissionError(None, 'Permission denied'))}")
     try:
-        return asyncio.run(run())
+        return asyncio.run(_work_on(loaded, schema, work, path))
     except StoreError as error:
         raise CliError(str(error)) from error
 
 
+async def _work_on(loaded: Loaded, schema: Schema, work: Callable[[Store], Awaitable[T]], path: Path) -> T:
+    before = identity(path)
+    store = open_store(loaded.config.state.url, schema, warn=warn, now=wall)
+    try:
+        if before is not None and identity(path) != before:  # the store has warned, and said where it is now
+            raise CliError(f"{path} was damaged: nothing is remembered any more")
+        result = await work(store)
+        store.settle()
+    finally:
+        store.close()
+    return result
+
+
+# --- output ---
+
+
 def warn(text: str) -> None:
     """Tell the admin on stderr."""
-    print(f"vaglio: {text}", file=sys.stderr)
+    print(f"vaglio: {clean(text)}", file=sys.stderr)
 
 
 def progress(text: str) -> None:
-    """Show how far long work has come, on a terminal only."""
+    """Show how far long work has come, on a terminal only; an empty text wipes it away."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def clean(value: object) -> str:
     """Return the value as text that no terminal takes for a command: what senders wrote may stand in it."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", str(value))
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(value))
 
 
 def print_json(document: Any) -> None:
@@ -106,32 +170,25 @@ def print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=True))
 
 
-def print_table(head: Sequence[str], rows: Iterable[Sequence[object]], none: str = "nothing found") -> None:
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]], none: str) -> None:
     """Print rows in columns; ``none`` where there are no rows."""
     body = [[clean(cell) for cell in row] for row in rows]
     if not body:
         print(none)
         return
-    widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(head, *body, strict=True)]
     for row in ([*head], *body):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def moment(unix: float) -> str:
-    """Return a time as an admin reads it, in the local zone; ``-`` for none."""
-    return datetime.fromtimestamp(unix).astimezone().strftime("%Y-%m-%d %H:%M:%S") if unix else "-"
-
-
-def when(text: str) -> Callable[[float], float]:
-    """Read ``--since``: a duration ("1h", "7d"), a date ("2026-11-22", "2026-11-22 14:30") or Unix seconds.
-
-    Returns a function from now to Unix seconds; argparse turns the ValueError into its own message.
-    """
-    if text.isascii() and text.isdigit() and len(text) > 6:
-        return lambda _: float(text)
+    """Return a time as an admin reads it, in the local zone."""
     try:
-        seconds = parse_duration(text)
-    except ValueError:
-        stamp = datetime.fromisoformat(text).astimezone().timestamp()
-        return lambda _: stamp
-    return lambda now: now - seconds
+        return datetime.fromtimestamp(unix).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # no time at all, but what stands in the store
+        return str(unix)
+
+
+def day_of(unix: float) -> str:
+    """Return the date of a time, in UTC, by which days are counted."""
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d")

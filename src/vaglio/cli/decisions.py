@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import os
+import re
+import shlex
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from vaglio.checks.greylist import explain as greylist
+from vaglio.cli.arguments import client_network, count, mailbox, when
 from vaglio.cli.common import (
     CliError,
     Commands,
+    WrongUsage,
     clean,
     command,
     configuration,
@@ -18,13 +26,13 @@ from vaglio.cli.common import (
     now,
     print_json,
     print_table,
+    said,
     state_directory,
-    when,
+    usual_options,
 )
 from vaglio.config.load import Loaded
-from vaglio.journal.entry import Entry
-from vaglio.journal.file import JournalError
-from vaglio.journal.query import JournalReader
+from vaglio.config.types import format_duration
+from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normalise
 from vaglio.verdict import FAILED, TIMED_OUT, Fact
 
 _EXPLAINERS: Mapping[str, Callable[[str, Mapping[str, Fact], str], tuple[str, str]]] = {"greylist": greylist.explain}
@@ -49,8 +57,8 @@ _WORDS = {
            "would": "lasciato passare; fuori dalla prova sarebbe stato "},
 }  # fmt: skip
 _LABELS = {
-    "en": ("what", "when", "client", "from", "to", "decided by", "why", "reply", "next"),
-    "it": ("esito", "quando", "client", "da", "a", "deciso da", "perché", "risposta", "e ora"),
+    "en": ("what", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next", "today"),
+    "it": ("esito", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta", "e ora", "oggi"),
 }
 
 
@@ -58,26 +66,58 @@ def add_to(commands: Commands) -> None:
     """Add the subcommands."""
     why = command(
         commands, "why", _why, "explain a decision in plain words",
-        "The reference stands at the end of the SMTP reply (... ref G7K2-9QFD). Without one, say who wrote to whom.",
+        "vaglio why G7K2-9QFD\n"
+        'vaglio why "450 4.7.1 ... Greylisted: ...; ref G7K2-9QFD (in reply to RCPT TO command)"\n'
+        "vaglio why --from tizio@tizio.it --to caio@caio.it --since 2d\n"
+        "vaglio why --client 198.51.100.0/24 --language it",
+        "The reference stands at the end of the SMTP reply; paste as much of the bounce or log line as you like.\n"
+        "Without one, say who wrote to whom.",
     )  # fmt: skip
-    why.add_argument("reference", nargs="*", metavar="REF", help="reference out of the reply, as pasted")
+    why.add_argument("reference", nargs="*", metavar="REF", help="reference, or a line that has one (in quotes)")
     _filters(why)
-    why.add_argument("--limit", type=int, default=5, metavar="N", help="explain at most N decisions (default 5)")
+    why.add_argument("--limit", type=count, default=5, metavar="N", help="explain at most N decisions (default 5)")
     why.add_argument("--language", choices=sorted(_LABELS), default="en", help="en (default) or it")
-    journal = command(commands, "journal", _journal, "list decisions, newest first")
+    usual_options(why)
+    journal = command(
+        commands, "journal", _journal, "list decisions, newest first",
+        "vaglio journal --since 1h --verdict defer\n"
+        "vaglio journal --client 198.51.100.0/24 --reason early-retry\n"
+        "vaglio journal --to caio.it --since 2026-11-01 --until 2026-11-08 --limit 1000 --json",
+        "A verdict in parentheses was not carried out, since the daemon was rehearsing. What simply passed is not in\n"
+        "the journal: see the daemon's log.",
+    )  # fmt: skip
     _filters(journal)
     journal.add_argument("--verdict", choices=["defer", "reject", "hold", "discard", "pass"], help="only these")
     journal.add_argument("--reason", metavar="SLUG", help="only this reason, such as first-contact")
     journal.add_argument("--daemon", metavar="NAME", help="only this daemon, such as greylist")
-    journal.add_argument("--limit", type=int, default=50, metavar="N", help="at most N rows (default 50)")
+    journal.add_argument("--limit", type=count, default=50, metavar="N", help="at most N rows (default 50)")
+    usual_options(journal)
 
 
 def _filters(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--client", metavar="IP", help="client address or network")
-    parser.add_argument("--from", dest="sender", metavar="ADDRESS", help='sender or domain; "" is the null sender')
-    parser.add_argument("--to", dest="recipient", metavar="ADDRESS", help="recipient or domain")
-    parser.add_argument("--since", type=when, metavar="WHEN", help='"1h", "7d", "2026-11-22", Unix seconds')
+    parser.add_argument("--client", type=client_network, metavar="IP", help="client address or network")
+    parser.add_argument("--from", dest="sender", type=mailbox, metavar="ADDRESS",
+                        help='sender or domain; "" is the null sender')  # fmt: skip
+    parser.add_argument("--to", dest="recipient", type=mailbox, metavar="ADDRESS", help="recipient or domain")
+    parser.add_argument("--since", type=when, metavar="WHEN", help='"1h", "7d", "2026-11-22 14:30" or Unix seconds')
     parser.add_argument("--until", type=when, metavar="WHEN", help="the same")
+
+
+# --- reading the journal ---
+
+
+def ask_journal(loaded: Loaded, ask: Callable[[JournalReader], list[Entry]]) -> list[Entry]:
+    """Return what ``ask`` reads from the journal; CliError if that can't be done."""
+    path = state_directory(loaded) / FILE_NAME
+    try:
+        with JournalReader(path) as journal:
+            return ask(journal)
+    except JournalError as error:
+        if not loaded.config.journal.enabled:
+            raise CliError("journal.enabled is false: decisions are only in the daemon's log") from error
+        if isinstance(error.__context__, PermissionError) or (path.exists() and not os.access(path, os.R_OK)):
+            raise CliError(f"{path}: {said(PermissionError(None, 'Permission denied'))}") from error
+        raise CliError(str(error)) from error
 
 
 def _search(args: argparse.Namespace, loaded: Loaded, **more: Any) -> list[Entry]:
@@ -96,37 +136,47 @@ def _search(args: argparse.Namespace, loaded: Loaded, **more: Any) -> list[Entry
     )
 
 
-def ask_journal(loaded: Loaded, ask: Callable[[JournalReader], list[Entry]]) -> list[Entry]:
-    """Return what ``ask`` reads from the journal; CliError if that can't be done."""
-    try:
-        with JournalReader(state_directory(loaded) / "journal.sqlite") as journal:
-            return ask(journal)
-    except JournalError as error:
-        raise CliError(str(error)) from error
+_MARKED = re.compile(r"\bref\W{0,3}(\S{8,12})", re.ASCII | re.IGNORECASE)
+
+
+def references_in(text: str) -> list[str]:
+    """Return the references in what was typed or pasted: those behind the word "ref", else each word that is one."""
+    whole = normalise(text)
+    found = [whole] if whole else list(map(normalise, _MARKED.findall(text)))
+    return list(dict.fromkeys(filter(None, found or map(normalise, text.split()))))
+
+
+def _by_references(loaded: Loaded, text: str, limit: int) -> list[Entry]:
+    references = references_in(text)
+    if not references:
+        raise CliError(f"there is no reference in {text[:200]!r}: one looks like G7K2-9QFD")
+    return ask_journal(loaded, lambda journal: [e for ref in references for e in journal.by_reference(ref)])[:limit]
+
+
+# --- why ---
 
 
 def _why(args: argparse.Namespace) -> int:
     loaded = configuration(args)
-    reference = " ".join(args.reference)
-    if reference:
-        entries = ask_journal(loaded, lambda journal: journal.by_reference(reference))
-    elif args.client or args.sender is not None or args.recipient:
-        entries = _search(args, loaded)
-    else:
-        raise CliError("say which decision: a reference, or --client, --from, --to")
+    text = " ".join(args.reference)
+    filtered = args.client or args.sender is not None or args.recipient
+    if bool(text) == bool(filtered):
+        raise WrongUsage("say which decision: either by a reference, or by --client, --from or --to")
+    entries = _by_references(loaded, text, args.limit) if text else _search(args, loaded)
     if args.json:
         print_json([_explained(entry, args.language) for entry in entries])
+    elif entries:
+        print("\n\n".join(_in_words(entry, args.language) for entry in entries))
     else:
-        print("\n\n".join(_in_words(entry, args.language) for entry in entries) or _nothing(loaded, reference))
+        raise CliError(_nothing(loaded, text))
     return 0 if entries else 1
 
 
-def _nothing(loaded: Loaded, reference: str) -> str:
-    days = loaded.config.journal.keep // 86400
-    sought = f"no decision with the reference {clean(reference)}" if reference else "no such decision"
+def _nothing(loaded: Loaded, text: str) -> str:
+    sought = f"no decision with the reference {' or '.join(references_in(text))}" if text else "no such decision"
     return (
-        f"There is {sought} in the journal. It keeps what was deferred or refused for {days} days; "
-        "what simply passed is only in the log."
+        f"there is {sought} in the journal. It keeps for {format_duration(loaded.config.journal.keep)} what was "
+        "deferred or refused; what simply passed is only in the daemon's log."
     )
 
 
@@ -153,24 +203,51 @@ def _explained(entry: Entry, language: str) -> dict[str, Any]:
 
 def _in_words(entry: Entry, language: str) -> str:
     why, then = explain(entry, language)
-    client = f"{entry.client} ({entry.client_name})" if entry.client_name else entry.client
     values = (
-        f"{_outcome(entry, language)}, ref {entry.ref}",
+        f"{_outcome(entry, language)}, ref {entry.ref}" if entry.ref else _outcome(entry, language),
         moment(entry.at),
-        client,
+        _client(entry),
         entry.sender or "<>",
         entry.recipient,
+        entry.queue_id,
         f"{entry.daemon}: {entry.reason}",
+        " ".join(f"{name}={value}" for name, value in entry.facts.items()),
         why,
         entry.reply,
         then,
+        _ask_again(entry),
     )
-    width = max(map(len, _LABELS[language]))
-    return "\n".join(
-        f"{label.rjust(width)}: {clean(value)}"
-        for label, value in zip(_LABELS[language], values, strict=True)
-        if value
-    )
+    return "\n".join(_rows(_LABELS[language], values))
+
+
+def _client(entry: Entry) -> str:
+    name = f" ({entry.client_name})" if entry.client_name else ""
+    return f"{entry.client}{name}{f', HELO {entry.helo}' if entry.helo else ''}"
+
+
+def _ask_again(entry: Entry) -> str:
+    """Return the command that tells how things stand now."""
+    if entry.check != "greylist" or not entry.client:
+        return ""
+    client = f"{entry.client_name or 'unknown'}[{entry.client}]"
+    words = ("--client", client, "--from", entry.sender, "--to", entry.recipient)
+    return f"vaglio greylist why {shlex.join(words)}"
+
+
+def _rows(labels: Sequence[str], values: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each value there is; on a terminal it is folded behind its label."""
+    indent = max(map(len, labels)) + 2
+    width = max(shutil.get_terminal_size().columns, 60) if sys.stdout.isatty() else 0
+    for label, value in zip(labels, map(clean, values), strict=True):
+        line = f"{label.rjust(indent - 2)}: {value}"
+        if value and width:
+            yield textwrap.fill(line, width, subsequent_indent=" " * indent, break_on_hyphens=False,
+                                break_long_words=False)  # fmt: skip
+        elif value:
+            yield line
+
+
+# --- journal ---
 
 
 def _journal(args: argparse.Namespace) -> int:
@@ -185,6 +262,6 @@ def _journal(args: argparse.Namespace) -> int:
              one.client, one.sender or "<>", one.recipient)
             for one in entries
         ),
-        "no decisions; what simply passed is only in the log",
+        "no such decisions; what simply passed is only in the daemon's log",
     )  # fmt: skip
     return 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from vaglio.cli import greylist_ask, greylist_change, greylist_import, greylist_look
-from vaglio.cli.common import Commands
+from vaglio.cli import greylist_allow, greylist_ask, greylist_forget, greylist_import, greylist_look, greylist_report
+from vaglio.cli.common import Commands, group
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommands."""
-    group = commands.add_parser("greylist", help="what greylisting remembers, decides and is worth")
-    inner = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (greylist_ask, greylist_look, greylist_change, greylist_import):
+    inner = group(commands, "greylist", "what greylisting remembers, decides and is worth")
+    for module in (greylist_ask, greylist_look, greylist_report, greylist_allow, greylist_forget, greylist_import):
         module.add_to(inner)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, NamedTuple
 
-from vaglio.checks.greylist.check import recall
+from vaglio.checks.greylist.check import inherited, recall
 from vaglio.checks.greylist.decide import (
     DEFERRED,
     POOLS,
@@ -22,8 +22,8 @@ from vaglio.checks.greylist.decide import (
     screen,
 )
 from vaglio.checks.greylist.explain import explain
-from vaglio.checks.greylist.keys import Keys
 from vaglio.checks.greylist.whitelists import Whitelists
+from vaglio.cli.arguments import client, mailbox, unix_time
 from vaglio.cli.common import (
     CliError,
     Commands,
@@ -34,13 +34,23 @@ from vaglio.cli.common import (
     now,
     print_json,
     state_directory,
+    usual_options,
     warn,
     with_store,
 )
 from vaglio.cli.decisions import ask_journal
+from vaglio.cli.greylist_keys import keys_of
 from vaglio.config.load import Loaded
-from vaglio.facts import Envelope, Facts, Session, Stage, client_of
+from vaglio.config.types import format_duration
+from vaglio.facts import Client, Envelope, Facts, Session, Stage, client_of
 from vaglio.ports import Store, Transaction
+from vaglio.verdict import Fact
+
+_MORE = (
+    "Give the client's name too, as Postfix verified and logged it: mail.tizio.it[198.51.100.7]. Greylisting knows\n"
+    "most senders by the domain of that name."
+)
+_HISTORY = 5
 
 
 def add_to(commands: Commands) -> None:
@@ -49,92 +59,99 @@ def add_to(commands: Commands) -> None:
         ("check", _check, "say what greylisting would answer now; changes nothing"),
         ("why", _why, "say what is remembered of a sender and recipient, and what was decided lately"),
     ):
-        parser = command(commands, name, run, text)
-        parser.add_argument("--client", required=True, metavar="IP", help="client address")
-        parser.add_argument("--name", default="", metavar="NAME", help="the client's verified name, as Postfix logs it")
-        parser.add_argument("--from", dest="sender", required=True, metavar="ADDRESS", help='sender; "" for bounces')
-        parser.add_argument("--to", dest="recipient", required=True, metavar="ADDRESS", help="recipient")
-        parser.add_argument("--now", type=float, metavar="UNIX", help="judge as of this time")
+        parser = command(
+            commands, name, run, text,
+            f"vaglio greylist {name} --client 'mail.tizio.it[198.51.100.7]' --from tizio@tizio.it --to caio@caio.it\n"
+            f"vaglio greylist {name} --client 198.51.100.7 --from '<>' --to caio@caio.it",
+            _MORE,
+        )  # fmt: skip
+        parser.add_argument("--client", type=client, required=True, metavar="NAME[IP]",
+                            help="client as Postfix logs it, or its address alone")  # fmt: skip
+        parser.add_argument("--name", default="", metavar="NAME", help="the client's verified name, if not given there")
+        parser.add_argument("--from", dest="sender", type=mailbox, required=True, metavar="ADDRESS",
+                            help='sender; "" is the null sender')  # fmt: skip
+        parser.add_argument("--to", dest="recipient", type=mailbox, required=True, metavar="ADDRESS", help="recipient")
+        parser.add_argument("--now", type=unix_time, metavar="UNIX", help="judge as of this time (Unix seconds)")
         parser.add_argument("--language", choices=["en", "it"], default="en", help="en (default) or it")
+        usual_options(parser)
 
 
-def secret_of(loaded: Loaded) -> bytes:
-    """Return the key that veils what is stored, empty without privacy."""
-    if not loaded.config.greylist.privacy:
-        return b""
-    path = state_directory(loaded) / "greylist.secret"
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CliError(f"{path} can't be read: {error.strerror}") from error
+class _Judgement(NamedTuple):
+    """What would be decided, and on which records."""
+
+    case: Case
+    decision: Decision
+    pool: PoolRecord | None
+    triplet: Triplet | None
 
 
 def _facts(args: argparse.Namespace) -> Facts:
-    client = client_of(args.client, args.name, args.name)
-    if not client.packed:
-        raise CliError(f"--client: found {args.client!r}, wanted an IP address")
-    return Facts(client, Envelope(args.sender, args.recipient), Session(Stage.RCPT))
+    given: Client = args.client
+    named = client_of(given.address, args.name, args.name) if args.name else given
+    return Facts(named, Envelope(args.sender, args.recipient), Session(Stage.RCPT))
 
 
-class _Memory:
-    """What the store has about a case."""
+def _judge(loaded: Loaded, facts: Facts, at: int) -> Exempt | _Judgement:
+    settings, keys = loaded.config.greylist, keys_of(loaded)
+    case = screen(facts, settings, Whitelists(settings, state_directory(loaded), warn).current())
+    if isinstance(case, Exempt):
+        return case
 
-    def __init__(self, tx: Transaction, case: Case, keys: Keys) -> None:
-        self.pool, self.triplet = recall(tx, keys, case)
-        self.domain: PoolRecord | None = tx.get(POOLS, keys.pool(domain_name(case)))
+    def step(tx: Transaction) -> _Judgement:
+        pool = tx.get(POOLS, keys.pool(case.pool.name)) or inherited(tx, keys, case)
+        domain, triplet = tx.get(POOLS, keys.pool(domain_name(case))), recall(tx, keys, case)
+        # How many of its triplets wait (greylist.max_pending), only the workers know: judged as if none did.
+        return _Judgement(case, decide(case, pool, domain, triplet, 0, at, settings), pool, triplet)
 
-
-def _recall(loaded: Loaded, case: Case) -> _Memory:
-    keys = Keys(secret_of(loaded))
-
-    async def work(store: Store) -> _Memory:
-        return await store.transact(lambda tx: _Memory(tx, case, keys))
+    async def work(store: Store) -> _Judgement:
+        return await store.transact(step)
 
     return with_store(loaded, SCHEMA, work)
 
 
-def _judge(loaded: Loaded, facts: Facts, at: int) -> tuple[Exempt | Case, Decision | None, _Memory | None]:
-    settings = loaded.config.greylist
-    screened = screen(facts, settings, Whitelists(settings, state_directory(loaded), warn).current())
-    if isinstance(screened, Exempt):
-        return screened, None, None
-    memory = _recall(loaded, screened)
-    return screened, decide(screened, memory.pool, memory.domain, memory.triplet, at, settings), memory
+def _document(found: Exempt | _Judgement, loaded: Loaded, language: str) -> dict[str, Any]:
+    if isinstance(found, Exempt):
+        reason, facts = found.reason, dict[str, Fact](by=found.by)
+    else:
+        reason, facts = found.decision.reason, basis(found.decision, found.case)
+    action = "defer" if reason in DEFERRED else "pass"
+    why, then = explain(reason, facts, language)
+    rehearsal = loaded.config.greylist.mode == "rehearse"
+    return {"action": action, "reason": reason, **facts, "why": why, "next": then, "rehearsal": rehearsal}
 
 
 def _check(args: argparse.Namespace) -> int:
     loaded = configuration(args)
-    screened, decision, _ = _judge(loaded, _facts(args), int(now(args)))
-    document = _document(screened, decision, args.language)
+    document = _document(_judge(loaded, _facts(args), int(now(args))), loaded, args.language)
     if args.json:
         print_json(document)
     else:
-        print(f"{document['action']} {document['reason']}\n{clean(document['why'])}\n{clean(document['next'])}")
+        _tell_answer(document)
     return 0
 
 
-def _document(screened: Exempt | Case, decision: Decision | None, language: str) -> dict[str, Any]:
-    if isinstance(screened, Exempt) or decision is None:
-        assert isinstance(screened, Exempt)
-        why, then = explain(screened.reason, {"by": screened.by}, language)
-        return {"action": "pass", "reason": screened.reason, "by": screened.by, "why": why, "next": then}
-    facts = basis(decision, screened)
-    why, then = explain(decision.reason, facts, language)
-    action = "defer" if decision.reason in DEFERRED else "pass"
-    return {"action": action, "reason": decision.reason, **facts, "why": why, "next": then}
+def _tell_answer(document: dict[str, Any]) -> None:
+    rehearsal = " (mode is rehearse: it would pass all the same)" if document["rehearsal"] else ""
+    print(f"{document['action']} {document['reason']}{rehearsal}")
+    print(f"  {clean(document['why'])}\n  {clean(document['next'])}")
 
 
 def _why(args: argparse.Namespace) -> int:
     loaded = configuration(args)
-    screened, decision, memory = _judge(loaded, _facts(args), int(now(args)))
-    document = _document(screened, decision, args.language)
-    document["triplet"] = _triplet(memory.triplet) if memory and memory.triplet else None
-    document["pool_record"] = _pool(memory.pool) if memory and memory.pool else None
+    found = _judge(loaded, _facts(args), int(now(args)))
+    document = {**_document(found, loaded, args.language), "triplet": None, "pool_record": None}
+    if isinstance(found, _Judgement):
+        document["triplet"] = found.triplet and _triplet(found.triplet)
+        document["pool_record"] = found.pool and _pool(found.pool)
     document["decisions"] = _history(loaded, args)
     if args.json:
         print_json(document)
     else:
-        _tell(document)
+        print("Now: ", end="")
+        _tell_answer(document)
+        if isinstance(found, _Judgement):
+            _tell_memory(document)
+        _tell_history(document["decisions"])
     return 0
 
 
@@ -142,10 +159,13 @@ def _history(loaded: Loaded, args: argparse.Namespace) -> list[dict[str, Any]]:
     try:
         found = ask_journal(
             loaded,
-            lambda journal: journal.search(daemon="greylist", sender=args.sender, recipient=args.recipient, limit=5),
+            lambda journal: journal.search(
+                daemon="greylist", sender=args.sender, recipient=args.recipient, limit=_HISTORY
+            ),
         )
-    except CliError:
-        return []  # no journal: then there is no history to tell
+    except CliError as error:
+        warn(str(error))  # what the store says is worth telling without it
+        return []
     return [{"at": one.at, "ref": one.ref, "reason": one.reason, "client": one.client} for one in found]
 
 
@@ -154,23 +174,25 @@ def _triplet(triplet: Triplet) -> dict[str, Any]:
 
 
 def _pool(pool: PoolRecord) -> dict[str, Any]:
-    return {"delivered": pool.delivered, "pending": pool.pending, "lost": pool.lost, "last": pool.last,
-            "median_retry": median_habit(pool)}  # fmt: skip
+    return {"delivered": pool.delivered, "retried": pool.retried, "lost": pool.lost, "early": pool.early,
+            "last": pool.last, "median_retry": median_habit(pool)}  # fmt: skip
 
 
-def _tell(document: dict[str, Any]) -> None:
-    print(f"Now: {document['action']} {document['reason']}\n  {clean(document['why'])}\n  {clean(document['next'])}")
-    triplet, pool = document["triplet"], document["pool_record"]
+def _tell_memory(document: dict[str, Any]) -> None:
+    name, triplet, pool = clean(document["pool"]), document["triplet"], document["pool_record"]
     if triplet:
         passed = f"let in {moment(triplet['passed'])}" if triplet["passed"] else "not let in yet"
-        print(
-            f"Remembered: first contact {moment(triplet['first'])}, last {moment(triplet['last'])}, "
-            f"{triplet['attempts']} contacts, {passed}"
-        )
+        print(f"Remembered: first contact {moment(triplet['first'])}, last {moment(triplet['last'])}, "
+              f"{triplet['attempts']} contacts, {passed}")  # fmt: skip
     else:
-        print("Remembered: nothing of this sender and recipient from there")
+        print(f"Remembered: nothing of this sender and recipient from {name}")
     if pool:
-        print(f"Pool {clean(document['pool'])}: {pool['delivered']} deliveries counted, {pool['pending']} waiting, "
-              f"{pool['lost']} never retried")  # fmt: skip
-    for one in document["decisions"]:
-        print(f"Decided: {moment(one['at'])} {one['reason']} for {one['client']}, ref {one['ref']}")
+        habit = pool["median_retry"]
+        comes_back = f", comes back after {format_duration(habit)}" if habit is not None else ""
+        print(f"Pool {name}: {pool['delivered']} deliveries counted, {pool['retried']} triplets let in, "
+              f"{pool['lost']} never retried{comes_back}")  # fmt: skip
+
+
+def _tell_history(decisions: list[dict[str, Any]]) -> None:
+    for one in decisions:
+        print(f"Decided: {moment(one['at'])} {one['reason']} for {clean(one['client'])}, ref {one['ref']}")

@@ -1,29 +1,34 @@
 """``vaglio``, the admin's command: what was decided and why, what is remembered, what is configured.
 
-Exit status: 0 when there is a result, 1 when there is none or something failed, 2 for wrong usage, 78 for a bad
-configuration.
+Exit status: 0 when there is a result, 1 when what was asked for is not there or can't be done, 2 for wrong usage,
+78 for a bad configuration.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from vaglio import __version__
 from vaglio.cli import config, decisions, greylist, postconf
-from vaglio.cli.common import CliError
+from vaglio.cli.common import CliError, clean, helpless
 from vaglio.config.load import ConfigError
+
+_INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
 
 _EXAMPLES = """\
 examples:
-  vaglio why G7K2-9QFD                     why was this mail deferred?
+  vaglio why G7K2-9QFD                      why was this mail deferred?
   vaglio journal --since 1h --verdict defer
-  vaglio greylist check --client 192.0.2.7 --from tizio@tizio.it --to caio@caio.it
-  vaglio greylist allow example.com
+  vaglio greylist check --client 'mail.tizio.it[192.0.2.7]' --from tizio@tizio.it --to caio@caio.it
+  vaglio greylist allow example.com         let a sender in without waiting
   vaglio config check
-  vaglio postconf                          the lines for Postfix's main.cf
+  vaglio postconf                           the lines for Postfix's main.cf
+
+"vaglio COMMAND --help" explains each with examples of its own.
 """
 
 
@@ -36,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
-    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    whole.set_defaults(run=lambda _: helpless(whole))
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND")
     for module in (decisions, greylist, config, postconf):
         module.add_to(commands)
     return whole
@@ -44,19 +50,24 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?", and all the rest
     args = parser().parse_args(argv)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print("\n".join(map(clean, error.problems)), file=sys.stderr)
         return os.EX_CONFIG
     except CliError as error:
-        print(f"vaglio: {error}", file=sys.stderr)
-        return 1
+        print(f"vaglio: {clean(error)}", file=sys.stderr)
+        return error.status
     except BrokenPipeError:  # "vaglio journal | head": the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return status
 
 

@@ -1,0 +1,296 @@
+"""``vaglio why`` and ``vaglio journal``, on a journal that the real check filled."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from vaglio.cli.decisions import references_in
+from vaglio.facts import Envelope, Facts, Session, Stage, client_of
+from vaglio.journal import Entry, JournalWriter
+from vaglio.verdict import FAILED, Action, Reply, Verdict
+
+Host = Any  # of conftest.py
+NOW = 1_790_000_000
+HOSTILE = "\x1b]0;pwned\x07\x1b[2J\u202e\u200b\udcff\r\nroot"
+
+
+def test_why_tells_everything_about_a_first_contact(host: Host) -> None:
+    verdict = host.daemon().ask()
+    ref = verdict.ref
+    said = host.fine("why", ref)
+    for words in (
+        f"what: deferred (come back later), ref {ref}",
+        "client: 198.51.100.7 (mail.tizio.it), HELO mail.tizio.it",
+        "from: tizio@tizio.it",
+        "to: caio@caio.it",
+        "decided by: greylist: first-contact",
+        "facts: pool=tizio.it pool_kind=pool delay=300 by=greylist.delay left=300",
+        "300 seconds (greylist.delay)",
+        f"reply: 450 4.7.1 {verdict.reply and verdict.reply.text}",
+        "Nobody has to do anything",
+        "today: vaglio greylist why --client 'mail.tizio.it[198.51.100.7]' --from tizio@tizio.it --to caio@caio.it",
+    ):
+        assert words in said
+
+
+def test_why_speaks_italian(host: Host) -> None:
+    ref = host.daemon().ask().ref
+    said = host.fine("why", ref, "--language", "it")
+    assert "esito: rimandato (riprovare più tardi)" in said
+    assert "È il primo contatto" in said
+    assert "Nessuno deve fare nulla" in said
+
+
+def test_why_says_how_long_who_came_too_early_waited(host: Host) -> None:
+    daemon = host.daemon()
+    daemon.ask()
+    ref = daemon.ask(after=100).ref
+    said = host.fine("why", ref)
+    assert "came back after 100 seconds, earlier than the delay of 300 seconds (greylist.delay)" in said
+    assert "the next try after 200 seconds or more is let in" in said
+
+
+def test_the_whole_reply_can_be_pasted(host: Host) -> None:
+    verdict = host.daemon().ask()
+    assert verdict.reply
+    line = f"host mail.caio.it[192.0.2.1] said: 450 4.7.1 <caio@caio.it>: Recipient address rejected: " \
+           f"{verdict.reply.text} (in reply to RCPT TO command)"  # fmt: skip
+    assert f"ref {verdict.ref}" in host.fine("why", line)
+    assert f"ref {verdict.ref}" in host.fine("why", *line.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "references"),
+    [
+        ("G7K2-9QFD", ["G7K2-9QFD"]),
+        ("g7k2 9qfd", ["G7K2-9QFD"]),
+        ("(ref. g7k29qfd)", ["G7K2-9QFD"]),
+        ("G7K2-9QFD, ABCD-EFGH", ["G7K2-9QFD", "ABCD-EFGH"]),
+        ("by themselves.; ref G7K2-9QFD (in reply to RCPT TO command)", ["G7K2-9QFD"]),
+        ("by themselves.; ref\n    G7K2-9QFD (in", ["G7K2-9QFD"]),
+        ('auto-list said "mail-host: ref G7K2-9QFD."', ["G7K2-9QFD"]),
+        ("ref=G7K2-9QFD ms=0.21", ["G7K2-9QFD"]),
+        ("G7K2-9QFD G7K2-9QFD", ["G7K2-9QFD"]),
+        ("nothing of that kind", []),
+        ("", []),
+    ],
+)
+def test_references_are_found_in_what_was_pasted(text: str, references: list[str]) -> None:
+    assert references_in(text) == references
+
+
+def test_several_references_are_explained_in_one_go(host: Host) -> None:
+    daemon = host.daemon()
+    refs = [daemon.ask(recipient=f"{name}@caio.it").ref for name in ("one", "two")]
+    assert [entry["ref"] for entry in host.json("why", *refs)] == refs
+
+
+def test_an_unknown_reference_helps_on(host: Host) -> None:
+    host.daemon().ask()
+    said = host.run("why", "ZZZZ-ZZZZ")
+    assert (said.status, said.out) == (1, "")
+    assert "no decision with the reference ZZZZ-ZZZZ in the journal" in said.err
+    assert "30d" in said.err
+    assert "only in the daemon's log" in said.err
+    said = host.run("why", "ZZZZ-ZZZZ", "--json")
+    assert (said.status, json.loads(said.out)) == (1, [])
+
+
+def test_what_is_no_reference_is_told_what_one_looks_like(host: Host) -> None:
+    host.daemon().ask()
+    said = host.run("why", "please")
+    assert (said.status, said.err) == (1, "vaglio: there is no reference in 'please': one looks like G7K2-9QFD\n")
+
+
+@pytest.mark.parametrize("words", [("why",), ("why", "G7K2-0000", "--to", "caio@caio.it"), ("why", "--since", "1h")])
+def test_why_wants_either_a_reference_or_who_wrote_to_whom(host: Host, words: tuple[str, ...]) -> None:
+    said = host.run(*words)
+    assert (said.status, said.out) == (2, "")
+    assert "either by a reference, or by --client, --from or --to" in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--client", "198.51.100.7"),
+        ("--client", "mail.tizio.it[198.51.100.7]"),
+        ("--client", "198.51.100.0/24"),
+        ("--from", "tizio@tizio.it"),
+        ("--from", "<Tizio@tizio.it>"),
+        ("--from", "tizio.it"),
+        ("--to", "caio@caio.it", "--from", "tizio@tizio.it", "--client", "198.51.100.7"),
+    ],
+)
+def test_why_finds_a_decision_by_who_wrote_to_whom(host: Host, words: tuple[str, ...]) -> None:
+    daemon = host.daemon()
+    daemon.ask("203.0.113.9", "", "sempronio@sempronio.it", "other@caio.it")
+    ref = daemon.ask().ref
+    assert [entry["ref"] for entry in host.json("why", *words)] == [ref]
+
+
+@pytest.mark.parametrize("null", ["", "<>"])
+def test_the_null_sender_can_be_asked_for(host: Host, null: str) -> None:
+    daemon = host.daemon()
+    daemon.ask()
+    ref = daemon.ask(sender="").ref
+    assert [entry["ref"] for entry in host.json("why", "--from", null)] == [ref]
+    assert "from: <>" in host.fine("why", ref)
+
+
+def test_json_has_the_facts_the_words_and_the_times(host: Host) -> None:
+    ref = host.daemon().ask().ref
+    (entry,) = host.json("why", ref)
+    assert entry["at"] == NOW
+    assert entry["facts"]["delay"] == 300
+    assert (entry["action"], entry["rehearsed"], entry["reason"]) == ("defer", "", "first-contact")
+    assert entry["outcome"] == "deferred (come back later)"
+    assert entry["why"].startswith("The recipient was asked")
+    assert entry["next"].startswith("Nobody")
+
+
+def test_rehearsed_decisions_are_told_as_such(host: Host) -> None:
+    host.configure('mode = "rehearse"')
+    ref = host.daemon().ask().ref
+    assert "let through; in earnest it would have been deferred" in host.fine("why", ref)
+    assert "(defer)" in host.fine("journal")
+
+
+def test_a_failure_points_to_the_log(host: Host) -> None:
+    daemon = host.daemon()
+    facts = Facts(client_of("192.0.2.1"), Envelope("a@b.it", "caio@caio.it"), Session(Stage.RCPT))
+    verdict = Verdict(Action.DEFER, "greylist", FAILED, Reply(451, "4.3.0", "Temporary"), ref="ABCD-0000")
+    daemon.journal.record(Entry.of(facts, verdict, NOW, "greylist"))
+    daemon.settle()
+    said = host.fine("why", "ABCD-0000")
+    assert "The check itself failed, so the setting on_error decided. The daemon's log has the cause." in said
+    assert "next:" not in said
+
+
+# --- journal ---
+
+
+@pytest.fixture
+def busy(host: Host) -> Host:
+    """Three decisions: two hours ago, an hour and a half ago, now."""
+    daemon = host.daemon()
+    daemon.ask("203.0.113.9", "", "sempronio@sempronio.it", "old@caio.it")
+    daemon.ask(after=1800)
+    daemon.ask(after=5, recipient="new@caio.it")
+    daemon.ask(after=95)
+    host.clock.time += 5300
+    daemon.ask("2001:db8::1", "", "", "bounce@caio.it")
+    return host
+
+
+@pytest.mark.parametrize(
+    ("words", "recipients"),
+    [
+        ((), ["bounce", "caio", "new", "caio", "old"]),
+        (("--limit", "2"), ["bounce", "caio"]),
+        (("--since", "1h"), ["bounce"]),
+        (("--since", "95m", "--until", "1h"), ["caio", "new", "caio"]),
+        (("--since", str(NOW), "--until", str(NOW + 1)), ["old"]),
+        (("--since", "2026-09-21 14:40", "--until", "2026-09-21T15:00"), ["caio", "new", "caio"]),
+        (("--until", "2026-09-22"), ["bounce", "caio", "new", "caio", "old"]),
+        (("--verdict", "defer"), ["bounce", "caio", "new", "caio", "old"]),
+        (("--verdict", "reject"), []),
+        (("--reason", "early-retry"), ["caio"]),
+        (("--daemon", "dnsbl"), []),
+        (("--client", "198.51.100.0/24"), ["caio", "new", "caio"]),
+        (("--client", "2001:db8::/32"), ["bounce"]),
+        (("--from", ""), ["bounce"]),
+        (("--from", "sempronio.it"), ["old"]),
+        (("--to", "NEW@caio.it"), ["new"]),
+    ],
+)
+def test_the_journal_is_filtered(busy: Host, words: tuple[str, ...], recipients: list[str]) -> None:
+    found = [entry["recipient"].partition("@")[0] for entry in busy.json("journal", *words)]
+    assert found == recipients
+
+
+def test_the_journal_is_a_table(busy: Host) -> None:
+    head, *rows = busy.fine("journal").splitlines()
+    assert head.split() == ["when", "ref", "verdict", "reason", "client", "from", "to"]
+    assert len(rows) == 5
+    assert rows[0].split()[3:] == ["defer", "first-contact", "2001:db8::1", "<>", "bounce@caio.it"]
+
+
+def test_a_journal_without_such_decisions_says_so(busy: Host) -> None:
+    assert "no such decisions" in busy.fine("journal", "--to", "nobody@caio.it")
+    assert busy.json("journal", "--to", "nobody@caio.it") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--since", "yesterday"), 'wanted a time ago such as "1h"'),
+        (("--since", "1 hour"), 'wanted a time ago such as "1h"'),
+        (("--limit", "0"), "wanted a whole number of at least 1"),
+        (("--limit", "-1"), "wanted a whole number of at least 1"),
+        (("--verdict", "maybe"), "invalid choice"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_wrong_usage(host: Host, words: tuple[str, ...], wanted: str) -> None:
+    said = host.run("journal", *words)
+    assert said.status == 2
+    assert wanted in said.err
+
+
+def test_a_client_that_is_no_address_is_an_error(busy: Host) -> None:
+    said = busy.run("journal", "--client", "mail.tizio.it")
+    assert (said.status, said.out) == (1, "")
+    assert "neither an IP address nor a network" in said.err
+
+
+# --- hostile input and trouble ---
+
+
+def test_what_a_sender_wrote_never_reaches_the_terminal_raw(host: Host) -> None:
+    daemon = host.daemon()
+    sender, recipient = f'"{HOSTILE}"@tizio.it', "caio@caio.it"
+    ref = daemon.ask(sender=sender, helo=HOSTILE, name=HOSTILE).ref
+    for words in (("why", ref), ("journal",), ("why", "--to", recipient), ("greylist", "list"), ("greylist", "pools"),
+                  ("greylist", "why", "--client", "198.51.100.7", "--from", sender, "--to", recipient)):  # fmt: skip
+        said = host.run(*words)
+        assert said.status == 0
+        assert not [c for c in said.out + said.err if not c.isprintable() and c != "\n"], words
+    assert host.json("why", ref)[0]["helo"] == HOSTILE
+
+
+def test_a_journal_that_is_not_there_is_told(host: Host) -> None:
+    said = host.run("journal")
+    assert (said.status, said.out) == (1, "")
+    assert f"there is no journal at {host.state / 'journal.sqlite'}" in said.err
+
+
+def test_a_journal_that_is_no_journal_is_told(host: Host) -> None:
+    (host.state / "journal.sqlite").write_bytes(b"not a database, but long enough to look at it" * 100)
+    said = host.run("why", "G7K2-9QFD")
+    assert (said.status, said.out) == (1, "")
+    assert f"the journal {host.state / 'journal.sqlite'} can't be read" in said.err
+
+
+def test_a_journal_that_is_switched_off_is_told(host: Host) -> None:
+    host.config.write_text(host.config.read_text() + "[journal]\nenabled = false\n")
+    assert "journal.enabled is false" in host.run("why", "G7K2-9QFD").err
+
+
+def test_a_state_in_memory_can_not_be_looked_into(host: Host) -> None:
+    host.config.write_text('[state]\nurl = "memory:"\n')
+    for words in (("journal",), ("greylist", "list"), ("greylist", "allow", "192.0.2.1")):
+        said = host.run(*words)
+        assert (said.status, said.out) == (1, "")
+        assert 'state.url is "memory:"' in said.err
+
+
+def test_entries_of_a_check_without_words_show_at_least_its_reason(host: Host) -> None:
+    writer = JournalWriter(host.state / "journal.sqlite", 1e9, 10**9, print, host.clock.now)
+    writer.record(Entry("ABCD-0000", NOW, "dnsbl", "dnsbl", "reject", reason="listed", client="192.0.2.1"))
+    writer.close()
+    said = host.fine("why", "ABCD-0000")
+    assert "what: refused for good, ref ABCD-0000" in said
+    assert "why: listed" in said
+    assert "today" not in said

@@ -1,0 +1,83 @@
+"""``vaglio postconf``: what Postfix itself makes of the lines."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vaglio.cli.postconf import endpoint
+
+Host = Any  # of conftest.py
+needs_postfix = pytest.mark.skipif(not shutil.which("postconf"), reason="Postfix is not installed")
+
+
+def postfix_reads(directory: Path, lines: str) -> dict[str, str]:
+    """Return the parameters as Postfix expands them; it must have nothing to complain of."""
+    (directory / "main.cf").write_text(f"compatibility_level = 3.6\nmyhostname = mail.caio.it\n{lines}")
+    (directory / "master.cf").write_text("smtp inet n - y - - smtpd\n")
+    os.utime(directory / "main.cf", (0, 0))  # Postfix waits for a file that was written just now to be whole
+    done = subprocess.run(["postconf", "-n", "-x", "-c", str(directory)], capture_output=True, text=True, timeout=30,
+                          check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return {name: value for name, _, value in (line.partition(" = ") for line in done.stdout.splitlines())}
+
+
+@needs_postfix
+@pytest.mark.parametrize(
+    ("settings", "service"),
+    [
+        ("", "inet:127.0.0.1:10023, timeout=10s, try_limit=2, retry_delay=1s, default_action=DUNNO"),
+        ('listen = ["inet:[::1]:10023"]\ndeadline = "9s"', "inet:[::1]:10023, timeout=14s, "),
+        ('listen = ["unix:/var/spool/postfix/vaglio/greylist.sock"]', "unix:vaglio/greylist.sock, timeout=10s, "),
+        ('on_error = "defer"', "inet:127.0.0.1:10023, timeout=10s, try_limit=2, retry_delay=1s, "
+                               "default_action=DEFER_IF_PERMIT }"),
+    ],
+)
+def test_postfix_reads_the_lines_without_a_warning(host: Host, tmp_path: Path, settings: str, service: str) -> None:
+    host.configure(settings)
+    found = postfix_reads(tmp_path, host.fine("postconf"))["smtpd_recipient_restrictions"]
+    assert found.startswith("permit_mynetworks permit_sasl_authenticated reject_unauth_destination "
+                            f"check_policy_service {{ {service}")  # fmt: skip
+
+
+@needs_postfix
+def test_bounces_are_asked_at_data_when_so_set(host: Host, tmp_path: Path) -> None:
+    assert "smtpd_data_restrictions" not in host.fine("postconf")
+    host.configure('null_sender = "data"')
+    found = postfix_reads(tmp_path, host.fine("postconf"))["smtpd_data_restrictions"]
+    assert re.search(r"reject_unauth_pipelining check_policy_service \{ inet:127\.0\.0\.1:10023, .* \}$", found)
+
+
+def test_json_has_the_parameters(host: Host) -> None:
+    document = host.json("postconf")
+    assert document["smtpd_recipient_restrictions"][-1] == "check_policy_service $vaglio_greylist"
+    assert document["vaglio_greylist"].startswith("{ inet:127.0.0.1:10023, ")
+
+
+def test_a_socket_out_of_the_chroots_reach_is_warned_of(host: Host) -> None:
+    host.configure('listen = ["unix:/run/vaglio/greylist.sock"]')
+    said = host.run("postconf")
+    assert said.status == 0
+    assert "unix:/run/vaglio/greylist.sock, " in said.out
+    assert "out of reach for a chrooted smtpd" in said.err
+
+
+@pytest.mark.parametrize(
+    ("listen", "found"),
+    [
+        ("inet:127.0.0.1:10023", "inet:127.0.0.1:10023"),
+        ("inet:0.0.0.0:10023", "inet:127.0.0.1:10023"),
+        ("inet:[::]:10023", "inet:[::1]:10023"),
+        ("inet:policy.caio.it:10023", "inet:policy.caio.it:10023"),
+        ("unix:/var/spool/postfix/private/vaglio", "unix:private/vaglio"),
+        ("unix:/run/vaglio/greylist.sock", "unix:/run/vaglio/greylist.sock"),
+    ],
+)
+def test_postfix_is_told_the_address_that_it_can_reach(listen: str, found: str) -> None:
+    assert endpoint(listen) == found
