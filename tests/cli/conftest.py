@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -148,4 +149,7 @@ def host(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         host = Host(tmp_path, cleanup, capsys)
         monkeypatch.setattr(common, "wall", host.clock.now)
         monkeypatch.setenv("TZ", "UTC")
+        time.tzset()
         yield host
+        monkeypatch.undo()
+        time.tzset()

@@ -142,7 +142,7 @@ def test_a_report_tells_the_gain_and_the_cost(week: Host) -> None:
         "The last 7 days:\n  5 first contacts were deferred\n",
         "2 (40 %) came back and got in; they waited 2h (median), 2h (9 of 10), 2h (longest)\n",
         "2 (40 %) were never retried: most of this is the spam that stayed out\n",
-        "1 (20 %) are still waiting",
+        "1 (20 %) still wait for their sender to try again",
         "Pools that come back late (the cost; see vaglio greylist allow):\n"
         "pool     remark\nslow.it  comes back after 2h",
         "Pools whose contacts were never retried:\npool            lost\n203.0.113.0/24  2\n",

@@ -57,8 +57,8 @@ _WORDS = {
            "would": "lasciato passare; fuori dalla prova sarebbe stato "},
 }  # fmt: skip
 _LABELS = {
-    "en": ("what", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next", "today"),
-    "it": ("esito", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta", "e ora", "oggi"),
+    "en": ("what", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next", "now"),
+    "it": ("esito", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta", "e poi", "ora"),
 }
 
 
@@ -240,7 +240,7 @@ def _rows(labels: Sequence[str], values: Sequence[str]) -> Iterator[str]:
     width = max(shutil.get_terminal_size().columns, 60) if sys.stdout.isatty() else 0
     for label, value in zip(labels, map(clean, values), strict=True):
         line = f"{label.rjust(indent - 2)}: {value}"
-        if value and width:
+        if value and width and label != labels[-1]:  # a command must stay in one piece to be copied
             yield textwrap.fill(line, width, subsequent_indent=" " * indent, break_on_hyphens=False,
                                 break_long_words=False)  # fmt: skip
         elif value:

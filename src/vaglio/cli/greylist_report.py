@@ -100,7 +100,7 @@ def _tell(document: dict[str, Any], days: int) -> None:
     if document["let_in"]:
         print(f"  {_part(document['let_in'], first)} came back and got in{_waited(document)}")
     print(f"  {_part(document['never_retried'], first)} were never retried: most of this is the spam that stayed out")
-    print(f"  {_part(document['waiting'], first)} are still waiting, or for their sender to try again")
+    print(f"  {_part(document['waiting'], first)} still wait for their sender to try again")
     if rehearsal:
         print("  This is a rehearsal: nobody was deferred, so a sender had no reason to come back. Count as spam only")
         print("  what you would not miss, and take the waits as the time until that sender wrote again.")
