@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,3 +32,14 @@ def until(ready: Callable[[], T], what: str, seconds: float = 20, step: float = 
 def clock() -> float:
     """Return seconds of a clock that never jumps."""
     return time.monotonic()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a program of somebody else's. A signal that comes while it is starting may get lost: ask again, then kill."""
+    for _ in range(5):
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+            return
+    process.kill()
+    process.wait(10)

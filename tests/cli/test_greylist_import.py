@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from lab.waiting import end
 from vaglio.checks.greylist.postgrey import ImportedTriplet
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.cli.greylist_import import as_triplet
@@ -47,7 +48,7 @@ def postgrey(directory: Path, *options: str) -> Iterator[socket.socket]:
                 _connect(connection, path)
                 yield connection
         finally:
-            process.terminate()
+            end(process)
 
 
 def _connect(connection: socket.socket, path: Path) -> None:

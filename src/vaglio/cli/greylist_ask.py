@@ -17,7 +17,6 @@ from vaglio.checks.greylist.decide import (
     Triplet,
     basis,
     decide,
-    domain_name,
     median_habit,
     screen,
 )
@@ -99,7 +98,8 @@ def _judge(loaded: Loaded, facts: Facts, at: int) -> Exempt | _Judgement:
 
     def step(tx: Transaction) -> _Judgement:
         pool = tx.get(POOLS, keys.pool(case.pool.name)) or inherited(tx, keys, case)
-        domain, triplet = tx.get(POOLS, keys.pool(domain_name(case))), recall(tx, keys, case)
+        places = keys.places(case, with_domain=True)
+        domain, (triplet, _) = tx.get(POOLS, places.domain), recall(tx, keys, case, places.triplet)
         # How many of its triplets wait (greylist.max_pending), only the workers know: judged as if none did.
         return _Judgement(case, decide(case, pool, domain, triplet, 0, at, settings), pool, triplet)
 

@@ -104,11 +104,16 @@ def _value(text: str) -> str:
     return '"' + "".join(pieces) + ("..." if cut else "") + '"'
 
 
+_EVERYDAY = 10**15  # numbers that need no look at how many digits they have
+
+
 def _fact(value: Fact) -> str:
     if isinstance(value, str):
         return value if len(value) <= VALUE and _plain(value) else _value(value)
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and -_EVERYDAY < value < _EVERYDAY:
+        return str(value)
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     try:

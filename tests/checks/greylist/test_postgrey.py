@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import hashlib
 import os
@@ -17,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lab.waiting import end
 from vaglio.checks.greylist.postgrey import (
     ImportedClient,
     ImportedTriplet,
@@ -173,8 +173,7 @@ def run_postgrey(command: list[str], requests: list[tuple[str, str, str]], repea
                     for request in requests:
                         ask(connection, *request)
         finally:
-            process.terminate()
-            process.wait(10)
+            end(process)
 
 
 def connect(path: str, process: subprocess.Popen[bytes]) -> socket.socket:

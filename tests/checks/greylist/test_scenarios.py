@@ -104,6 +104,8 @@ class Play:
             assert (step["header"] in header) if step["header"] else header == "", where
         for words in step.get("noted", []):
             assert any(words in note for note in self.notes), where
+        for words in step.get("unnoted", []):
+            assert not any(words in note for note in self.notes), where
         for words in step.get("warned", []):
             assert any(words in warning for warning in self.warnings), where
         if "slept" in step:

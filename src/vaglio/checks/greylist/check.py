@@ -21,10 +21,9 @@ from vaglio.checks.greylist.decide import (
     Triplet,
     basis,
     decide,
-    domain_name,
     screen,
 )
-from vaglio.checks.greylist.keys import Keys
+from vaglio.checks.greylist.keys import Keys, Places
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.greylist.sweep import Sweep
 from vaglio.checks.greylist.tally import Days, Pools
@@ -68,51 +67,62 @@ class Greylist:
         screened = screen(facts, settings, context.lists())
         if isinstance(screened, Exempt):
             return self._exempt(screened, facts, now)
-        decision = await context.store.transact(lambda tx: self._remember(tx, screened, now))
-        self._keep_count(decision, screened, now)
+        places = self._keys.places(screened, bool(settings.auto_whitelist_domain))
+        decision, moved = await context.store.transact(lambda tx: self._remember(tx, screened, places, now))
+        self._keep_count(decision, places, now)
+        if moved:
+            self._pools.left(self._keys.pool(screened.network))
         if decision.reason in DEFERRED:
             if settings.tarpit and decision.reason is not Reason.EARLY:
                 await context.clock.sleep(settings.tarpit)
             return self._deferral(decision, screened, facts)
         return self._pass(decision, screened, now)
 
-    def _remember(self, tx: Transaction, case: Case, now: int) -> Decision:
-        """Decide and write, in one transaction: two workers never judge by half of what the other did."""
-        keys, pool_key = self._keys, self._keys.pool(case.pool.name)
-        domain_key = keys.pool(domain_name(case)) if self._settings.auto_whitelist_domain else b""
-        pool = self._pools.recent(tx, pool_key, now)
-        domain = self._pools.recent(tx, domain_key, now) if domain_key else None
-        decision = self._decide(tx, case, pool, domain, now)
+    def _remember(self, tx: Transaction, case: Case, places: Places, now: int) -> tuple[Decision, bool]:
+        """Decide and write, in one transaction: two workers never judge by half of what the other did.
+
+        Also return whether the triplet moved here from the name of the client's network.
+        """
+        pool = self._pools.recent(tx, places.pool, now)
+        domain = self._pools.recent(tx, places.domain, now) if places.domain else None
+        triplet, found = recall(tx, self._keys, case, places.triplet)
+        decision = self._decide(tx, case, places, (pool, domain, triplet), now)
         if decision.pool or decision.domain:  # before a record is written it is read: others may have been faster
-            pool, domain = tx.get(POOLS, pool_key), tx.get(POOLS, domain_key) if domain_key else None
-            decision = self._decide(tx, case, pool, domain, now)
+            pool, domain = tx.get(POOLS, places.pool), tx.get(POOLS, places.domain) if places.domain else None
+            decision = self._decide(tx, case, places, (pool, domain, triplet), now)
+        moved = found != places.triplet and decision.triplet is not None
+        if moved:
+            tx.delete(TRIPLETS, found)
         if decision.triplet:
-            key = keys.triplet(case.pool.name, case.sender, case.recipient)
-            tx.put(TRIPLETS, key, keys.veil_triplet(decision.triplet))
-        for key, record in ((pool_key, decision.pool), (domain_key, decision.domain)):
+            tx.put(TRIPLETS, places.triplet, self._keys.veil_triplet(decision.triplet))
+        for key, record in ((places.pool, decision.pool), (places.domain, decision.domain)):
             if record:
-                tx.put(POOLS, key, keys.veil_pool(record))
-        return decision
+                tx.put(POOLS, key, self._keys.veil_pool(record))
+        return decision, moved
 
     def _decide(
-        self, tx: Transaction, case: Case, pool: PoolRecord | None, domain: PoolRecord | None, now: int
+        self,
+        tx: Transaction,
+        case: Case,
+        places: Places,
+        records: tuple[PoolRecord | None, PoolRecord | None, Triplet | None],
+        now: int,
     ) -> Decision:
+        pool, domain, triplet = records
         pool = pool or inherited(tx, self._keys, case)
-        pending = self._pools.pending(self._keys.pool(case.pool.name))
-        return decide(case, pool, domain, recall(tx, self._keys, case), pending, now, self._settings)
+        return decide(case, pool, domain, triplet, self._pools.pending(places.pool), now, self._settings)
 
-    def _keep_count(self, decision: Decision, case: Case, now: int) -> None:
+    def _keep_count(self, decision: Decision, places: Places, now: int) -> None:
         """Take note, once the decision stands."""
         self._days.count(decision, now)
-        key = self._keys.pool(case.pool.name)
         if decision.pool:
-            self._pools.remember(key, decision.pool, now)
+            self._pools.remember(places.pool, decision.pool, now)
         if decision.domain:
-            self._pools.remember(self._keys.pool(domain_name(case)), decision.domain, now)
+            self._pools.remember(places.domain, decision.domain, now)
         if decision.reason is Reason.FIRST:
-            self._pools.came(key)
+            self._pools.came(places.pool)
         elif decision.reason is Reason.RETRIED:
-            self._pools.left(key)
+            self._pools.left(places.pool)
 
     def _exempt(self, exempt: Exempt, facts: Facts, now: int) -> Verdict:
         if exempt.reason is Reason.INCOMPLETE:
@@ -165,13 +175,14 @@ class Greylist:
         return self._sweep.rows
 
 
-def recall(tx: Transaction, keys: Keys, case: Case) -> Triplet | None:
-    """Return what is remembered of the case's triplet, or else of its network's."""
-    triplet = tx.get(TRIPLETS, keys.triplet(case.pool.name, case.sender, case.recipient))
+def recall(tx: Transaction, keys: Keys, case: Case, key: bytes) -> tuple[Triplet | None, bytes]:
+    """Return the triplet under ``key``, or else that of the client's network, and the key where it lies."""
+    triplet = tx.get(TRIPLETS, key)
     if triplet is None and case.network != case.pool.name:
-        triplet = tx.get(TRIPLETS, keys.triplet(case.network, case.sender, case.recipient))
-    # In clear again: where privacy is set the store has hashes in these places.
-    return triplet and triplet._replace(pool=case.pool.name, sender=case.sender, recipient=case.recipient)
+        other = keys.triplet(case.network, case.sender, case.recipient)
+        if (triplet := tx.get(TRIPLETS, other)) is not None:
+            return triplet, other
+    return triplet, key
 
 
 def inherited(tx: Transaction, keys: Keys, case: Case) -> PoolRecord | None:

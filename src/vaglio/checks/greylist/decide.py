@@ -232,14 +232,10 @@ def _by_rules(facts: Facts, settings: GreylistSettings, lists: Lists) -> Exempt 
             if compiled.rule.delay is not None:
                 delay = compiled.rule.delay
             break
-    return Case(
-        pool_of(facts.client, settings),
-        fold_sender(facts.envelope.sender),
-        fold_recipient(facts.envelope.recipient),
-        delay,
-        by,
-        network_of(facts.client.packed, settings.ipv4_prefix, settings.ipv6_prefix),
-    )
+    pool, packed = pool_of(facts.client, settings), facts.client.packed
+    network = pool.name if pool.kind == "network" else network_of(packed, settings.ipv4_prefix, settings.ipv6_prefix)
+    sender, recipient = fold_sender(facts.envelope.sender), fold_recipient(facts.envelope.recipient)
+    return Case(pool, sender, recipient, delay, by, network)
 
 
 def _applies(compiled: CompiledRule, facts: Facts, settings: GreylistSettings) -> bool:
@@ -277,6 +273,8 @@ def decide(
         if settings.max_pending and pending >= settings.max_pending:
             return Decision(Reason.TOO_MANY, left=case.delay)
         return _first_contact(case, pool, triplet, now)
+    if triplet.pool != case.pool.name:  # it was found under another name, or stands in the store as hashes
+        triplet = triplet._replace(pool=case.pool.name, sender=case.sender, recipient=case.recipient)
     if triplet.passed:
         return _known(pool, domain, triplet, now)
     if triplet.first > now:  # the clock was set back: begin anew, so that the wait is never longer than the delay

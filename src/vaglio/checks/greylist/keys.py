@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
+from typing import NamedTuple
 
-from vaglio.checks.greylist.decide import PoolRecord, Triplet
+from vaglio.checks.greylist.decide import Case, PoolRecord, Triplet, domain_name
 
 _VEILED = re.compile(r"[0-9a-f]{32}")
+
+
+class Places(NamedTuple):
+    """Where the records of a case lie."""
+
+    pool: bytes
+    triplet: bytes
+    domain: bytes
 
 
 class Keys:
@@ -20,6 +29,14 @@ class Keys:
 
     def __init__(self, secret: bytes = b"") -> None:
         self._secret = secret
+
+    def places(self, case: Case, with_domain: bool) -> Places:
+        """Return the keys of all records that a case may touch; ``domain`` is empty unless asked for."""
+        return Places(
+            pool=self._hash(case.pool.name),
+            triplet=self.triplet(case.pool.name, case.sender, case.recipient),
+            domain=self._hash(domain_name(case)) if with_domain else b"",
+        )
 
     def triplet(self, pool: str, sender: str, recipient: str) -> bytes:
         """Return the key of a triplet, made of folded parts."""

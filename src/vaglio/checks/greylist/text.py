@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from vaglio.checks.greylist.decide import Decision, Reason
 from vaglio.checks.greylist.settings import GreylistSettings
@@ -44,8 +45,16 @@ def reply_text(decision: Decision, facts: Facts, ref: str, language: str, settin
         "client": facts.client.address,
         "help": _HELP.get(language, _HELP["en"]).format(url=settings.help_url) if settings.help_url else "",
     }
-    filled = re.sub(r"\{(\w+)\}", lambda match: values[match[1]], template)
+    pieces = list(_pieces(template))
+    pieces[1::2] = [values[name] for name in pieces[1::2]]
+    filled = "".join(pieces)
     return f"{_cut(filled, _ROOM)}; ref {ref}" if ref else _cut(filled, _ROOM)
+
+
+@lru_cache(maxsize=64)
+def _pieces(template: str) -> tuple[str, ...]:
+    """Return text and names of placeholders by turns."""
+    return tuple(re.split(r"\{(\w+)\}", template))
 
 
 def _cut(text: str, room: int) -> str:

@@ -1,0 +1,53 @@
+"""What is made of a generator's figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.generator import complain, find, measured
+from bench.servers import BenchError
+
+
+def figures(**changes: Any) -> dict[str, Any]:
+    return {
+        "requests_per_s": 1000.0,
+        "seconds": 2.0,
+        "latency_us": {"p50": 900.0, "p99": 2500.0},
+        "actions": {"DUNNO": 2000},
+        "errors": {"connect": 0, "closed": 0, "timeout": 0, "malformed": 0},
+        "retries": 0,
+        **changes,
+    }
+
+
+def test_the_servers_time_is_shared_by_all_requests_also_those_of_the_warm_up() -> None:
+    found = measured(figures(), warmup=0.5, served=0.25, other=0.01)
+    assert found == (1000.0, 0.9, 2.5, 100.0, 0.01)
+
+
+def test_answers_of_the_right_kind_are_no_reason_to_complain() -> None:
+    complain(figures(), "DUNNO", "vaglio")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"errors": {"closed": 1}}, {"retries": 1}, {"actions": {"DUNNO": 1, "PREPEND": 1}}, {"actions": {}}],
+)
+def test_figures_of_failed_or_other_answers_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(BenchError, match="vaglio: wanted DUNNO"):
+        complain(figures(**changes), "DUNNO", "vaglio")
+
+
+def test_a_generator_that_cannot_be_run_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VAGLIO_POLICY_BENCH", str(tmp_path / "none"))
+    with pytest.raises(BenchError, match="can't be run"):
+        find(tmp_path)
+
+
+def test_without_a_c_program_our_own_serves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("VAGLIO_POLICY_BENCH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert find(tmp_path).command[1:] == ("-m", "bench.load")
