@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,8 @@ def test_a_section_of_the_docs_is_replaced_and_the_rest_stays() -> None:
 def test_a_document_without_the_marks_is_left_alone() -> None:
     with pytest.raises(ValueError, match="begin"):
         replace_section("nothing", "greylist", "new")
+
+
+def test_the_page_for_the_figures_has_its_marks() -> None:
+    page = Path(__file__).parents[2] / "docs/performance.md"
+    assert "new figures" in replace_section(page.read_text(), "greylist", "new figures")

@@ -1,0 +1,1 @@
+"""Benchmarks: each measures one daemon beside the peer that it replaces. Run by scripts/bench, never installed."""

@@ -1,0 +1,101 @@
+"""Runs a load generator against a server and reads what it measured.
+
+``$VAGLIO_POLICY_BENCH`` names the C program ``policy_bench``; else it is built from its source, where that lies beside
+the checkout; else the project's own (``load.py``) serves. They take the same options and print the same JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.processes import busy_seconds, used_seconds
+from bench.servers import BenchError, Server
+
+SOURCE = Path("../shared/bench/policy_bench.c")
+"""Seen from the root of the checkout."""
+
+ANONYMOUS = ("--set", "client_name=unknown", "--set", "reverse_client_name=unknown")
+"""Clients without a name: each is known by its network, to both servers."""
+
+
+class Measured(NamedTuple):
+    """What one run gave. ``p50`` and ``p99`` in milliseconds; ``cpu`` is the server's processor time in microseconds a
+    request; ``other`` is how many processors were busy with neither server nor generator.
+    """
+
+    rate: float
+    p50: float
+    p99: float
+    cpu: float
+    other: float
+
+
+class Generator(NamedTuple):
+    """A load generator: how it is called, and what to call it in a report."""
+
+    command: tuple[str, ...]
+    title: str
+
+    def run(
+        self, server: Server, cores: Sequence[int], expect: str, *options: str, warmup: float = 0.0
+    ) -> Measured:
+        """Run it on ``cores`` against ``server``; the first ``warmup`` seconds don't count. Raises BenchError unless
+        every answer's action is ``expect``.
+        """
+        pinned = ("taskset", "-c", ",".join(map(str, cores)))
+        command = [*pinned, *self.command, "--json", "--warmup", str(warmup), *options, server.address]
+        began, busy, used, ours = time.perf_counter(), busy_seconds(), used_seconds(server.pid), _children()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+        served = used_seconds(server.pid) - used
+        other = (busy_seconds() - busy - served - (_children() - ours)) / seconds
+        if not done.stdout:
+            raise BenchError(f"the generator failed: {done.stderr}")
+        figures = json.loads(done.stdout)
+        complain(figures, expect, server.name)
+        return measured(figures, warmup, served, other)
+
+
+def _children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def complain(figures: Mapping[str, Any], expect: str, name: str) -> None:
+    """Raise BenchError if a request failed, or was answered by another action: the figures would mean nothing."""
+    failed = sum(figures["errors"].values())
+    if failed or figures["retries"] or set(figures["actions"]) != {expect}:
+        raise BenchError(
+            f"{name}: wanted {expect} for all, got {figures['actions']}; {failed} failed, {figures['retries']} retried"
+        )
+
+
+def measured(figures: Mapping[str, Any], warmup: float, served: float, other: float) -> Measured:
+    """Read the generator's ``figures`` of a run that took ``served`` seconds of the server's processor time."""
+    rate, latency = figures["requests_per_s"], figures["latency_us"]
+    answered = rate * (figures["seconds"] + warmup)  # those of the warm-up took the server's time too
+    cpu = served / answered * 1e6 if answered else 0.0
+    return Measured(rate, latency["p50"] / 1000, latency["p99"] / 1000, cpu, max(other, 0.0))
+
+
+def find(cache: Path) -> Generator:
+    """Return the C generator if there is one, built into ``cache`` if need be; else our own."""
+    given = os.environ.get("VAGLIO_POLICY_BENCH")
+    if given:
+        if not os.access(given, os.X_OK):
+            raise BenchError(f"$VAGLIO_POLICY_BENCH: {given} can't be run")
+        return Generator((str(Path(given).resolve()),), "policy_bench (C)")
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if SOURCE.exists() and compiler:
+        program = cache / "policy_bench"
+        subprocess.run([compiler, "-O2", "-o", program, SOURCE, "-lm"], check=True)
+        return Generator((str(program.resolve()),), "policy_bench (C)")
+    return Generator((sys.executable, "-m", "bench.load"), "bench/load.py (the project's own, in Python)")
