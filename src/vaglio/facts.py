@@ -111,9 +111,11 @@ def unpack_address(packed: bytes) -> str:
 def client_of(address: str, name: str = "", reverse_name: str = "") -> Client:
     """Build a client from what a mail server says of it; ``unknown`` (any case) and empty names are one."""
     packed = pack_address(address)
+    if len(packed) != 4 or ":" in address:  # dotted decimal is its own normal form: inet_pton takes no other
+        address = unpack_address(packed) or address
     return Client(
-        address=unpack_address(packed) or address,
-        packed=packed,
-        name="" if name.lower() == "unknown" else name,
-        reverse_name="" if reverse_name.lower() == "unknown" else reverse_name,
+        address,
+        packed,
+        "" if name.lower() == "unknown" else name,
+        "" if reverse_name.lower() == "unknown" else reverse_name,
     )

@@ -56,7 +56,7 @@ _facts = st.dictionaries(
 )
 _entries = st.builds(
     Entry,
-    **{name: _received for name in Entry.__slots__ if name not in ("at", "facts")},
+    **{name: _received for name in Entry._fields if name not in ("at", "facts")},
     at=st.floats(0, 1e11),
     facts=_facts,
 )

@@ -10,7 +10,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from vaglio.checks.greylist import explain as greylist
@@ -198,7 +197,7 @@ def _outcome(entry: Entry, language: str) -> str:
 
 def _explained(entry: Entry, language: str) -> dict[str, Any]:
     why, then = explain(entry, language)
-    return {**asdict(entry), "outcome": _outcome(entry, language), "why": why, "next": then}
+    return {**entry._asdict(), "outcome": _outcome(entry, language), "why": why, "next": then}
 
 
 def _in_words(entry: Entry, language: str) -> str:
@@ -253,7 +252,7 @@ def _rows(labels: Sequence[str], values: Sequence[str]) -> Iterator[str]:
 def _journal(args: argparse.Namespace) -> int:
     entries = _search(args, configuration(args), action=args.verdict, reason=args.reason, daemon=args.daemon)
     if args.json:
-        print_json([asdict(entry) for entry in entries])
+        print_json([entry._asdict() for entry in entries])
         return 0
     print_table(
         ("when", "ref", "verdict", "reason", "client", "from", "to"),

@@ -97,7 +97,7 @@ def _judge(loaded: Loaded, facts: Facts, at: int) -> Exempt | _Judgement:
         return case
 
     def step(tx: Transaction) -> _Judgement:
-        pool = tx.get(POOLS, keys.pool(case.pool.name)) or inherited(tx, keys, case)
+        pool = tx.get(POOLS, keys.pool(case.pool.name)) or inherited(tx.get(POOLS, keys.pool(case.network)), case)
         places = keys.places(case, with_domain=True)
         domain, (triplet, _) = tx.get(POOLS, places.domain), recall(tx, keys, case, places.triplet)
         # How many of its triplets wait (greylist.max_pending), only the workers know: judged as if none did.

@@ -7,14 +7,14 @@ is cut off when it is too long, is in ``schema.py``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from vaglio.facts import Facts
 from vaglio.verdict import Fact, Reply, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One decision that was not a plain pass. Text that nobody gave is empty.
 
     ``at`` is the Unix time in seconds; ``daemon`` the daemon that was asked, ``check`` the check that decided.
@@ -40,31 +40,31 @@ class Entry:
     instance: str = ""
     sasl_username: str = ""
     host: str = ""
-    facts: Mapping[str, Fact] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = MappingProxyType({})
 
     @classmethod
     def of(cls, facts: Facts, verdict: Verdict, at: float, daemon: str, host: str = "") -> Entry:
         """Build the entry for the answer ``verdict`` to the question ``facts``."""
         client, envelope, session = facts.client, facts.envelope, facts.session
         return cls(
-            ref=verdict.ref,
-            at=at,
-            daemon=daemon,
-            check=verdict.check,
-            action=verdict.action.value,
-            rehearsed=verdict.rehearsed.value if verdict.rehearsed else "",
-            reason=verdict.reason,
-            reply=_spoken(verdict.reply),
-            client=client.address,
-            client_name=client.name,
-            helo=session.helo,
-            sender=envelope.sender,
-            recipient=envelope.recipient,
-            queue_id=session.queue_id,
-            instance=session.instance,
-            sasl_username=session.sasl_username,
-            host=host,
-            facts=verdict.facts,
+            verdict.ref,
+            at,
+            daemon,
+            verdict.check,
+            verdict.action.value,
+            verdict.rehearsed.value if verdict.rehearsed else "",
+            verdict.reason,
+            _spoken(verdict.reply),
+            client.address,
+            client.name,
+            session.helo,
+            envelope.sender,
+            envelope.recipient,
+            session.queue_id,
+            session.instance,
+            session.sasl_username,
+            host,
+            verdict.facts,
         )
 
 

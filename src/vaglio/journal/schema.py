@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any
 
 from vaglio.journal.entry import Entry
@@ -24,14 +22,12 @@ MAX_FACTS = 4096
 
 _MAX_FACT = 256  # characters of a fact, where the facts are too many bytes
 
-COLUMNS = tuple(column.name for column in fields(Entry))
+COLUMNS = Entry._fields
 SELECTED = ", ".join(f'"{name}"' for name in COLUMNS)  # quoted: "check" is a word of SQL
 # A value that is not UTF-8 comes as bytes: the cast makes text of it and leaves the bytes alone.
 _VALUES = ", ".join("?" if name == "at" else "CAST(? AS TEXT)" for name in COLUMNS)
 INSERT = f"INSERT INTO journal ({SELECTED}) VALUES ({_VALUES})"
 
-_AT = COLUMNS.index("at")
-_texts_of = attrgetter(*(name for name in COLUMNS if name not in ("at", "facts")))
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -55,12 +51,17 @@ Value = str | bytes | float
 
 def row_of(entry: Entry) -> list[Value]:
     """Return the values of ``INSERT``; never fails, whatever the texts are."""
-    row: list[Value] = [
-        text[:MAX_TEXT] if text.isascii() else _storable(text[:MAX_TEXT]) for text in _texts_of(entry)
+    row: list[Any] = [
+        value if not isinstance(value, str) or (len(value) <= MAX_TEXT and value.isascii()) else _cut(value)
+        for value in entry
     ]
-    row.insert(_AT, entry.at)
-    row.append(pack_facts(entry.facts))
+    row[-1] = pack_facts(entry.facts)
     return row
+
+
+def _cut(text: str) -> Value:
+    text = text[:MAX_TEXT]
+    return text if text.isascii() else _storable(text)
 
 
 def entry_of(row: Sequence[Any]) -> Entry:

@@ -87,25 +87,27 @@ def facts_of(attributes: Attributes) -> Facts:
     """Build facts from the attributes of a request; any attribute may be missing, unknown ones are ignored."""
     get = attributes.get
     return Facts(
-        client=client_of(get("client_address", ""), get("client_name", ""), get("reverse_client_name", "")),
-        envelope=Envelope(
-            sender=get("sender", ""),
-            recipient=get("recipient", ""),
-            recipient_count=_number(get("recipient_count", "")),
-            size=_number(get("size", "")),
+        client_of(get("client_address", ""), get("client_name", ""), get("reverse_client_name", "")),
+        Envelope(
+            get("sender", ""),
+            get("recipient", ""),
+            _number(get("recipient_count", "0")),
+            _number(get("size", "0")),
         ),
-        session=Session(
-            stage=_STAGES.get(get("protocol_state", ""), Stage.UNKNOWN),
-            helo=get("helo_name", ""),
-            instance=get("instance", ""),
-            queue_id=get("queue_id", ""),
-            sasl_username=get("sasl_username", ""),
+        Session(
+            _STAGES.get(get("protocol_state", ""), Stage.UNKNOWN),
+            get("helo_name", ""),
+            get("instance", ""),
+            get("queue_id", ""),
+            get("sasl_username", ""),
             # ccert_subject is empty unless the certificate was verified; the fingerprints are not.
-            certificate=get("ccert_pubkey_fingerprint", "") if get("ccert_subject") else "",
-            missing=() if attributes.keys() >= _NEEDED else tuple(sorted(_NEEDED - attributes.keys())),
+            get("ccert_pubkey_fingerprint", "") if get("ccert_subject") else "",
+            () if attributes.keys() >= _NEEDED else tuple(sorted(_NEEDED - attributes.keys())),
         ),
     )
 
 
 def _number(text: str) -> int:
+    if text == "0":  # the usual one
+        return 0
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

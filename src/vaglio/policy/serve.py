@@ -100,8 +100,9 @@ class Server:
         done = self.timer()
         for _, facts, verdict, started in turn:
             self._record(facts, verdict, done - started)
-        for connection in {one.connection for one in turn}:
-            connection.go_on()
+        for one in turn:
+            if one.connection.unfinished:
+                one.connection.go_on()
         self._wake_drain()
 
     def _rendered(self, facts: Facts, verdict: Verdict) -> bytes:
@@ -151,6 +152,11 @@ class Connection(asyncio.Protocol):
     def waiting(self) -> bool:
         """True while a request that was read has no answer yet (and the peer is there to hear it)."""
         return self._busy or self._owed > 0 or bool(self._waiting)
+
+    @property
+    def unfinished(self) -> bool:
+        """True if there is more to do than to wait for the next request."""
+        return bool(self._waiting) or self._closing or self._paused
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take note of the new connection."""

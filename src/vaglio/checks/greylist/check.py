@@ -20,6 +20,7 @@ from vaglio.checks.greylist.decide import (
     Reason,
     Triplet,
     basis,
+    by_good_record,
     decide,
     screen,
 )
@@ -68,15 +69,26 @@ class Greylist:
         if isinstance(screened, Exempt):
             return self._exempt(screened, facts, now)
         places = self._keys.places(screened, bool(settings.auto_whitelist_domain))
-        decision, moved = await context.store.transact(lambda tx: self._remember(tx, screened, places, now))
-        self._keep_count(decision, places, now)
-        if moved:
-            self._pools.left(self._keys.pool(screened.network))
+        decision = self._by_pools_at_hand(screened, places, now) or await self._judge(screened, places, now)
         if decision.reason in DEFERRED:
             if settings.tarpit and decision.reason is not Reason.EARLY:
                 await context.clock.sleep(settings.tarpit)
             return self._deferral(decision, screened, facts)
         return self._pass(decision, screened, now)
+
+    def _by_pools_at_hand(self, case: Case, places: Places, now: int) -> Decision | None:
+        """Decide without the store where a good record is at hand and need not be written."""
+        pools = self._pools
+        domain = pools.at_hand(places.domain, now) if places.domain else None
+        decision = by_good_record(case, pools.at_hand(places.pool, now), domain, now, self._settings)
+        return None if decision is None or decision.pool or decision.domain else decision
+
+    async def _judge(self, case: Case, places: Places, now: int) -> Decision:
+        decision, moved = await self._context.store.transact(lambda tx: self._remember(tx, case, places, now))
+        self._keep_count(decision, places, now)
+        if moved:
+            self._pools.left(self._keys.pool(case.network))
+        return decision
 
     def _remember(self, tx: Transaction, case: Case, places: Places, now: int) -> tuple[Decision, bool]:
         """Decide and write, in one transaction: two workers never judge by half of what the other did.
@@ -109,7 +121,8 @@ class Greylist:
         now: int,
     ) -> Decision:
         pool, domain, triplet = records
-        pool = pool or inherited(tx, self._keys, case)
+        if pool is None and case.network != case.pool.name:
+            pool = inherited(self._pools.recent(tx, self._keys.pool(case.network), now), case)
         return decide(case, pool, domain, triplet, self._pools.pending(places.pool), now, self._settings)
 
     def _keep_count(self, decision: Decision, places: Places, now: int) -> None:
@@ -185,7 +198,6 @@ def recall(tx: Transaction, keys: Keys, case: Case, key: bytes) -> tuple[Triplet
     return triplet, key
 
 
-def inherited(tx: Transaction, keys: Keys, case: Case) -> PoolRecord | None:
-    """Return the good record of the case's network, for a pool that has none of its own."""
-    network = tx.get(POOLS, keys.pool(case.network)) if case.network != case.pool.name else None
+def inherited(network: PoolRecord | None, case: Case) -> PoolRecord | None:
+    """Return the good record of the client's network, for a pool that has none of its own."""
     return network and PoolRecord(name=case.pool.name, delivered=network.delivered, counted=network.counted)

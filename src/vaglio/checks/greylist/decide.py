@@ -262,13 +262,11 @@ def decide(
     ``domain`` is the record of the sender's domain from this pool; it plays a part only where
     ``auto_whitelist_domain`` is set.
     """
-    pool = pool or PoolRecord(name=str(case.pool.name))
-    if settings.auto_whitelist and pool.delivered >= settings.auto_whitelist:
-        return Decision(Reason.AUTO_POOL, pool=_seen(pool, now))
+    if good := by_good_record(case, pool, domain, now, settings):
+        return good
+    pool = pool or PoolRecord(name=case.pool.name)
     if settings.auto_whitelist_domain:
         domain = domain or PoolRecord(name=domain_name(case))
-        if domain.delivered >= settings.auto_whitelist_domain:
-            return Decision(Reason.AUTO_DOMAIN, domain=_seen(domain, now))
     if triplet is None or expired(triplet, now, settings):
         if settings.max_pending and pending >= settings.max_pending:
             return Decision(Reason.TOO_MANY, left=case.delay)
@@ -280,6 +278,17 @@ def decide(
     if triplet.first > now:  # the clock was set back: begin anew, so that the wait is never longer than the delay
         triplet = triplet._replace(first=now, last=now)
     return _retry(case, pool, domain, triplet, now, settings)
+
+
+def by_good_record(
+    case: Case, pool: PoolRecord | None, domain: PoolRecord | None, now: int, settings: GreylistSettings
+) -> Decision | None:
+    """Let pass who has delivered often enough, whatever the triplet; None for everybody else."""
+    if pool and settings.auto_whitelist and pool.delivered >= settings.auto_whitelist:
+        return Decision(Reason.AUTO_POOL, pool=_seen(pool._replace(name=case.pool.name), now))
+    if domain and settings.auto_whitelist_domain and domain.delivered >= settings.auto_whitelist_domain:
+        return Decision(Reason.AUTO_DOMAIN, domain=_seen(domain._replace(name=domain_name(case)), now))
+    return None
 
 
 def _first_contact(case: Case, pool: PoolRecord, stale: Triplet | None, now: int) -> Decision:

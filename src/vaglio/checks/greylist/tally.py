@@ -29,6 +29,11 @@ class Pools:
         self._read: OrderedDict[bytes, tuple[int, PoolRecord | None]] = OrderedDict()
         self._pending: OrderedDict[bytes, int] = OrderedDict()
 
+    def at_hand(self, key: bytes, now: int) -> PoolRecord | None:
+        """Return the record if it was read within FRESH seconds."""
+        found = self._read.get(key)
+        return found[1] if found and 0 <= now - found[0] < FRESH else None
+
     def recent(self, tx: Transaction, key: bytes, now: int) -> PoolRecord | None:
         """Return the record, as of FRESH seconds ago at the earliest."""
         found = self._read.get(key)
