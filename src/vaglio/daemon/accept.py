@@ -1,12 +1,14 @@
 """Takes connections from listening sockets that several workers share.
 
-One connection is taken for each time that a socket is readable (asyncio's own server takes as many as there are), so
-that a burst spreads over the workers. It knows nothing of what is spoken on a connection.
+One connection is taken for each time that a socket is readable (asyncio's own server takes as many as there are), and
+who has more connections than another worker steps aside for a moment, so that they spread over the workers: Postfix
+keeps its connections for long. It knows nothing of what is spoken on a connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import mmap
 import socket
 from collections.abc import Callable, Sequence
 
@@ -20,8 +22,27 @@ PAUSE = 1.0
 _WARN_EVERY = 60.0
 
 
+ASIDE = 0.002
+"""Seconds for which a worker leaves a connection to those that have fewer; then it takes it all the same."""
+
+
+class Shares:
+    """How many connections each worker has, seen by all of them: made before the first fork."""
+
+    def __init__(self, workers: int) -> None:
+        self._counts = memoryview(mmap.mmap(-1, 4 * workers)).cast("I")
+
+    def has_most(self, number: int, count: int) -> bool:
+        """Note that worker ``number`` has ``count`` connections; return whether another one has fewer."""
+        self._counts[number] = count
+        return count > min(self._counts)
+
+
 class Acceptor:
-    """Hands each new connection to a protocol from ``factory``, as long as ``count()`` is below ``limit``."""
+    """Hands each new connection to a protocol from ``factory``, as long as ``count()`` is below ``limit``.
+
+    ``has_most`` is told the number of connections and says whether another worker has fewer.
+    """
 
     def __init__(
         self,
@@ -30,9 +51,11 @@ class Acceptor:
         count: Callable[[], int],
         limit: int,
         warn: Callable[[str], None],
+        has_most: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._sockets = [listener.sock for listener in listeners]
         self._factory, self._count, self._limit, self._warn = factory, count, limit, warn
+        self._has_most, self._was_aside = has_most, False
         self._loop = asyncio.get_running_loop()
         self._seldom = Throttle(_WARN_EVERY, monotonic)
         self._starting: set[asyncio.Task[object]] = set()
@@ -58,9 +81,16 @@ class Acceptor:
             self._loop.remove_reader(sock.fileno())
 
     def _accept(self, sock: socket.socket) -> None:
-        if self._count() + len(self._starting) >= self._limit:
+        count = self._count() + len(self._starting)
+        if count >= self._limit:
             self._pause(f"{self._limit} connections are open, which is the limit of a worker; further ones wait")
             return
+        if self._has_most(count) and not self._was_aside:
+            self._was_aside = True
+            self._rest()
+            self._resume = self._loop.call_later(ASIDE, self.open)
+            return
+        self._was_aside = False
         try:
             client, _ = sock.accept()
         except (BlockingIOError, ConnectionAbortedError):  # another worker was faster; the client is gone again

@@ -80,6 +80,8 @@ class Throttle:
 _quote = json.encoder.encode_basestring_ascii
 _plain = re.compile(r"[!#-<>-\[\]-~]*").fullmatch  # printable ASCII but blank, quote, equals sign and backslash
 
+_blank = re.compile(r"[ !#-\[\]-~]*").fullmatch  # the same, and what needs quotes but no escapes
+
 
 def _escape(char: str) -> str:
     if char in '"\\':
@@ -96,6 +98,8 @@ def _value(text: str) -> str:
     """Return ``text`` as a value of a key=value line: quoted and escaped where it must be, cut where it is long."""
     if len(text) <= VALUE and _plain(text):
         return text
+    if len(text) <= VALUE and _blank(text):
+        return f'"{text}"'
     pieces = [_escape(char) for char in text[:VALUE]]
     length = sum(map(len, pieces))
     cut = len(text) > VALUE or length > VALUE

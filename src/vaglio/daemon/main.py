@@ -7,6 +7,7 @@ that can't be used, 69 for a socket or store that can't be opened, 70 for worker
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -23,6 +24,7 @@ from vaglio.config.load import ConfigError, Loaded, load
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import parse_socket
 from vaglio.daemon import log
+from vaglio.daemon.accept import Shares
 from vaglio.daemon.lifeline import Lifeline
 from vaglio.daemon.metrics import SharedFiles
 from vaglio.daemon.notify import Notifier, watchdog_interval
@@ -111,9 +113,10 @@ class _Process:
                 state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vaglio-")))
             for listener in [*listeners, *metrics]:
                 self._info(f"listening on {listener.address}")
+            workers = _count(self._fixed["workers"])
             supervisor = Supervisor(
-                _count(self._fixed["workers"]),
-                partial(self._work, listeners, metrics, state),
+                workers,
+                partial(self._work, listeners, metrics, state, Shares(workers)),
                 self._reload,
                 files.forget,
                 Notifier(os.environ),
@@ -121,12 +124,19 @@ class _Process:
                 self._warn,
                 Limits(watchdog=watchdog_interval(os.environ)),
             )
+            gc.enable()  # vaglio_policyd switched it off
             return supervisor.run()
 
     def _work(
-        self, listeners: list[Listener], metrics: list[Listener], state: Path, number: int, lifeline: Lifeline
+        self,
+        listeners: list[Listener],
+        metrics: list[Listener],
+        state: Path,
+        shares: Shares,
+        number: int,
+        lifeline: Lifeline,
     ) -> int:
-        job = Job(self._daemon, self._config, self._load, listeners, metrics, state)
+        job = Job(self._daemon, self._config, self._load, listeners, metrics, state, shares)
         return work(job, number, lifeline)
 
     # --- sockets ---

@@ -15,13 +15,14 @@ import resource
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vaglio import __version__
 from vaglio.config.load import ConfigError, Loaded
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon import log
-from vaglio.daemon.accept import Acceptor
+from vaglio.daemon.accept import Acceptor, Shares
 from vaglio.daemon.alert import Alerter
 from vaglio.daemon.clock import SystemClock, monotonic, timer
 from vaglio.daemon.guard import Guard
@@ -70,7 +71,8 @@ class Job:
     """What a worker is given at its fork.
 
     ``listeners`` are for policy requests, ``metrics`` for Prometheus (none: no figures are kept). ``state`` is the
-    directory for the daemon's files; ``load`` reads the configuration again.
+    directory for the daemon's files; ``load`` reads the configuration again. ``shares`` counts all workers'
+    connections.
     """
 
     daemon: Daemon
@@ -79,6 +81,7 @@ class Job:
     listeners: Sequence[Listener]
     metrics: Sequence[Listener]
     state: Path
+    shares: Shares
 
 
 def work(job: Job, number: int, lifeline: Lifeline) -> int:
@@ -144,7 +147,6 @@ class _Worker:
         for acceptor in self._acceptors:
             acceptor.open()
         self._start_timers()
-        gc.collect()
         gc.freeze()  # what is here now stays: a collection that walks through it would hold up answers by 20 ms
         self._lifeline.ready()
         await self._stop.wait()
@@ -158,7 +160,10 @@ class _Worker:
 
     def _acceptor(self) -> Acceptor:
         server = self._server
-        return Acceptor(self._job.listeners, server, lambda: server.connections, MAX_CONNECTIONS, self._warn)
+        has_most = partial(self._job.shares.has_most, self._number)
+        return Acceptor(
+            self._job.listeners, server, lambda: server.connections, MAX_CONNECTIONS, self._warn, has_most
+        )
 
     def _metrics_acceptor(self) -> Acceptor:
         endpoint = Endpoint(self._meter, self._is_well)

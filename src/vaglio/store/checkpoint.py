@@ -18,8 +18,8 @@ from pathlib import Path
 from vaglio.store.files import beside, identity
 from vaglio.store.trouble import explain
 
-CHANGES = 1000
-"""Changes after which a worker wakes its thread: with random keys each touches a page of its own, so about 4 MB."""
+CHANGES = 4000
+"""Changes after which a worker wakes its thread: with random keys each touches a page of its own, so about 16 MB."""
 LOG_LIMIT = 64 << 20
 """Bytes of log above which a writer makes a short pause, so that the log can begin anew."""
 LOOK_EVERY = 1.0
