@@ -7,6 +7,8 @@ nothing made while modules load is garbage, and pydantic need not look for plug-
 
 import gc
 import os
+import sys
 
-gc.disable()  # vaglio.daemon.main switches it on
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+if os.path.basename(sys.argv[0]).startswith("vaglio-"):  # noqa: PTH119  # not a test or a tool that imports us
+    gc.disable()  # vaglio.daemon.main switches it on
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

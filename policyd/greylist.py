@@ -46,6 +46,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,8 +54,16 @@ from vaglio.checks.greylist.check import Context, Greylist
 from vaglio.checks.greylist.decide import SCHEMA
 from vaglio.checks.greylist.whitelists import Whitelists
 from vaglio.config.model import VaglioConfig
+from vaglio.daemon.clock import monotonic
+from vaglio.daemon.log import Throttle
 from vaglio.daemon.main import run
 from vaglio.daemon.service import Daemon, Ports, Service
+
+SECRET = 32
+"""Bytes of the key that veils addresses."""
+
+SELDOM = 60.0
+"""Seconds for which the same warning about requests is not repeated."""
 
 _log = logging.getLogger("vaglio.greylist")
 
@@ -73,11 +82,22 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
             language=config.identity.language_for,
             hostname=config.identity.hostname,
             secret=secret(ports.state) if settings.privacy else b"",
-            warn=ports.warn,
+            warn=_seldom(ports.warn),
             note=_log.info,
         ),
     )
     return Service(check.check, lists.refresh, check.upkeep, check.write_back, check.gauges)
+
+
+def _seldom(warn: Callable[[str], None]) -> Callable[[str], None]:
+    """Return ``warn`` that keeps quiet about what it has just said: a request comes with every recipient."""
+    throttle = Throttle(SELDOM, monotonic)
+
+    def warn_seldom(text: str) -> None:
+        if throttle(text) is not None:
+            warn(text)
+
+    return warn_seldom
 
 
 def _no_reference() -> str:
@@ -89,13 +109,18 @@ def secret(state: Path) -> bytes:
     path = state / "greylist.secret"
     with suppress(FileExistsError):
         draft = path.with_suffix(f".secret-{os.getpid()}")
-        draft.touch(0o600)
-        draft.write_bytes(os.urandom(32))
         try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(os.urandom(SECRET))
+                file.flush()
+                os.fsync(file.fileno())
             os.link(draft, path)
         finally:
-            draft.unlink()
-    return path.read_bytes()
+            draft.unlink(missing_ok=True)
+    key = path.read_bytes()
+    if len(key) != SECRET:
+        raise OSError(f"{path} is damaged: {SECRET} bytes are wanted, {len(key)} found; without it nothing is known")
+    return key
 
 
 DAEMON = Daemon(

@@ -42,8 +42,8 @@ def postfix_reads(directory: Path, lines: str) -> dict[str, str]:
 def test_postfix_reads_the_lines_without_a_warning(host: Host, tmp_path: Path, settings: str, service: str) -> None:
     host.configure(settings)
     found = postfix_reads(tmp_path, host.fine("postconf"))["smtpd_recipient_restrictions"]
-    assert found.startswith("permit_mynetworks permit_sasl_authenticated reject_unauth_destination "
-                            f"check_policy_service {{ {service}")  # fmt: skip
+    before = "permit_mynetworks permit_sasl_authenticated reject_unauth_destination reject_unlisted_recipient"
+    assert found.startswith(f"{before} check_policy_service {{ {service}")
 
 
 @needs_postfix

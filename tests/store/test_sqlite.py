@@ -176,7 +176,18 @@ def test_what_is_not_settled_no_other_worker_sees(place: Place) -> None:
     mine, other = place.open(), place.open()
     put(mine, 1)
     assert get(other, 1) is None
+    other.settle()
     mine.settle()
+    assert get(other, 1) == Triplet("", 1)
+
+
+def test_within_a_turn_the_store_stands_still(place: Place) -> None:
+    mine, other = place.open(), place.open()
+    assert get(other, 1) is None
+    put(mine, 1)
+    mine.settle()
+    assert get(other, 1) is None
+    other.settle()
     assert get(other, 1) == Triplet("", 1)
 
 
@@ -395,6 +406,7 @@ def test_a_file_removed_under_a_running_worker_is_noticed(place: Place, monkeypa
     place.path.unlink()
     while not place.warnings:
         get(store, 1)
+        store.settle()
     fill(store, range(20))
     assert place.path.exists()
     assert count(store) == count(place.open()) == 20

@@ -55,6 +55,10 @@ _WORDS = {
            "discard": "scartato", "pass": "lasciato passare",
            "would": "lasciato passare; fuori dalla prova sarebbe stato "},
 }  # fmt: skip
+_PASSED_ALL_THE_SAME = {
+    "en": "Nothing: this was a rehearsal, and the message went on its way.",
+    "it": "Nulla: era una prova, e il messaggio ha proseguito.",
+}
 _LABELS = {
     "en": ("what", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next", "now"),
     "it": ("esito", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta", "e poi", "ora"),
@@ -185,6 +189,8 @@ def explain(entry: Entry, language: str) -> tuple[str, str]:
         return _FAILURES[language][entry.reason], ""
     explainer = _EXPLAINERS.get(entry.check)
     why, then = explainer(entry.reason, entry.facts, language) if explainer else ("", "")
+    if entry.rehearsed:
+        then = _PASSED_ALL_THE_SAME[language]
     return why or entry.reason, then
 
 

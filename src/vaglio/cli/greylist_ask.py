@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NamedTuple
 
-from vaglio.checks.greylist.check import inherited, recall
+from vaglio.checks.greylist.check import recall
 from vaglio.checks.greylist.decide import (
     DEFERRED,
     POOLS,
@@ -16,6 +16,7 @@ from vaglio.checks.greylist.decide import (
     PoolRecord,
     Triplet,
     basis,
+    by_network,
     decide,
     median_habit,
     screen,
@@ -97,11 +98,12 @@ def _judge(loaded: Loaded, facts: Facts, at: int) -> Exempt | _Judgement:
         return case
 
     def step(tx: Transaction) -> _Judgement:
-        pool = tx.get(POOLS, keys.pool(case.pool.name)) or inherited(tx.get(POOLS, keys.pool(case.network)), case)
         places = keys.places(case, with_domain=True)
+        pool, network = tx.get(POOLS, places.pool), tx.get(POOLS, keys.pool(case.network))
         domain, (triplet, _) = tx.get(POOLS, places.domain), recall(tx, keys, case, places.triplet)
         # How many of its triplets wait (greylist.max_pending), only the workers know: judged as if none did.
-        return _Judgement(case, decide(case, pool, domain, triplet, 0, at, settings), pool, triplet)
+        decision = None if pool else by_network(network, settings)
+        return _Judgement(case, decision or decide(case, pool, domain, triplet, 0, at, settings), pool, triplet)
 
     async def work(store: Store) -> _Judgement:
         return await store.transact(step)

@@ -19,11 +19,14 @@ def keys_of(loaded: Loaded) -> Keys:
 
 def _secret(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        key = path.read_bytes()
     except FileNotFoundError:
         raise CliError(f"there is no {path} yet: has the daemon run with greylist.privacy?") from None
     except OSError as error:
         raise CliError(f"{path}: {said(error)}") from error
+    if not key:  # an empty key would veil nothing, and find nothing
+        raise CliError(f"{path} is empty: it is damaged")
+    return key
 
 
 def pool_named(text: str, settings: GreylistSettings) -> str:

@@ -39,7 +39,6 @@ def _report(args: argparse.Namespace) -> int:
         "waiting": waiting,
         **waits(triplets),
         **costs(habits(loaded, since), settings.delay),
-        "rehearsal": settings.mode == "rehearse",
     }
     if args.json:
         print_json(document)
@@ -59,6 +58,7 @@ def totals(days: Iterable[Day]) -> dict[str, int]:
         "never_retried": total["lost"],
         "early_retries": total["early"],
         "not_stored": total["crowded"],
+        "rehearsed": total["rehearsed"],
     }
 
 
@@ -91,18 +91,19 @@ def costs(pools: Sequence[Habits], delay: int) -> dict[str, Any]:
 
 
 def _tell(document: dict[str, Any], days: int) -> None:
-    rehearsal, first = document["rehearsal"], document["first_contacts"]
+    rehearsal, first = document["rehearsed"], document["first_contacts"]
     print(f"The last {days} days:")
     if not first:
         print("  no first contacts")
         return
-    print(f"  {first} first contacts {'would have been' if rehearsal else 'were'} deferred")
+    more = f"; {rehearsal} more would have been, but it was a rehearsal" if rehearsal else ""
+    print(f"  {first - rehearsal} first contacts were deferred{more}")
     if document["let_in"]:
         print(f"  {_part(document['let_in'], first)} came back and got in{_waited(document)}")
     print(f"  {_part(document['never_retried'], first)} were never retried: most of this is the spam that stayed out")
     print(f"  {_part(document['waiting'], first)} still wait for their sender to try again")
     if rehearsal:
-        print("  This is a rehearsal: nobody was deferred, so a sender had no reason to come back. Count as spam only")
+        print("  Those of a rehearsal passed at once, so a sender had no reason to come back. Count as spam only")
         print("  what you would not miss, and take the waits as the time until that sender wrote again.")
     _tell_pools("Pools that come back late (the cost; see vaglio greylist allow):", document["late_pools"], "remark")
     _tell_pools("Pools whose contacts were never retried:", document["lost_pools"], "lost")

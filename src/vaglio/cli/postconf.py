@@ -45,7 +45,7 @@ def parameters(settings: GreylistSettings) -> dict[str, str | list[str]]:
     found: dict[str, str | list[str]] = {
         "vaglio_greylist": f"{{ {endpoint(settings.listen[0])}, timeout={settings.deadline + _LATER}s, try_limit=2, "
         f"retry_delay=1s, default_action={default} }}",
-        "smtpd_recipient_restrictions": [*_OWN, "reject_unauth_destination", _SERVICE],
+        "smtpd_recipient_restrictions": [*_OWN, "reject_unauth_destination", "reject_unlisted_recipient", _SERVICE],
     }
     if settings.null_sender == "data":
         found["smtpd_data_restrictions"] = [*_OWN, "reject_unauth_pipelining", _SERVICE]

@@ -36,6 +36,7 @@ class Remark(NamedTuple):
 def clashes(config: VaglioConfig) -> Iterator[Clash]:
     """Yield what keeps the daemons from running with this configuration."""
     yield from _shared_sockets(config)
+    yield from _late_delays(config.greylist)
     for name, section in _daemons(config):
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
@@ -43,6 +44,17 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
                 f'"{format_duration(section.tarpit)}"',
                 f'less than {name}.deadline, which is "{format_duration(section.deadline)}"',
             )
+
+
+def _late_delays(settings: GreylistSettings) -> Iterator[Clash]:
+    """Yield the delays that no retry could outlast in time: nobody would ever be let in."""
+    window = ("greylist", "retry_window")
+    delays: list[tuple[Path, int | None]] = [(("greylist", "delay"), settings.delay)]
+    delays += [(("greylist", "rule", index, "delay"), rule.delay) for index, rule in enumerate(settings.rule)]
+    for path, delay in delays:
+        if delay is not None and delay >= settings.retry_window:
+            wanted = f'less than {dotted(window)}, which is "{format_duration(settings.retry_window)}"'
+            yield Clash((path, window), f'"{format_duration(delay)}"', wanted)
 
 
 def _daemons(config: VaglioConfig) -> Iterator[tuple[str, DaemonSection]]:
@@ -90,14 +102,6 @@ def _greylist_remarks(settings: GreylistSettings) -> Iterator[Remark]:
     if settings.scope == "listed":
         text = "nothing tells vaglio-greylist yet which clients are listed: it greylists nobody"
         yield Remark((("greylist", "scope"),), text)
-    late = ("greylist", "retry_window")
-    delays: list[tuple[Path, int | None]] = [(("greylist", "delay"), settings.delay)]
-    delays += [(("greylist", "rule", index, "delay"), rule.delay) for index, rule in enumerate(settings.rule)]
-    for path, delay in delays:
-        if delay is not None and delay >= settings.retry_window:
-            window = format_duration(settings.retry_window)
-            text = f'"{format_duration(delay)}" is not less than {dotted(late)}, "{window}": no retry is ever in time'
-            yield Remark((path, late), text)
     yield from _rule_remarks(settings)
 
 

@@ -27,10 +27,20 @@ ASIDE = 0.002
 
 
 class Shares:
-    """How many connections each worker has, seen by all of them: made before the first fork."""
+    """What all workers see of each other: how many connections each has. Made before the first fork."""
 
     def __init__(self, workers: int) -> None:
-        self._counts = memoryview(mmap.mmap(-1, 4 * workers)).cast("I")
+        shared = memoryview(mmap.mmap(-1, 4 * (workers + 1))).cast("I")
+        self._counts, self._served = shared[:workers], shared[workers:]
+
+    @property
+    def served(self) -> bool:
+        """True once any worker was ready to serve."""
+        return bool(self._served[0])
+
+    @served.setter
+    def served(self, value: bool) -> None:
+        self._served[0] = value
 
     def has_most(self, number: int, count: int) -> bool:
         """Note that worker ``number`` has ``count`` connections; return whether another one has fewer."""

@@ -170,7 +170,7 @@ class _Process:
         return load(self._options.config, os.environ)
 
     def _use(self, loaded: Loaded) -> None:
-        self._config = loaded.config
+        self._config, self._path = loaded.config, loaded.path
         log.setup(loaded.config.log.format, loaded.config.log.level)
         for warning in loaded.warnings:
             self._warn(warning)
@@ -181,6 +181,9 @@ class _Process:
         except ConfigError as error:
             for problem in error.problems:
                 self._warn(f"the configuration stays as it was: {problem}")
+            return False
+        if self._path is not None and loaded.path is None:
+            self._warn(f"the configuration stays as it was: {self._path} is gone; restart to run on the defaults")
             return False
         self._use(loaded)
         self._info(f"the configuration was read again: {loaded.path or 'defaults'}")

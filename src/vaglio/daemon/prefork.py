@@ -113,7 +113,7 @@ class Supervisor:
             return
         for slot in self._slots:
             if not slot.pid and now >= slot.due:
-                self._start(slot)
+                self._try_to_start(slot, now)
             elif slot.ready and now - slot.beat > self._limits.hung:
                 self._warn(f"worker {slot.number} (pid {slot.pid}) gave no sign of life for {now - slot.beat:.0f} s")
                 slot.ready = False
@@ -125,16 +125,30 @@ class Supervisor:
 
     # --- workers ---
 
+    def _try_to_start(self, slot: _Slot, now: float) -> None:
+        try:
+            self._start(slot)
+        except OSError as error:  # no memory, no process, no descriptor left: the other workers serve meanwhile
+            slot.due = now + _LONGEST_BACK_OFF
+            self._warn(f"worker {slot.number} can't be started: {error.strerror}; again in {_LONGEST_BACK_OFF:.0f} s")
+
     def _start(self, slot: _Slot) -> None:
-        slot.pipe, theirs = os.pipe()
-        os.set_blocking(slot.pipe, False)
-        os.set_blocking(theirs, False)
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        slot.pid = os.fork()
-        if not slot.pid:
-            self._be_worker(slot.number, theirs)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        os.close(theirs)
+        try:
+            slot.pipe, theirs = os.pipe()
+            os.set_blocking(slot.pipe, False)
+            os.set_blocking(theirs, False)
+            try:
+                slot.pid = os.fork()
+            except OSError:
+                os.close(slot.pipe)
+                os.close(theirs)
+                raise
+            if not slot.pid:
+                self._be_worker(slot.number, theirs)
+            os.close(theirs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         slot.born = slot.beat = monotonic()
         self._selector.register(slot.pipe, selectors.EVENT_READ, partial(self._hear_worker, slot))
 

@@ -26,6 +26,7 @@ from vaglio.daemon.accept import Acceptor, Shares
 from vaglio.daemon.alert import Alerter
 from vaglio.daemon.clock import SystemClock, monotonic, timer
 from vaglio.daemon.guard import Guard
+from vaglio.daemon.latestore import LateStore
 from vaglio.daemon.lifeline import BEAT, SIGNALS, Lifeline
 from vaglio.daemon.metrics import MOST_CONNECTIONS, Endpoint, open_meter
 from vaglio.daemon.record import Recorder
@@ -110,11 +111,16 @@ async def _work(job: Job, number: int, lifeline: Lifeline) -> int:
     def warn(text: str) -> None:
         logger.warning("%s", text)
 
+    opener = partial(open_store, job.config.state.url, job.daemon.schema, warn=warn, now=clock.now)
+    inner: Store
     try:
-        store = TurnStore(open_store(job.config.state.url, job.daemon.schema, warn=warn, now=clock.now), warn)
+        inner = opener()
     except StoreError as error:
         logger.error("can't open the store: %s", error)
-        return os.EX_UNAVAILABLE
+        if not job.shares.served:
+            return os.EX_UNAVAILABLE
+        inner = LateStore(opener, error, monotonic)
+    store = TurnStore(inner, warn)
     try:
         worker = _Worker(job, number, lifeline, logger, clock, store)
     except OSError as error:
@@ -149,6 +155,7 @@ class _Worker:
         self._start_timers()
         gc.freeze()  # what is here now stays: a collection that walks through it would hold up answers by 20 ms
         self._lifeline.ready()
+        self._job.shares.served = True
         await self._stop.wait()
         for acceptor in self._acceptors:
             acceptor.close()

@@ -104,7 +104,10 @@ def set_aside(path: Path, corrupt: FileId, now: float) -> Path | None:
     Returns None if another process was faster and ``path`` is another file by now. Raises OSError.
     """
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
-    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    aside, number = path.with_name(f"{path.name}.corrupt-{stamp}"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
     with path.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # on the corrupt file itself: whoever waits here finds another one at path
         if file_id(path) != corrupt:

@@ -21,6 +21,7 @@ from vaglio.checks.greylist.decide import (
     Triplet,
     basis,
     by_good_record,
+    by_network,
     decide,
     screen,
 )
@@ -57,9 +58,9 @@ class Greylist:
         self._settings = settings
         self._context = context
         self._keys = Keys(context.secret if settings.privacy else b"")
-        self._pools = Pools()
-        self._days = Days()
-        self._sweep = Sweep(settings, context.store, self._keys, context.note, self._pools.left)
+        self._pools = Pools(settings.retry_window)
+        self._days = Days(settings.mode == "rehearse")
+        self._sweep = Sweep(settings, context.store, self._keys, context.note)
 
     async def check(self, facts: Facts) -> Verdict:
         """Judge one recipient of one message."""
@@ -71,7 +72,8 @@ class Greylist:
         places = self._keys.places(screened, bool(settings.auto_whitelist_domain))
         decision = self._by_pools_at_hand(screened, places, now) or await self._judge(screened, places, now)
         if decision.reason in DEFERRED:
-            if settings.tarpit and decision.reason is not Reason.EARLY:
+            if settings.tarpit and decision.reason is not Reason.EARLY and settings.mode == "enforce":
+                context.store.settle()  # what the answer rests on: a store that fails is to be known before the wait
                 await context.clock.sleep(settings.tarpit)
             return self._deferral(decision, screened, facts)
         return self._pass(decision, screened, now)
@@ -122,8 +124,10 @@ class Greylist:
     ) -> Decision:
         pool, domain, triplet = records
         if pool is None and case.network != case.pool.name:
-            pool = inherited(self._pools.recent(tx, self._keys.pool(case.network), now), case)
-        return decide(case, pool, domain, triplet, self._pools.pending(places.pool), now, self._settings)
+            network = self._pools.recent(tx, self._keys.pool(case.network), now)
+            if vouched := by_network(network, self._settings):
+                return vouched
+        return decide(case, pool, domain, triplet, self._pools.pending(places.pool, now), now, self._settings)
 
     def _keep_count(self, decision: Decision, places: Places, now: int) -> None:
         """Take note, once the decision stands."""
@@ -196,8 +200,3 @@ def recall(tx: Transaction, keys: Keys, case: Case, key: bytes) -> tuple[Triplet
         if (triplet := tx.get(TRIPLETS, other)) is not None:
             return triplet, other
     return triplet, key
-
-
-def inherited(network: PoolRecord | None, case: Case) -> PoolRecord | None:
-    """Return the good record of the client's network, for a pool that has none of its own."""
-    return network and PoolRecord(name=case.pool.name, delivered=network.delivered, counted=network.counted)

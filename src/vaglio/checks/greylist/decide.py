@@ -107,6 +107,8 @@ class Day(NamedTuple):
     lost: int = 0
     crowded: int = 0
     """First contacts that were not stored, since their pool had too many pending."""
+    rehearsed: int = 0
+    """First contacts that were let through at once, since it was a rehearsal; they count in ``contacts`` too."""
 
 
 TRIPLETS = Table("triplets", Triplet)
@@ -291,6 +293,15 @@ def by_good_record(
     return None
 
 
+def by_network(network: PoolRecord | None, settings: GreylistSettings) -> Decision | None:
+    """Let pass a client whose pool has no record, by the good record of its network. Nothing is written: the network's
+    merit must not become that of a domain, which may send from anywhere.
+    """
+    if network and settings.auto_whitelist and network.delivered >= settings.auto_whitelist:
+        return Decision(Reason.AUTO_POOL)
+    return None
+
+
 def _first_contact(case: Case, pool: PoolRecord, stale: Triplet | None, now: int) -> Decision:
     lost = stale is not None and not stale.passed  # its sender never came back for it; that count is closed
     return Decision(
@@ -308,10 +319,10 @@ def _retry(
     waited = now - triplet.first
     if triplet.attempts == 1:
         pool = pool._replace(habits=_with_habit(pool.habits, waited))
-    left = _delay(case.delay, triplet.attempts, settings.early_retry_penalty) - waited
+    left = _delay(case, triplet.attempts, settings) - waited
     attempts = triplet.attempts + 1
     if left > 0:
-        penalised = _delay(case.delay, attempts, settings.early_retry_penalty) - waited
+        penalised = _delay(case, attempts, settings) - waited
         return Decision(
             Reason.EARLY,
             triplet=triplet._replace(last=now, attempts=attempts),
@@ -379,8 +390,10 @@ def median_habit(pool: PoolRecord) -> int | None:
     return times[len(times) // 2] if times else None
 
 
-def _delay(delay: int, attempts: int, penalty: int) -> int:
-    return min(delay + penalty * (attempts - 1), max(delay * PENALTY_LIMIT, delay))
+def _delay(case: Case, attempts: int, settings: GreylistSettings) -> int:
+    """Return the delay after so many contacts; a penalty leaves half of the retry window for coming back."""
+    most = max(case.delay, min(case.delay * PENALTY_LIMIT, settings.retry_window // 2))
+    return min(case.delay + settings.early_retry_penalty * (attempts - 1), most)
 
 
 def _with_habit(habits: str, seconds: int) -> str:

@@ -95,11 +95,13 @@ class GreylistSettings(DaemonSection):
     auto_whitelist_domain: Count = 0
     """The same for one sender domain from one pool; 0 switches it off."""
     max_pending: Count = 1000
-    """Unretried triplets that one pool may leave in the store; more are deferred but not stored. 0: no limit."""
+    """First contacts of one pool that may go unretried within the retry window, as each worker counts them; further
+    ones are deferred but not stored, so that a flood does not fill the disk. 0: no limit."""
     early_retry_penalty: Duration = 0
     """Each retry that comes too early adds this to the delay, which grows to four times its value at most."""
     tarpit: Annotated[Duration, Field(le=30)] = 0
-    """Answer a first contact only after this time. Stay below greylist.deadline and Postfix's timeout."""
+    """Answer a first contact only after this time. Stay below greylist.deadline and Postfix's timeout. A rehearsal does
+    not wait."""
     first_action: Literal["defer_if_permit", "defer"] = "defer_if_permit"
     """Deferral of a first contact: "defer_if_permit" lets later restrictions refuse for good; "defer" answers now."""
     early_action: Literal["defer_if_permit", "defer"] = "defer_if_permit"
@@ -133,7 +135,8 @@ class GreylistSettings(DaemonSection):
     pass_trusted: bool = True
     """Clients that an allow list (such as dnswl.org) names pass unasked, where vaglio-dnsbl says so."""
     privacy: bool = False
-    """Store only keyed hashes, no addresses; "vaglio greylist list" can then show none."""
+    """Store only keyed hashes of triplets, no addresses; "vaglio greylist list" can then show none. The log and the
+    journal still name those who were deferred: see journal.enabled and log.level."""
     generic_words: list[str] = ["adsl", "broadband", "cable", "dhcp", "dial", "dip", "dsl", "dyn", "dynamic", "pool",
                                 "ppp", "pppoe", "vdsl", "xdsl"]  # fmt: skip
     """Words that mark a client name as generic or dynamic, so that it does not stand for a pool."""

@@ -37,20 +37,12 @@ DAYS_KEPT = 400
 class Sweep:
     """One walk after the other over all tables; ``rows`` counts what the last whole walk left.
 
-    ``note`` takes a line for the log, ``forgotten`` the key of the pool of each triplet that was never retried.
+    ``note`` takes a line for the log.
     """
 
     _ORDER: Final[tuple[Table[Any], ...]] = (TRIPLETS, POOLS, DAYS)
 
-    def __init__(
-        self,
-        settings: GreylistSettings,
-        store: Store,
-        keys: Keys,
-        note: Callable[[str], None],
-        forgotten: Callable[[bytes], None],
-    ) -> None:
-        self._forgotten = forgotten
+    def __init__(self, settings: GreylistSettings, store: Store, keys: Keys, note: Callable[[str], None]) -> None:
         self._settings = settings
         self._store = store
         self._keys = keys
@@ -68,7 +60,6 @@ class Sweep:
         if old:
             lost = await self._store.transact(lambda tx: self._forget(tx, table, old, now))
             for triplet in lost:
-                self._forgotten(self._keys.pool(triplet.pool))
                 self._note(
                     f"event=never-retried pool={triplet.pool} from={triplet.sender!a} to={triplet.recipient!a} "
                     f"attempts={triplet.attempts} first={triplet.first}"

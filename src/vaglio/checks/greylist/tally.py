@@ -1,8 +1,8 @@
 """What a worker keeps in memory, so that an answer costs fewer looks and writes: pools read lately, and counts.
 
-Nothing here decides who is let in, and nothing here is needed after a crash: pools are read again after FRESH
-seconds (and always before they are written), counts of the day are added to the store every few seconds, and the
-pending triplets of each pool are counted from the worker's start on.
+Nothing here is needed after a crash: pools are read again after FRESH seconds (and always before they are written),
+counts of the day are added to the store every few seconds. The first contacts of a pool that were not followed by a
+retry are counted by each worker for itself: that is a defence against floods, not a record.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ _COUNTED = {Reason.FIRST: "contacts", Reason.EARLY: "early", Reason.RETRIED: "re
 
 
 class Pools:
-    """Records of pools, and how many triplets each has pending."""
+    """Records of pools, and how many first contacts of each had no retry yet.
 
-    def __init__(self) -> None:
+    ``window`` is the retry window in seconds. Contacts are counted in two generations, so that each is forgotten
+    after the window at the latest, and after half of it at the earliest, whatever becomes of it.
+    """
+
+    def __init__(self, window: int) -> None:
         self._read: OrderedDict[bytes, tuple[int, PoolRecord | None]] = OrderedDict()
-        self._pending: OrderedDict[bytes, int] = OrderedDict()
+        self._generation = window // 2 or 1
+        self._born = 0
+        self._young: OrderedDict[bytes, int] = OrderedDict()
+        self._old: OrderedDict[bytes, int] = OrderedDict()
 
     def at_hand(self, key: bytes, now: int) -> PoolRecord | None:
         """Return the record if it was read within FRESH seconds."""
@@ -49,29 +56,34 @@ class Pools:
         if len(self._read) > REMEMBERED:
             self._read.popitem(last=False)
 
-    def pending(self, key: bytes) -> int:
-        """Return the pool's triplets that this worker has seen come and not be let in since."""
-        return self._pending.get(key, 0)
+    def pending(self, key: bytes, now: int) -> int:
+        """Return the pool's first contacts that this worker saw, and saw no retry let in for, within the window."""
+        if not 0 <= now - self._born < self._generation:
+            self._old = self._young if 0 <= now - self._born < 2 * self._generation else OrderedDict()
+            self._young, self._born = OrderedDict(), now
+        return self._young.get(key, 0) + self._old.get(key, 0)
 
     def came(self, key: bytes) -> None:
         """Count a first contact in."""
-        self._pending[key] = self._pending.get(key, 0) + 1
-        if len(self._pending) > REMEMBERED:
-            self._pending.popitem(last=False)
+        self._young[key] = self._young.get(key, 0) + 1
+        if len(self._young) > REMEMBERED:
+            self._young.popitem(last=False)
 
     def left(self, key: bytes) -> None:
-        """Count out one that was let in or forgotten."""
-        count = self._pending.get(key, 0) - 1
-        if count > 0:
-            self._pending[key] = count
-        else:
-            self._pending.pop(key, None)
+        """Count out one that was let in."""
+        for counts in (self._old, self._young):
+            if key in counts:
+                counts[key] -= 1
+                if counts[key] <= 0:
+                    del counts[key]
+                return
 
 
 class Days:
-    """Counts by day that are not in the store yet."""
+    """Counts by day that are not in the store yet; ``rehearse`` where nobody is really deferred."""
 
-    def __init__(self) -> None:
+    def __init__(self, rehearse: bool) -> None:
+        self._rehearse = rehearse
         self._waiting: dict[int, Counter[str]] = {}
 
     def count(self, decision: Decision, now: int) -> None:
@@ -81,6 +93,8 @@ class Days:
             return
         day = self._waiting.setdefault(now // 86400, Counter())
         day[kind] += 1
+        if self._rehearse and decision.reason is Reason.FIRST:
+            day["rehearsed"] += 1
         if decision.reason is Reason.RETRIED:
             day["waited"] += decision.waited
         if decision.lost:
