@@ -101,7 +101,7 @@ class Days:
             day["lost"] += 1
 
     async def write_back(self, store: Store) -> None:
-        """Add the counts to the store; they are kept for the next time when that fails."""
+        """Add the counts to the store; they wait for the next time when it takes no changes."""
         waiting = dict(self._waiting)
         if waiting:
             await store.transact(lambda tx: _add(tx, waiting))
