@@ -23,6 +23,7 @@ from vaglio.checks.greylist.decide import (
     by_good_record,
     by_network,
     decide,
+    known_lately,
     screen,
 )
 from vaglio.checks.greylist.keys import Keys, Places
@@ -97,9 +98,11 @@ class Greylist:
 
         Also return whether the triplet moved here from the name of the client's network.
         """
+        triplet, found = recall(tx, self._keys, case, places.triplet)
+        if triplet and found == places.triplet and (known := known_lately(triplet, now)):
+            return known, False  # nothing is to be written, so no pool need be read
         pool = self._pools.recent(tx, places.pool, now)
         domain = self._pools.recent(tx, places.domain, now) if places.domain else None
-        triplet, found = recall(tx, self._keys, case, places.triplet)
         decision = self._decide(tx, case, places, (pool, domain, triplet), now)
         if decision.pool or decision.domain:  # before a record is written it is read: others may have been faster
             pool, domain = tx.get(POOLS, places.pool), tx.get(POOLS, places.domain) if places.domain else None

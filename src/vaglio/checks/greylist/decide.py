@@ -342,8 +342,15 @@ def _retry(
     )
 
 
+def known_lately(triplet: Triplet, now: int) -> Decision | None:
+    """Pass who was let in before and was seen within REFRESH_EVERY seconds: a busy triplet costs no write."""
+    if not triplet.passed or now - triplet.last >= REFRESH_EVERY:
+        return None
+    return Decision(Reason.KNOWN, waited=triplet.passed - triplet.first, attempts=triplet.attempts)
+
+
 def _known(pool: PoolRecord, domain: PoolRecord | None, triplet: Triplet, now: int) -> Decision:
-    """Pass; write only what has grown old, so that a busy triplet costs no write."""
+    """Pass who was let in before; count the delivery to the pool's good record."""
     return Decision(
         Reason.KNOWN,
         triplet=triplet._replace(last=now) if now - triplet.last >= REFRESH_EVERY else None,
