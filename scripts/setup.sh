@@ -90,7 +90,7 @@ need_venv() {
     state="$(cat setup.cfg pyproject.toml | cksum) $("$python" --version)"
     [ "$(cat .venv/installed 2>/dev/null)" = "$state" ] && .venv/bin/python -c 'import vaglio' 2>/dev/null && return
     say "Setting up the virtual environment .venv ..."
-    logged "$python" -m venv .venv
+    logged "$python" -m venv --clear .venv # what another Python left there would be loaded by this one
     logged .venv/bin/pip install -e '.[dev]'
     printf '%s\n' "$state" >.venv/installed
 }

@@ -174,7 +174,9 @@ def test_a_store_of_a_newer_version_is_told(host: Host) -> None:
 AS_NOBODY = f"""\
 import os, sys
 from vaglio.cli.main import main
-"".encode("utf-8-sig")  # the interpreter's own files may be out of reach later on
+from vaglio.config.load import load
+load(None, {{}})  # all that is imported late: the interpreter's own files may be out of reach later on
+"".encode("utf-8-sig")
 os.setgroups([])
 os.setgid({NOBODY})
 os.setuid({NOBODY})
