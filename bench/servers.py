@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -35,7 +36,7 @@ class BenchError(Exception):
     """The benchmark can't be done, or its figures would mean nothing; the text says why."""
 
 
-class Server:
+class Server(ABC):
     """A running server. ``directory`` is made if need be; ``cores`` are the processors it runs on."""
 
     name: str
@@ -49,9 +50,9 @@ class Server:
         self._cores = ",".join(map(str, cores))
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> list[str]:
         """Return the command and its arguments."""
-        raise NotImplementedError
 
     @property
     def pid(self) -> int:
@@ -121,9 +122,9 @@ class Server:
         """Return the last lines of its log."""
         return "\n".join((self.directory / "log").read_text(errors="replace").splitlines()[-15:])
 
+    @abstractmethod
     def disk(self) -> int:
         """Return the bytes of its database."""
-        raise NotImplementedError
 
 
 class Postgrey(Server):

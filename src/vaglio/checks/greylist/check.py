@@ -99,7 +99,7 @@ class Greylist:
         Also return whether the triplet moved here from the name of the client's network.
         """
         triplet, found = recall(tx, self._keys, case, places.triplet)
-        if triplet and found == places.triplet and (known := known_lately(triplet, now)):
+        if triplet and found == places.triplet and (known := known_lately(triplet, now, self._settings)):
             return known, False  # nothing is to be written, so no pool need be read
         pool = self._pools.recent(tx, places.pool, now)
         domain = self._pools.recent(tx, places.domain, now) if places.domain else None

@@ -24,7 +24,7 @@ COUNTED_EVERY = 3600
 """A pool's deliveries count once in this many seconds: a burst is no proof of good conduct."""
 
 REFRESH_EVERY = 3600
-"""Seen again within this many seconds of the last time, a known triplet is not written anew."""
+"""Seen again within this many seconds of the last time (or a tenth of the lifetime), a record is not written anew."""
 
 PENALTY_LIMIT = 4
 """Early retries can make the delay grow to this many times its value, no more: nobody is locked out."""
@@ -276,7 +276,7 @@ def decide(
     if triplet.pool != case.pool.name:  # it was found under another name, or stands in the store as hashes
         triplet = triplet._replace(pool=case.pool.name, sender=case.sender, recipient=case.recipient)
     if triplet.passed:
-        return _known(pool, domain, triplet, now)
+        return _known(pool, domain, triplet, now, settings)
     if triplet.first > now:  # the clock was set back: begin anew, so that the wait is never longer than the delay
         triplet = triplet._replace(first=now, last=now)
     return _retry(case, pool, domain, triplet, now, settings)
@@ -287,9 +287,9 @@ def by_good_record(
 ) -> Decision | None:
     """Let pass who has delivered often enough, whatever the triplet; None for everybody else."""
     if pool and settings.auto_whitelist and pool.delivered >= settings.auto_whitelist:
-        return Decision(Reason.AUTO_POOL, pool=_seen(pool._replace(name=case.pool.name), now))
+        return Decision(Reason.AUTO_POOL, pool=_seen(pool._replace(name=case.pool.name), now, settings))
     if domain and settings.auto_whitelist_domain and domain.delivered >= settings.auto_whitelist_domain:
-        return Decision(Reason.AUTO_DOMAIN, domain=_seen(domain._replace(name=domain_name(case)), now))
+        return Decision(Reason.AUTO_DOMAIN, domain=_seen(domain._replace(name=domain_name(case)), now, settings))
     return None
 
 
@@ -342,23 +342,34 @@ def _retry(
     )
 
 
-def known_lately(triplet: Triplet, now: int) -> Decision | None:
-    """Pass who was let in before and was seen within REFRESH_EVERY seconds: a busy triplet costs no write."""
-    if not triplet.passed or now - triplet.last >= REFRESH_EVERY:
+def known_lately(triplet: Triplet, now: int, settings: GreylistSettings) -> Decision | None:
+    """Pass who was let in before and was written down lately: that takes no write, and no look at the pool."""
+    if not triplet.passed or expired(triplet, now, settings) or _stale(triplet.last, now, settings):
         return None
     return Decision(Reason.KNOWN, waited=triplet.passed - triplet.first, attempts=triplet.attempts)
 
 
-def _known(pool: PoolRecord, domain: PoolRecord | None, triplet: Triplet, now: int) -> Decision:
+def _known(
+    pool: PoolRecord, domain: PoolRecord | None, triplet: Triplet, now: int, settings: GreylistSettings
+) -> Decision:
     """Pass who was let in before; count the delivery to the pool's good record."""
     return Decision(
         Reason.KNOWN,
-        triplet=triplet._replace(last=now) if now - triplet.last >= REFRESH_EVERY else None,
+        triplet=triplet._replace(last=now) if _stale(triplet.last, now, settings) else None,
         pool=_delivered(pool, now) if _counts(pool, now) else None,
         domain=_delivered(domain, now) if domain and _counts(domain, now) else None,
         waited=triplet.passed - triplet.first,
         attempts=triplet.attempts,
     )
+
+
+def _stale(last: int, now: int, settings: GreylistSettings) -> bool:
+    """True when it is time to write down that something was seen again: well before it would be forgotten."""
+    return now - last >= min(REFRESH_EVERY, settings.lifetime // 10)
+
+
+_SETTINGS = {Reason.AUTO_POOL: "greylist.auto_whitelist", Reason.AUTO_DOMAIN: "greylist.auto_whitelist_domain"}
+"""The setting that decides, where that is not the one that gives the delay."""
 
 
 def basis(decision: Decision, case: Case) -> dict[str, Fact]:
@@ -367,7 +378,7 @@ def basis(decision: Decision, case: Case) -> dict[str, Fact]:
         "pool": case.pool.name,
         "pool_kind": case.pool.kind,
         "delay": case.delay,
-        "by": case.by,
+        "by": _SETTINGS.get(decision.reason, case.by),
         "left": decision.left,
         "waited": decision.waited,
         "attempts": decision.attempts,
@@ -407,8 +418,8 @@ def _with_habit(habits: str, seconds: int) -> str:
     return ",".join([*habits.split(","), str(seconds)][-HABITS:]).lstrip(",")
 
 
-def _seen(record: PoolRecord, now: int) -> PoolRecord | None:
-    return record._replace(last=now) if now - record.last >= REFRESH_EVERY else None
+def _seen(record: PoolRecord, now: int, settings: GreylistSettings) -> PoolRecord | None:
+    return record._replace(last=now) if _stale(record.last, now, settings) else None
 
 
 def _counts(record: PoolRecord, now: int) -> bool:

@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 
 from vaglio.checks.greylist.decide import DAYS, POOLS, Day, Decision, PoolRecord, Reason
 from vaglio.checks.greylist.keys import day_key
-from vaglio.ports import Store, Transaction
+from vaglio.ports import Store, StoreError, Transaction
 
 FRESH = 5
 """Seconds for which a pool's record is taken as read."""
@@ -102,10 +102,15 @@ class Days:
 
     async def write_back(self, store: Store) -> None:
         """Add the counts to the store; they wait for the next time when it takes no changes."""
-        waiting = dict(self._waiting)
-        if waiting:
+        waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        try:
             await store.transact(lambda tx: _add(tx, waiting))
-            self._waiting.clear()
+        except StoreError:
+            for number, counts in waiting.items():
+                self._waiting.setdefault(number, Counter()).update(counts)
+            raise
 
 
 def _add(tx: Transaction, waiting: dict[int, Counter[str]]) -> None:
