@@ -108,6 +108,7 @@ def _value(text: str) -> str:
     return '"' + "".join(pieces) + ("..." if cut else "") + '"'
 
 
+_EVERYDAY_TYPES = frozenset({str, int})
 _EVERYDAY = 10**15  # numbers that need no look at how many digits they have
 
 
@@ -146,7 +147,23 @@ def decision_line(facts: Facts, verdict: Verdict, ms: float) -> str:
     return line + _more(verdict.facts, LINE - len(line)) if verdict.facts else line
 
 
+def _more_plain(facts: Mapping[str, Fact]) -> str:
+    """Return all of the facts where they are short and need no quotes, as nearly always, in half of the time that it
+    takes to look at each; "" otherwise.
+    """
+    if not _EVERYDAY_TYPES.issuperset(map(type, facts.values())) or not _STANDARD.isdisjoint(facts):
+        return ""
+    try:
+        text = "".join([f" {key}={value}" for key, value in facts.items()])
+    except ValueError:  # an integer of more digits than Python writes
+        return ""
+    return text if len(text) <= VALUE and _plain("".join([str(value) for value in facts.values()])) else ""
+
+
 def _more(facts: Mapping[str, Fact], room: int) -> str:
+    text = _more_plain(facts)
+    if text and len(text) <= room:
+        return text
     pieces = []
     for key, value in facts.items():
         if key not in _STANDARD:

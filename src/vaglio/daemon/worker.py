@@ -34,7 +34,7 @@ from vaglio.daemon.service import Daemon, Ports, Service
 from vaglio.daemon.sockets import Listener
 from vaglio.daemon.turns import TurnStore
 from vaglio.facts import Facts
-from vaglio.journal.references import new_reference
+from vaglio.journal.references import references
 from vaglio.journal.writer import JournalWriter
 from vaglio.policy.serve import Server
 from vaglio.ports import Store, StoreError
@@ -168,9 +168,7 @@ class _Worker:
     def _acceptor(self) -> Acceptor:
         server = self._server
         has_most = partial(self._job.shares.has_most, self._number)
-        return Acceptor(
-            self._job.listeners, server, lambda: server.connections, MAX_CONNECTIONS, self._warn, has_most
-        )
+        return Acceptor(self._job.listeners, server, lambda: server.connections, MAX_CONNECTIONS, self._warn, has_most)
 
     def _metrics_acceptor(self) -> Acceptor:
         endpoint = Endpoint(self._meter, self._is_well)
@@ -185,7 +183,7 @@ class _Worker:
         """Build what depends on the configuration, all of it before any of it is used."""
         daemon = self._job.daemon
         section = daemon.settings(config)
-        ports = Ports(self._clock, self._store, new_reference, self._job.state, self._warn)
+        ports = Ports(self._clock, self._store, partial(next, references()), self._job.state, self._warn)
         service = daemon.build(config, ports)
         journal = self._journal_for(config)
         lines = log.setup(config.log.format, config.log.level)

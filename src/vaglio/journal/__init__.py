@@ -3,8 +3,8 @@
 from vaglio.journal.entry import Entry
 from vaglio.journal.file import JournalError
 from vaglio.journal.query import JournalReader
-from vaglio.journal.references import new_reference, normalise
+from vaglio.journal.references import normalise, references
 from vaglio.journal.schema import FILE_NAME
 from vaglio.journal.writer import JournalWriter
 
-__all__ = ["FILE_NAME", "Entry", "JournalError", "JournalReader", "JournalWriter", "new_reference", "normalise"]
+__all__ = ["FILE_NAME", "Entry", "JournalError", "JournalReader", "JournalWriter", "normalise", "references"]

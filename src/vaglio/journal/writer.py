@@ -34,8 +34,9 @@ from vaglio.journal.schema import INSERT, row_of
 
 CAPACITY = 10_000
 """Entries that wait at most; then the oldest are dropped."""
-BATCH = 50
-"""So many waiting entries are written without waiting for the timer."""
+BATCH = 16
+"""So many waiting entries are written without waiting for the timer. (Fifty would save each 1 us, and hold up the
+answers of that moment by 0.8 ms instead of 0.3.)"""
 _TRANSACTION = 500  # entries written at once, so that a full buffer does not hold up the daemon when the file is back
 _STEP = 500  # rows purged at once
 _CHECKPOINT = 5000  # rows written or purged between checkpoints: some 3 MB of write-ahead log

@@ -60,6 +60,7 @@ class Server:
         self._settle = settle
         self._record = record
         self._turn: list[_Answer] = []
+        self._accounts = 0  # turns that were answered and are not recorded yet
         self._prepended: OrderedDict[str, None] = OrderedDict()
         self._open: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -91,18 +92,23 @@ class Server:
 
     def _end_turn(self) -> None:
         turn, self._turn = self._turn, []
+        self._accounts += 1
         try:
             self._settle()
         except StoreError as error:
             turn = [one._replace(verdict=self.failed(one.facts, error)) for one in turn]
         for connection, facts, verdict, _ in turn:
             connection.write(self._rendered(facts, verdict))
-        done = self.timer()
-        for _, facts, verdict, started in turn:
-            self._record(facts, verdict, done - started)
+        # uvloop sends what was written when this callback has returned: no client waits for our accounts.
+        asyncio.get_running_loop().call_soon(self._account, turn, self.timer())
         for one in turn:
             if one.connection.unfinished:
                 one.connection.go_on()
+
+    def _account(self, turn: list[_Answer], done: float) -> None:
+        for _, facts, verdict, started in turn:
+            self._record(facts, verdict, done - started)
+        self._accounts -= 1
         self._wake_drain()
 
     def _rendered(self, facts: Facts, verdict: Verdict) -> bytes:
@@ -127,7 +133,8 @@ class Server:
             connection.close()
 
     def _wake_drain(self) -> None:
-        if self._idle and not self._turn and not self.tasks and not any(c.waiting for c in self._open):
+        busy = self._turn or self._accounts or self.tasks
+        if self._idle and not busy and not any(c.waiting for c in self._open):
             self._idle.set()
 
 
