@@ -151,7 +151,30 @@ def test_json_has_the_facts_the_words_and_the_times(host: Host) -> None:
     assert entry["next"].startswith("Nobody")
 
 
-def test_rehearsed_decisions_are_told_as_such(host: Host) -> None:
+REHEARSED = {
+    "first-contact": ("would have been deferred for 300 seconds (greylist.delay)", "sarebbe stato rimandato di 300"),
+    "early-retry": ("would have been deferred once more", "sarebbe stato rimandato ancora"),
+    "too-many-pending": ("would have been deferred", "sarebbe stato rimandato"),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+@pytest.mark.parametrize("reason", REHEARSED)
+def test_a_rehearsed_decision_is_never_said_to_have_deferred(host: Host, reason: str, language: str) -> None:
+    host.configure('mode = "rehearse"\nmax_pending = 1')
+    daemon = host.daemon()
+    verdicts = [daemon.ask(), daemon.ask(after=100), daemon.ask(recipient="other@caio.it")]
+    (ref,) = [verdict.ref for verdict in verdicts if verdict.reason == reason]
+    (entry,) = host.json("why", ref, "--language", language)
+    assert REHEARSED[reason][language == "it"] in entry["why"]
+    assert ("let through" if language == "en" else "lasciato passare") in entry["why"]
+    said = host.fine("why", ref, "--language", language)
+    for deferring in ("are deferred", "was deferred", "comes back", "vengono rimandati", "è stato rimandato"):
+        assert deferring not in said.partition("since most")[0]
+    assert "?" not in entry["why"]
+
+
+def test_the_journal_marks_what_was_not_carried_out(host: Host) -> None:
     host.configure('mode = "rehearse"')
     ref = host.daemon().ask().ref
     assert "let through; in earnest it would have been deferred" in host.fine("why", ref)

@@ -102,7 +102,10 @@ def test_check_tells_when_it_is_only_a_rehearsal(host: Host) -> None:
     host.configure('mode = "rehearse"')
     host.daemon()
     assert "(mode is rehearse: it would pass all the same)" in host.fine("greylist", "check", *ARGS)
-    assert host.json("greylist", "check", *ARGS)["rehearsal"] is True
+    document = host.json("greylist", "check", *ARGS)
+    assert document["rehearsal"] is True
+    assert "would have been deferred for 300 seconds" in document["why"]
+    assert document["next"].startswith("Nothing")
 
 
 @pytest.mark.parametrize("bad", ["mail.tizio.it", "198.51.100", "198.51.100.0/24", "", "x[y]"])

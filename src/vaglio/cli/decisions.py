@@ -34,8 +34,9 @@ from vaglio.config.types import format_duration
 from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normalise
 from vaglio.verdict import FAILED, TIMED_OUT, Fact
 
-_EXPLAINERS: Mapping[str, Callable[[str, Mapping[str, Fact], str], tuple[str, str]]] = {"greylist": greylist.explain}
-"""By check: the words for its reasons."""
+_Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
+_EXPLAINERS: Mapping[str, _Explainer] = {"greylist": greylist.explain}
+"""By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
 
 _FAILURES = {
     "en": {
@@ -188,7 +189,7 @@ def explain(entry: Entry, language: str) -> tuple[str, str]:
     if entry.reason in _FAILURES["en"]:
         return _FAILURES[language][entry.reason], ""
     explainer = _EXPLAINERS.get(entry.check)
-    why, then = explainer(entry.reason, entry.facts, language) if explainer else ("", "")
+    why, then = explainer(entry.reason, entry.facts, language, bool(entry.rehearsed)) if explainer else ("", "")
     if entry.rehearsed:
         then = _PASSED_ALL_THE_SAME[language]
     return why or entry.reason, then

@@ -117,8 +117,8 @@ def _document(found: Exempt | _Judgement, loaded: Loaded, language: str) -> dict
     else:
         reason, facts = found.decision.reason, basis(found.decision, found.case)
     action = "defer" if reason in DEFERRED else "pass"
-    why, then = explain(reason, facts, language)
     rehearsal = loaded.config.greylist.mode == "rehearse"
+    why, then = explain(reason, facts, language, rehearsal)
     return {"action": action, "reason": reason, **facts, "why": why, "next": then, "rehearsal": rehearsal}
 
 

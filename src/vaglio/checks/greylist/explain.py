@@ -1,6 +1,7 @@
 """Greylisting's decisions in plain words, English and Italian: what, why, by which setting, what happens next.
 
-The sentences are filled from the facts of the journal; a fact that an older entry lacks reads ``?``.
+The sentences are filled from the facts of the journal; a fact that an older entry lacks reads ``?``. A rehearsal
+defers nobody: its sentences say what would have been.
 """
 
 from __future__ import annotations
@@ -92,15 +93,59 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
 }  # fmt: skip
 
+_REHEARSED: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        Reason.FIRST: (
+            "The recipient was asked for the first time by this sender from {pool}. Outside a rehearsal it would have "
+            "been deferred for {delay} seconds ({by}), since most spam software never comes back; in a rehearsal it "
+            "is let through."
+        ),
+        Reason.EARLY: (
+            "The sender from {pool} wrote again after {waited} seconds, earlier than the delay of {delay} seconds "
+            "({by}) allows. Outside a rehearsal it would have been deferred once more; in a rehearsal it is let "
+            "through."
+        ),
+        Reason.TOO_MANY: (
+            "{pool} has left more first contacts unretried than greylist.max_pending allows: this one is not even "
+            "remembered. Outside a rehearsal it would have been deferred; in a rehearsal it is let through."
+        ),
+    },
+    "it": {
+        Reason.FIRST: (
+            "È il primo contatto di questo mittente con questo destinatario da {pool}. Fuori dalla prova sarebbe stato "
+            "rimandato di {delay} secondi ({by}), perché quasi nessun programma di spam riprova; in prova viene "
+            "lasciato passare."
+        ),
+        Reason.EARLY: (
+            "Il mittente da {pool} ha scritto di nuovo dopo {waited} secondi, prima dei {delay} richiesti ({by}). "
+            "Fuori dalla prova sarebbe stato rimandato ancora; in prova viene lasciato passare."
+        ),
+        Reason.TOO_MANY: (
+            "{pool} ha lasciato più primi contatti senza seguito di quanti greylist.max_pending ne ammetta: questo non "
+            "viene nemmeno ricordato. Fuori dalla prova sarebbe stato rimandato; in prova viene lasciato passare."
+        ),
+    },
+}
+_NOTHING_NEXT = {
+    "en": "Nothing: this is a rehearsal, and the message goes on its way.",
+    "it": "Nulla: è una prova, e il messaggio prosegue.",
+}
+
 
 class _Known(dict[str, object]):
     def __missing__(self, key: str) -> str:
         return "?"
 
 
-def explain(reason: str, facts: Mapping[str, Fact], language: str = "en") -> tuple[str, str]:
-    """Return (why it was decided so, what happens next); two empty strings for a reason that is not ours."""
-    sentences = _SENTENCES.get(language, _SENTENCES["en"])
-    why, what_next = sentences.get(reason, ("", ""))
+def explain(
+    reason: str, facts: Mapping[str, Fact], language: str = "en", rehearsed: bool = False
+) -> tuple[str, str]:
+    """Return (why it was decided so, what happens next); two empty strings for a reason that is not ours.
+
+    ``rehearsed``: it was let through, and the reason is why it would have been deferred.
+    """
     known = _Known(facts)
+    if rehearsed and reason in _REHEARSED["en"]:
+        return _REHEARSED[language][reason].format_map(known), _NOTHING_NEXT[language]
+    why, what_next = _SENTENCES[language].get(reason, ("", ""))
     return why.format_map(known), what_next.format_map(known)
