@@ -1,4 +1,4 @@
-"""What checks may ask of the world: a clock, a store, references. Implementations live elsewhere.
+"""What checks may ask of the world: a clock, a store, the DNS, references. Implementations live elsewhere.
 
 The store holds *tables* of small records under 16-byte keys. Its one verb for changes is ``transact``: a
 function reads and writes records, and all of it happens at once or not at all, against every other worker
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 Record = tuple[Any, ...]
@@ -103,3 +104,46 @@ class References(Protocol):
 
     def __call__(self) -> str:
         """Return a new reference such as ``G7K2-9QFD``."""
+
+
+class Outcome(StrEnum):
+    """How a look-up in the DNS ended (RFC 2308 for the two kinds of "no")."""
+
+    OK = "ok"
+    NODATA = "nodata"
+    NXDOMAIN = "nxdomain"
+    TEMPERROR = "temperror"
+
+
+class Answer(NamedTuple):
+    """The values of one name and type, in the order received; none unless ``outcome`` is OK. "Not known" is an outcome
+    (TEMPERROR), never an empty answer.
+
+    Addresses are in text form; host names in lower case without a dot at their end; an MX is ``"10 mail.caio.it"``;
+    the strings of a TXT record are joined without a blank (RFC 7208 3.3), bytes that are no UTF-8 kept as surrogate
+    escapes. ``why`` is a slug for a TEMPERROR: ``timeout``, ``servfail``, ``refused``, ``garbled``, ``network``,
+    ``too-many`` (questions at once). ``authentic`` is true where the name server says that DNSSEC vouches for it
+    (AD of RFC 4035 3.2.3).
+    """
+
+    outcome: Outcome
+    values: tuple[str, ...] = ()
+    why: str = ""
+    authentic: bool = False
+
+
+NXDOMAIN = Answer(Outcome.NXDOMAIN)
+NODATA = Answer(Outcome.NODATA)
+TEMPERROR = Answer(Outcome.TEMPERROR, why="servfail")
+
+
+class Resolver(Protocol):
+    """Asks the DNS; names are absolute, with or without a dot at their end."""
+
+    def at_hand(self, name: str, rrtype: str) -> Answer | None:
+        """Return the answer if it is known already; None if the question must be asked. Never waits."""
+
+    async def lookup(self, name: str, rrtype: str) -> Answer:
+        """Return the answer; never raises (but for a task that is cancelled), and never takes longer than the total
+        time that is set for a question: what can't be learned is TEMPERROR.
+        """

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaglio.dns.answer import Answer
 from vaglio.dns.networks import networks_of
 from vaglio.dns.zonefile import Zone, parse_lines
+from vaglio.ports import Answer
 
 HOSTS = """
 mail.tizio.it A 192.0.2.1

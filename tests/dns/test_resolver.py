@@ -10,8 +10,8 @@ import pytest
 from dnslib import QTYPE, RCODE, RR, DNSRecord
 from dnslib.server import DNSLogger, DNSServer
 
-from vaglio.dns.answer import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 from vaglio.dns.resolver import Resolver
+from vaglio.ports import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 
 ZONE = r"""
 caio.it.       60 IN MX   10 Mail.caio.it.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaglio.dns.answer import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 from vaglio.dns.zonefile import Zone, ZoneError, load_zone, parse_json, parse_lines
+from vaglio.ports import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 
 LINES = r"""
 # the zones of the story

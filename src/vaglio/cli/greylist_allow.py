@@ -31,10 +31,10 @@ from vaglio.cli.common import (
     warn,
 )
 from vaglio.config.load import Loaded
-from vaglio.dns.answer import Answer, Lookup, Outcome
-from vaglio.dns.networks import networks_of
+from vaglio.dns.networks import Lookup, networks_of
 from vaglio.dns.zonefile import ZoneError, load_zone
 from vaglio.lists import AddressList, ClientList, Entry
+from vaglio.ports import Answer, Outcome
 from vaglio.store.files import locked
 
 _MORE = """\

@@ -10,9 +10,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-from vaglio.dns.answer import Answer, Lookup, Outcome
+from vaglio.ports import Answer, Outcome
 
 MAX_LOOKUPS = 10  # RFC 7208 4.6.4: of terms that cause look-ups
 MAX_VOID = 2  # RFC 7208 4.6.4: of look-ups that find nothing
@@ -21,6 +21,15 @@ WIDEST = {4: 8, 6: 32}
 """The shortest prefix that one network may have: a /8 is the largest that one company owns."""
 WIDEST_SUM = {4: 6, 6: 26}
 """The prefix whose size all networks together may have: many wide networks are as bad as one."""
+
+
+
+class Lookup(Protocol):
+    """Asks for the records of a name, by type (``A``, ``AAAA``, ``MX``, ``TXT``)."""
+
+    def __call__(self, name: str, rrtype: str) -> Answer:
+        """Return the answer; never raises: what can't be learned is TEMPERROR."""
+
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _VOID = (Outcome.NODATA, Outcome.NXDOMAIN)

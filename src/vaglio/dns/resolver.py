@@ -16,8 +16,8 @@ import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.TXT
 import dns.resolver
 
-from vaglio.dns.answer import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 from vaglio.facts import pack_address, unpack_address
+from vaglio.ports import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 
 _SERVER = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?|([0-9.]+):(\d{1,5})|([0-9A-Fa-f:.]+)", re.ASCII)
 

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from vaglio.dns.answer import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 from vaglio.facts import pack_address
+from vaglio.ports import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 
 MAX_CNAMES = 8
 _FAILURES = ("TIMEOUT", "SERVFAIL")
