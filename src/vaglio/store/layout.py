@@ -83,23 +83,24 @@ def bring_up_to_date(
             connection.execute("ROLLBACK")
 
 
-def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+def refuse_newer(connection: sqlite3.Connection, path: Path, version: int = VERSION) -> None:
     """Raise StoreError if the file is of a format that a later Vaglio wrote."""
-    found = _version(connection)
-    if found > VERSION:
+    found = version_of(connection)
+    if found > version:
         raise StoreError(
-            f"{path}: it has format {found}, and this Vaglio knows formats up to {VERSION}: "
+            f"{path}: it has format {found}, and this Vaglio knows formats up to {version}: "
             "install the newer Vaglio again, or move the file away to begin a new one"
         )
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the format of the file; 0 if it is empty."""
     found: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return found
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Migrations) -> None:
-    found = _version(connection)
+    found = version_of(connection)
     for version in range(found, VERSION):
         if version in migrations:
             migrations[version](connection)
@@ -107,15 +108,21 @@ def _migrate(connection: sqlite3.Connection, migrations: Migrations) -> None:
         connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
+def lacking(connection: sqlite3.Connection, one: Layout) -> list[str]:
+    """Return the columns that the file lacks; all with the key if it lacks the table."""
+    found = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (one.name,))}
+    return [name for name in ("key", *one.columns) if name not in found]
+
+
 def _complete(connection: sqlite3.Connection, one: Layout) -> None:
     """Create the table, or add the columns that it lacks."""
-    found = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (one.name,))}
+    missing = lacking(connection, one)
     wanted = {name: _column(connection, one, name) for name in one.columns}
-    if not found:
+    if len(missing) == len(one.columns) + 1:
         columns = ", ".join(["key BLOB PRIMARY KEY", *wanted.values()])
         connection.execute(f"CREATE TABLE {_quoted(one.name)} ({columns}) WITHOUT ROWID")
     else:
-        for name in wanted.keys() - found:
+        for name in wanted.keys() & set(missing):
             connection.execute(f"ALTER TABLE {_quoted(one.name)} ADD COLUMN {wanted[name]}")
 
 

@@ -1,0 +1,144 @@
+"""Looks into a SQLite file and changes nothing: what the admin's commands use that only read.
+
+Nothing is created, brought up to date or set aside here, and no right to write is needed. The daemons go on writing
+meanwhile; a transaction sees the file as it was at one moment. A damaged file is left to the daemon, which meets the
+damage itself and knows what it still has in memory.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vaglio.ports import R, Record, Schema, StoreCorrupt, StoreError, T, Table, Transaction
+from vaglio.store.files import beside
+from vaglio.store.layout import VERSION, lacking, layout, refuse_newer, version_of
+from vaglio.store.overlay import Overlay
+from vaglio.store.trouble import code, explain, is_corrupt
+
+_DENIED = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
+
+
+class LookStore:
+    """A ``Store`` (see ports) of the file ``path`` that takes no changes. Raises StoreError if it can't be read."""
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self._path = path
+        self._layouts = {table.name: layout(table) for table in schema.tables}
+        self._connection = look_into(path, VERSION)
+        try:
+            self._refuse_older()
+        except StoreError:
+            self.close()
+            raise
+
+    async def transact(self, step: Callable[[Transaction], T]) -> T:
+        """Run ``step`` on one moment of the store. Raises StoreError if it wants to change anything."""
+        overlay = Overlay(self._read)
+        self._rows("BEGIN")
+        try:
+            result = step(overlay)
+        finally:
+            if self._connection.in_transaction:  # grave errors have ended it
+                self._rows("ROLLBACK")
+        if overlay.writes:
+            raise StoreError(f"{self._path}: it was opened for looking only; nothing is changed")
+        return result
+
+    async def scan(self, table: Table[R], after: bytes, limit: int) -> Sequence[tuple[bytes, R]]:
+        """Return up to ``limit`` records with a key greater than ``after``, by key."""
+        rows = self._rows(self._layouts[table.name].scan, after, limit)
+        return [(row[0], tuple.__new__(table.record, row[1:])) for row in rows]
+
+    async def count(self, table: Table[Any]) -> int:
+        """Return the number of records."""
+        found: int = self._rows(self._layouts[table.name].count)[0][0]
+        return found
+
+    def settle(self) -> None:
+        """Do nothing: there are no changes."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _read(self, table: Table[Any], key: bytes) -> Record | None:
+        rows = self._rows(self._layouts[table.name].get, key)
+        return tuple.__new__(table.record, rows[0]) if rows else None
+
+    def _rows(self, sql: str, *values: object) -> list[Any]:
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise unreadable(error, self._path) from error
+
+    def _refuse_older(self) -> None:
+        try:
+            tables = self._layouts.values()
+            missing = [f"{one.name}.{name}" for one in tables for name in lacking(self._connection, one)]
+        except sqlite3.Error as error:
+            raise unreadable(error, self._path) from error
+        if missing:
+            raise StoreError(
+                f"{self._path}: an earlier Vaglio wrote it, and it lacks {', '.join(missing)}: "
+                "restart the daemon, which adds them"
+            )
+
+
+def look_into(path: Path, version: int) -> sqlite3.Connection:
+    """Open the file, which must be of format ``version``, read-only. Raises StoreError."""
+    try:
+        path.stat()  # SQLite's own words don't tell a file that is missing from one that is not for us
+        connection = _connect(path)
+    except (sqlite3.Error, OSError) as error:
+        raise unreadable(error, path) from error
+    try:
+        refuse_newer(connection, path, version)
+        found = version_of(connection)
+        if found == 0:
+            raise StoreError(f"{path}: it is empty: no daemon has written to it yet")
+        if found < version:
+            raise StoreError(f"{path}: it has format {found}: restart the daemon, which brings it to {version}")
+    except StoreError:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        return _read_only(uri)
+    except sqlite3.OperationalError as error:
+        if code(error) not in _DENIED or beside(path, "-wal").exists():
+            raise
+        # No daemon has it open, and we may not make the companion files of WAL mode: take the file as it lies.
+        return _read_only(f"{uri}&immutable=1")
+
+
+def _read_only(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    try:
+        version_of(connection)  # opens the file in earnest
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def unreadable(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """Return the error to raise in place of ``error``, which came up while looking into ``path``."""
+    if isinstance(error, FileNotFoundError):
+        return StoreError(f"{path}: there is no such file: no daemon has written one there yet")
+    if isinstance(error, OSError):
+        return StoreError(f"{path}: it can't be read: {error.strerror}")
+    if is_corrupt(error):
+        return StoreCorrupt(
+            f"{path}: damaged ({error}), and left as it is: a daemon that meets the damage sets the file aside and "
+            f"begins a new one. What can be read of it: sqlite3 {path} .recover"
+        )
+    if code(error) in _DENIED:
+        return StoreError(f"{path}: it can't be read ({error}): run this as root or as the daemon's user")
+    return explain(error, path)
