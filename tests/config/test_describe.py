@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from vaglio.checks.greylist.settings import GreylistSettings
+from vaglio.checks.greylist.settings import GreylistSettings, Rule
 from vaglio.config.describe import defaults, field_texts, show, show_json
 from vaglio.config.load import Loaded, load
 from vaglio.config.model import VaglioConfig
+from vaglio.config.types import DaemonSection, Duration, Section
 from vaglio.config.words import is_section, kind_of
 
 KEY_LINE = re.compile(r"^#(?=[a-z])", re.MULTILINE)
@@ -69,6 +70,77 @@ def test_the_defaults_are_written_as_an_admin_would_and_explained() -> None:
     assert "# A first contact is deferred this long." in lines
     assert "# Worker processes on the same sockets; \"auto\" is one per CPU." in lines  # from the base class
     assert all(len(line) <= 100 for line in lines if line.startswith("# "))
+
+
+class First(DaemonSection):
+    """The first daemon."""
+
+    listen: list[str] = Field(default=["inet:127.0.0.1:1"])
+    """Sockets to listen on."""
+    own: int = 1
+    """Something of its own."""
+    rule: list[Rule] = Field(default=[])
+    """Exceptions, in order."""
+
+
+class Second(First):
+    """The second daemon."""
+
+    listen: list[str] = Field(default=["inet:127.0.0.1:2"])
+    """Sockets to listen on."""
+    deadline: Duration = 60
+    """Other words than those of the base class."""
+    own: int = 2
+    """Something quite different."""
+
+
+class Both(Section):
+    """All settings."""
+
+    first: First = Field(default_factory=First)
+    second: Second = Field(default_factory=Second)
+
+
+def test_what_two_sections_have_in_common_is_explained_at_the_first() -> None:
+    first, _, second = defaults(Both).partition("[second]")
+    assert "# Sockets to listen on." in first
+    assert second == """
+
+# Other words than those of the base class.
+#deadline = "1m"
+
+# Something quite different.
+#own = 2
+
+# As explained in [first]:
+#listen = ["inet:127.0.0.1:2"]
+#socket_mode = "0660"
+#socket_owner = ""
+#socket_group = ""
+#workers = 1
+#on_error = "pass"
+#mode = "enforce"
+
+# Exceptions, in order. An exception: the first [[greylist.rule]] whose conditions all hold
+# decides for that client.
+#   [[second.rule]]
+#
+#   # As explained in [first.rule]:
+#   clients = []
+#   senders = []
+#   recipients = []
+#   reverse_dns = "any"
+#   # delay = "5m"
+#   greylist = true
+"""
+
+
+def test_what_is_not_explained_again_is_printed_whole() -> None:
+    told = tomllib.loads(KEY_LINE.sub("", defaults(Both)))
+    assert {name: set(section) for name, section in told.items()} == {
+        name: set(section.model_fields) - {"rule"} for name, section in (("first", First), ("second", Second))
+    }
+    assert told["second"]["listen"] == Second().listen
 
 
 CHANGED = """\

@@ -1,7 +1,8 @@
 """The configuration for reading: all defaults as a commented file, and what is in force and where it comes from.
 
 The texts are the docstrings below the fields of the settings classes, read from their source, so that they
-can't drift. For the admin's command only: daemons do not import this file.
+can't drift. What several sections have in common is explained at the first of them. For the admin's command only:
+daemons do not import this file.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ To change one, remove the "#" before it.
 """
 
 
-def defaults() -> str:
+_Told = dict[tuple[str, str], str]
+"""Where a key of this name and explanation was explained: the dotted name of that section."""
+
+
+def defaults(model: type[BaseModel] = VaglioConfig) -> str:
     """Return a whole configuration file: each section and key with its explanation and, behind "#", its default."""
-    heading = _HEADING.format(model=inspect.getdoc(VaglioConfig))
-    return "\n".join([*_comment(heading), *_section_lines(VaglioConfig, ())]) + "\n"
+    heading = _HEADING.format(model=inspect.getdoc(model))
+    return "\n".join([*_comment(heading), *_section_lines(model, (), {})]) + "\n"
 
 
 def field_texts(model: type[BaseModel]) -> dict[str, str]:
@@ -57,30 +62,39 @@ def _own_texts(cls: type) -> dict[str, str]:
     }
 
 
-def _section_lines(model: type[BaseModel], path: Path) -> Iterator[str]:
+def _section_lines(model: type[BaseModel], path: Path, told: _Told) -> Iterator[str]:
     """Yield the lines of a section: first its own keys, then the tables in it (TOML needs this order)."""
     texts = field_texts(model)
     kinds = {name: kind_of(field) for name, field in model.model_fields.items()}
-    for name, kind in kinds.items():
-        if _table_of(kind) is None:
-            value = model.model_fields[name].get_default(call_default_factory=True)
-            yield from ("", *_comment(texts[name]))
-            yield f"#{name} = {written(kind, value)}" if value is not None else f"# {name} = {_example(kind)}"
+    plain = [name for name, kind in kinds.items() if _table_of(kind) is None]
+    known = {name: section for name in plain if (section := told.get((name, texts[name])))}
+    for name in plain:
+        if name not in known:
+            told[name, texts[name]] = dotted(path)
+            yield from ("", *_comment(texts[name]), _key_line(model, name, kinds[name]))
+    for section in dict.fromkeys(known.values()):
+        yield from ("", *_comment(f"As explained in [{section}]:"))
+        yield from (_key_line(model, name, kinds[name]) for name in known if known[name] == section)
     for name, kind in kinds.items():
         table = _table_of(kind)
         if is_section(kind.type):
             yield from ("", *_comment(inspect.getdoc(kind.type) or ""), f"[{dotted((*path, name))}]")
-            yield from _section_lines(kind.type, (*path, name))
+            yield from _section_lines(kind.type, (*path, name), told)
         elif table is not None:
-            yield from _repeated_lines(table, kind, (*path, name), texts[name])
+            yield from _repeated_lines(table, kind, (*path, name), texts[name], told)
 
 
-def _repeated_lines(table: type[BaseModel], kind: Kind, path: Path, text: str) -> Iterator[str]:
+def _key_line(model: type[BaseModel], name: str, kind: Kind) -> str:
+    value = model.model_fields[name].get_default(call_default_factory=True)
+    return f"#{name} = {written(kind, value)}" if value is not None else f"# {name} = {_example(kind)}"
+
+
+def _repeated_lines(table: type[BaseModel], kind: Kind, path: Path, text: str, told: _Told) -> Iterator[str]:
     """Yield a table of which there is none by default, as an example."""
     name = dotted(path)
     yield from ("", *_comment(f"{text}\n{inspect.getdoc(table) or ''}"))
     yield f"#   [[{name}]]" if get_origin(kind.type) is list else f"#   [{name}.NAME]"
-    for line in _section_lines(table, path):
+    for line in _section_lines(table, path, told):
         yield f"#   {line if line.startswith('# ') else line.removeprefix('#')}".rstrip()
 
 
