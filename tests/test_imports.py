@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-VALUES = ("vaglio.verdict", "vaglio.facts", "vaglio.ports", "vaglio.lists")
+VALUES = ("vaglio.verdict", "vaglio.facts", "vaglio.ports", "vaglio.lists", "vaglio.names")
 ANYTHING = ("vaglio", "vaglio.*")
 
 RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -26,10 +26,11 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/facts", VALUES),
     ("vaglio/ports", VALUES),
     ("vaglio/lists", VALUES),
+    ("vaglio/names", VALUES),
     ("vaglio/eager", VALUES),
     ("vaglio/checks/__init__", ()),
     ("vaglio/checks/*/__init__", ()),
-    ("vaglio/checks/*/settings", ("vaglio.config.types", "vaglio.lists")),
+    ("vaglio/checks/*/settings", ("vaglio.config.types", "vaglio.lists", "vaglio.names")),
     ("vaglio/checks/*/*", (*VALUES, "vaglio.checks.{check}.*", "vaglio.checks.listfiles")),
     ("vaglio/checks/*", VALUES),
     ("vaglio/policy/*", (*VALUES, "vaglio.policy.*", "vaglio.eager")),
@@ -50,7 +51,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("milters/*", ANYTHING),
 )  # fmt: skip
 
-PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/checks/*/decide",
+PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/checks/*/decide",
         "vaglio/policy/parse", "vaglio/policy/render", "vaglio/dns/networks")  # fmt: skip
 """No I/O, no clock, no logging."""
 IMPURE = ("os", "io", "pathlib", "logging", "asyncio", "subprocess", "threading", "random", "secrets", "http.*",
@@ -67,7 +68,7 @@ HOMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Milter", ("vaglio/milter/libmilter",)),
     ("dkim", ("vaglio/checks/dkim/*",)),
     ("spf", ("vaglio/checks/spf/*",)),
-    ("publicsuffixlist", ("vaglio/checks/greylist/pool",)),
+    ("publicsuffixlist", ("vaglio/names",)),
     ("prometheus_client", ("vaglio/daemon/metrics",)),
     ("uvloop", ("vaglio/daemon/*",)),
     ("pydantic", ("vaglio/config/*", "vaglio/checks/*/settings")),

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from vaglio.checks.greylist.pool import Pool, fold_recipient, fold_sender, name_state, network_of, pool_of
+from vaglio.checks.greylist.pool import Pool, fold_recipient, fold_sender, network_of, pool_of
 from vaglio.checks.greylist.settings import GreylistSettings, Rule
 from vaglio.facts import Facts, Stage, Standing
 from vaglio.lists import AddressList, ClientList, NetworkSet
+from vaglio.names import name_state
 from vaglio.ports import Schema, Table
 from vaglio.verdict import Fact
 

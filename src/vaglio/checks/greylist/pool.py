@@ -5,25 +5,21 @@ that of a dial-up line, its registered domain (Public Suffix List, private suffi
 cloud are not one pool) stands for all of them; else its network does. Senders that carry a tag for each message
 (VERP, BATV, SRS) are folded to what stays the same.
 
-Pure: no I/O, but that the Public Suffix List is loaded with the first name. All work is linear in bounded text.
+Pure: no I/O. All work is linear in bounded text.
 """
 
 from __future__ import annotations
 
-import functools
 import re
 import socket
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    from publicsuffixlist import PublicSuffixList
+from vaglio.names import is_generic, registered_domain
 
+if TYPE_CHECKING:
     from vaglio.checks.greylist.settings import GreylistSettings
     from vaglio.facts import Client
-
-NameState = Literal["none", "unverified", "generic", "proper"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +28,6 @@ class Pool:
 
     kind: Literal["pool", "network", "address"]
     name: str
-
-
-# --- the client's pool ------------------------------------------------------------------------------------------
 
 
 def _masks(bits: int) -> tuple[int, ...]:
@@ -65,106 +58,6 @@ def network_of(packed: bytes, ipv4_prefix: int, ipv6_prefix: int) -> str:
     return f"{socket.inet_ntop(socket.AF_INET6, masked.to_bytes(16))}/{ipv6_prefix}"
 
 
-def name_state(client: Client, words: Collection[str]) -> NameState:
-    """Say of the client's name: no PTR; a PTR that does not lead back; a generic name; a proper one."""
-    if not client.name:
-        return "unverified" if client.reverse_name else "none"
-    return "generic" if is_generic(client.name, client.packed, words) else "proper"
-
-
-# --- names ------------------------------------------------------------------------------------------------------
-
-_MAX_NAME = 253  # RFC 1035 2.3.4, as text
-_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9-]{1,63}", re.ASCII)
-_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
-_DIGITS = re.compile(r"[0-9]+", re.ASCII)
-_WORDS = re.compile(r"[a-z]+", re.ASCII)
-
-
-@functools.cache
-def _suffixes() -> PublicSuffixList:
-    from publicsuffixlist import PublicSuffixList  # costs 50 ms, so not before the first name
-
-    return PublicSuffixList()
-
-
-@functools.lru_cache(maxsize=4096)
-def registered_domain(name: str) -> str:
-    """Return the registered domain of a host name in lower case: ``caio.it`` for ``mx1.out.caio.it``.
-
-    Empty for a public suffix (``co.uk``, ``eu-west-1.compute.amazonaws.com``), an address, an invalid name.
-    """
-    name = name.lower().removesuffix(".") if len(name) <= _MAX_NAME + 1 else ""
-    if len(name) > _MAX_NAME or not _NAME.fullmatch(name) or name.rpartition(".")[2].isdigit():
-        return ""
-    return _suffixes().privatesuffix(name) or ""
-
-
-def is_generic(name: str, packed: bytes, words: Collection[str]) -> bool:
-    """Say whether a host name looks made from its address, or carries a word such as ``dyn`` or ``dhcp``.
-
-    Only what stands left of the registered domain counts: ``mail.dynamics.com`` is a proper name. A word must
-    stand by itself, between dots, hyphens or digits: ``pppoe12``, ``dyn-3``.
-    """
-    if len(name) > _MAX_NAME + 1:
-        return True  # no DNS name: stands for nobody
-    domain = registered_domain(name)
-    host = name.lower().removesuffix(".").removesuffix(domain)
-    if not host:
-        return False
-    if not _lowered(tuple(words)).isdisjoint(_WORDS.findall(host)):
-        return True
-    return _holds_ipv4(host, packed) if len(packed) == 4 else len(packed) == 16 and _holds_ipv6(host, packed)
-
-
-@functools.lru_cache(maxsize=16)
-def _lowered(words: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(word.lower() for word in words)
-
-
-def _holds_ipv4(host: str, packed: bytes) -> bool:
-    """Three neighbouring octets in decimal (two are too common: ``a48-102.smtp-out``), or all four in hex."""
-    squeezed = _squeezed(host)
-    if packed.hex() in squeezed or packed[::-1].hex() in squeezed:
-        return True
-    runs = _DIGITS.findall(host)
-    for run in runs:
-        if len(run) >= 9 and _holds_padded(run, packed):
-            return True
-    if len(runs) < 3:
-        return False
-    numbers = [int(run[:9]) for run in runs]
-    windows = (tuple(packed[:3]), tuple(packed[1:]), tuple(packed[:-4:-1]), tuple(packed[-2::-1]))
-    return any(tuple(numbers[start : start + 3]) in windows for start in range(len(numbers) - 2))
-
-
-def _holds_padded(run: str, packed: bytes) -> bool:
-    """Three octets of three digits each: ``198051100`` or ``007100051``."""
-    padded = ("".join(f"{octet:03d}" for octet in order) for order in (packed, packed[::-1]))
-    return any(text[:9] in run or text[3:] in run for text in padded)
-
-
-def _squeezed(host: str) -> str:
-    return host.replace("-", "").replace(".", "").replace("_", "")
-
-
-def _holds_ipv6(host: str, packed: bytes) -> bool:
-    """16 neighbouring nibbles in either order, or three neighbouring groups as they are written."""
-    squeezed, nibbles = _squeezed(host), packed.hex()
-    for order in (nibbles, nibbles[::-1]):
-        if order[:16] in squeezed or order[16:] in squeezed:
-            return True
-    # Zeros are left out on both sides: "::" hides them. Small groups alone (1, 2, 3) prove nothing.
-    runs = [run for run in (int(text[:8], 16) for text in _HEX.findall(host)) if run]
-    if len(runs) < 3:
-        return False
-    groups = [group for group in (int(nibbles[start : start + 4], 16) for start in range(0, 32, 4)) if group]
-    windows = {
-        tuple(groups[start : start + 3]) for start in range(len(groups) - 2) if max(groups[start : start + 3]) > 0xFF
-    }
-    return any(tuple(runs[start : start + 3]) in windows for start in range(len(runs) - 2))
-
-
 # --- senders and recipients -------------------------------------------------------------------------------------
 
 MAX_LOCAL = 256
@@ -181,6 +74,8 @@ _BATV = re.compile(
 # SRS0=hash=timestamp=domain=user, SRS1=hash=forwarder==hash=timestamp=domain=user
 _SRS = re.compile(r"srs(?:0|1[=+-][^=]*=([^=+]+)=)[=+-][^=]*=[^=]*=([^=+]+)=(.+)", re.ASCII | re.DOTALL)
 _EMBEDDED = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2}[a-z0-9.-]*", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _TOKEN = re.compile(r"[a-z0-9]+", re.ASCII)
 _CHAIN = re.compile(r"#(?:-[a-f#]{1,4})*-#", re.ASCII)  # what is left of a UUID
 

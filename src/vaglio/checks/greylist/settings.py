@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
 from vaglio.lists import AddressList, ClientList, NetworkSet
+from vaglio.names import GENERIC_WORDS
 
 KeyBy = Literal["pool", "network", "address"]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -137,8 +138,7 @@ class GreylistSettings(DaemonSection):
     privacy: bool = False
     """Store only keyed hashes of triplets, no addresses; "vaglio greylist list" can then show none. The log and the
     journal still name those who were deferred: see journal.enabled and log.level."""
-    generic_words: list[str] = ["adsl", "broadband", "cable", "dhcp", "dial", "dip", "dsl", "dyn", "dynamic", "pool",
-                                "ppp", "pppoe", "vdsl", "xdsl"]  # fmt: skip
+    generic_words: list[str] = list(GENERIC_WORDS)
     """Words that mark a client name as generic or dynamic, so that it does not stand for a pool."""
     rule: list[Rule] = []
     """Exceptions, in order."""
