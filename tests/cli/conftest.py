@@ -123,6 +123,10 @@ class Host:
     def daemon(self) -> Daemon:
         return Daemon(self.config, self.clock, self._cleanup)
 
+    def stop(self) -> None:
+        """End all daemons."""
+        self._cleanup.close()
+
     def run(self, *words: str) -> Said:
         """Run ``vaglio WORDS`` with this host's configuration."""
         self._capsys.readouterr()

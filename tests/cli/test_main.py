@@ -139,11 +139,13 @@ def test_an_interrupted_command_ends_without_a_traceback(host: Host, monkeypatch
 
 # --- stores in trouble ---
 
-LOOKING = (("list",), ("pools",), ("stats",), ("report",), ("forget", "--pool", "tizio.it"),
-           ("check", "--client", "198.51.100.7", "--from", "a@b.it", "--to", "caio@caio.it"))  # fmt: skip
+ASKED = ("--client", "198.51.100.7", "--from", "a@b.it", "--to", "caio@caio.it")
+LOOKING = (("list",), ("pools",), ("stats",), ("report",), ("check", *ASKED), ("why", *ASKED))
+CHANGING = (("forget", "--pool", "tizio.it"),)
+NO_STORE = b"no database at all, and longer than a page header is" * 40
 
 
-@pytest.mark.parametrize("words", LOOKING, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", LOOKING + CHANGING, ids=lambda words: words[0])
 def test_a_store_that_is_not_there_is_told_and_not_made(host: Host, words: tuple[str, ...]) -> None:
     said = host.run("greylist", *words)
     assert (said.status, said.out) == (1, "")
@@ -151,14 +153,39 @@ def test_a_store_that_is_not_there_is_told_and_not_made(host: Host, words: tuple
     assert list(host.state.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", LOOKING, ids=lambda words: words[0])
-def test_a_damaged_store_is_told_and_set_aside(host: Host, words: tuple[str, ...]) -> None:
-    (host.state / "greylist.sqlite").write_bytes(b"no database at all, and longer than a page header is" * 40)
+@pytest.mark.parametrize("words", CHANGING, ids=lambda words: words[0])
+def test_a_damaged_store_that_is_to_be_changed_is_told_and_set_aside(host: Host, words: tuple[str, ...]) -> None:
+    (host.state / "greylist.sqlite").write_bytes(NO_STORE)
     said = host.run("greylist", *words)
     assert (said.status, said.out) == (1, "")
     assert "was set aside as greylist.sqlite.corrupt-" in said.err
     assert f"vaglio: {host.state / 'greylist.sqlite'} was damaged: nothing is remembered any more" in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("words", LOOKING, ids=lambda words: words[0])
+def test_a_damaged_store_that_is_only_looked_at_is_told_and_left_alone(host: Host, words: tuple[str, ...]) -> None:
+    store = host.state / "greylist.sqlite"
+    store.write_bytes(NO_STORE)
+    said = host.run("greylist", *words)
+    assert (said.status, said.out, said.err.count("\n")) == (1, "", 1)
+    assert f"vaglio: {store}: damaged (" in said.err
+    assert "a daemon that meets the damage sets the file aside" in said.err
+    assert (list(host.state.iterdir()), store.read_bytes()) == ([store], NO_STORE)
+
+
+READING = (("journal",), ("why", "--to", "caio.it"), *(("greylist", *words) for words in LOOKING))
+
+
+@pytest.mark.parametrize("words", READING, ids=lambda words: "-".join(words[:2]))
+def test_a_command_that_reads_changes_no_file(host: Host, words: tuple[str, ...]) -> None:
+    host.daemon().ask()
+    host.stop()
+    before = {path.name: path.read_bytes() for path in host.state.iterdir() if path.stat().st_size}
+    host.fine(*words)
+    after = {path.name: path.read_bytes() for path in host.state.iterdir()}
+    assert {name: after.get(name) for name in before} == before
+    assert {name for name in after.keys() - before.keys() if after[name] and not name.endswith("-shm")} == set()
 
 
 def test_a_store_of_a_newer_version_is_told(host: Host) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,18 +119,44 @@ def said(error: OSError) -> str:
     return f"{text}: run this as root or as the daemon's user" if isinstance(error, PermissionError) else text
 
 
-def with_store(loaded: Loaded, schema: Schema, work: Callable[[Store], Awaitable[T]], create: bool = False) -> T:
-    """Open the store of ``schema``, run ``work``, settle. Raises CliError, also if there is no store yet."""
+def look_at_store(loaded: Loaded, schema: Schema, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Open the store of ``schema`` for looking only and run ``work``. Raises CliError, also if there is none yet."""
+    _there(loaded, schema, os.R_OK)
+
+    async def look() -> T:
+        store = open_store(loaded.config.state.url, schema, warn=warn, now=wall, look_only=True)
+        try:
+            return await work(store)
+        finally:
+            store.close()
+
+    return _run(look)
+
+
+def change_store(loaded: Loaded, schema: Schema, work: Callable[[Store], Awaitable[T]], create: bool = False) -> T:
+    """Open the store of ``schema``, run ``work``, settle. Raises CliError, also for one that is not there yet, but
+    with ``create``.
+    """
+    path = _there(loaded, schema, os.R_OK | os.W_OK, create)
+    return _run(lambda: _work_on(loaded, schema, work, path))
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    try:
+        return asyncio.run(work())
+    except StoreError as error:
+        raise CliError(str(error)) from error
+
+
+def _there(loaded: Loaded, schema: Schema, rights: int, create: bool = False) -> Path:
+    """Return the path of a store that we may use. Raises CliError."""
     path = state_directory(loaded) / f"{schema.name}.sqlite"
     if not is_there(path):
         if not create:
             raise CliError(f"there is no store at {path} yet: has the daemon run with this configuration?")
-    elif not os.access(path, os.R_OK | os.W_OK):
+    elif not os.access(path, rights):
         raise CliError(f"{path}: {said(PermissionError(None, 'Permission denied'))}")
-    try:
-        return asyncio.run(_work_on(loaded, schema, work, path))
-    except StoreError as error:
-        raise CliError(str(error)) from error
+    return path
 
 
 async def _work_on(loaded: Loaded, schema: Schema, work: Callable[[Store], Awaitable[T]], path: Path) -> T:

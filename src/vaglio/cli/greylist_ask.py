@@ -30,13 +30,13 @@ from vaglio.cli.common import (
     clean,
     command,
     configuration,
+    look_at_store,
     moment,
     now,
     print_json,
     state_directory,
     usual_options,
     warn,
-    with_store,
 )
 from vaglio.cli.decisions import ask_journal
 from vaglio.cli.greylist_keys import keys_of
@@ -108,7 +108,7 @@ def _judge(loaded: Loaded, facts: Facts, at: int) -> Exempt | _Judgement:
     async def work(store: Store) -> _Judgement:
         return await store.transact(step)
 
-    return with_store(loaded, SCHEMA, work)
+    return look_at_store(loaded, SCHEMA, work)
 
 
 def _document(found: Exempt | _Judgement, loaded: Loaded, language: str) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from vaglio.cli.common import (
     CliError,
     Commands,
     WrongUsage,
+    change_store,
     command,
     configuration,
     print_json,
     progress,
     usual_options,
-    with_store,
 )
 from vaglio.cli.greylist_keys import keys_of, pool_named
 from vaglio.config.load import Loaded
@@ -52,7 +52,7 @@ def _forget(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     if loaded.config.greylist.privacy and (args.sender is not None or args.recipient):
         raise CliError("with greylist.privacy addresses are not stored: forget a --pool instead")
-    triplets, pools = with_store(loaded, SCHEMA, lambda store: _work(store, args, loaded))
+    triplets, pools = change_store(loaded, SCHEMA, lambda store: _work(store, args, loaded))
     if args.json:
         print_json({"triplets": triplets, "pools": pools})
     else:

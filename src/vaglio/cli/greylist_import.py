@@ -24,6 +24,7 @@ from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.cli.common import (
     CliError,
     Commands,
+    change_store,
     command,
     configuration,
     is_there,
@@ -32,7 +33,6 @@ from vaglio.cli.common import (
     progress,
     usual_options,
     warn,
-    with_store,
 )
 from vaglio.cli.greylist_keys import keys_of
 from vaglio.facts import client_of
@@ -82,7 +82,7 @@ def _import(args: argparse.Namespace) -> int:
             document["triplets_changed"] = await _in_steps(store, found.triplets, lambda tx, one: _put(tx, keys, one))
             document["pools_changed"] = await _in_steps(store, found.pools, lambda tx, one: _raise(tx, keys, one))
 
-        with_store(loaded, SCHEMA, work, create=True)
+        change_store(loaded, SCHEMA, work, create=True)
     if args.json:
         print_json(document)
     else:

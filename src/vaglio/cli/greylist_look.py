@@ -19,13 +19,13 @@ from vaglio.cli.common import (
     command,
     configuration,
     day_of,
+    look_at_store,
     moment,
     now,
     print_json,
     print_table,
     progress,
     usual_options,
-    with_store,
 )
 from vaglio.cli.greylist_keys import keys_of, pool_named
 from vaglio.config.load import Loaded
@@ -76,7 +76,7 @@ def read(loaded: Loaded, table: Table[R], keep: Callable[[R], bool]) -> list[R]:
     async def work(store: Store) -> list[R]:
         return [record async for record in _all(store, table) if keep(record)]
 
-    return with_store(loaded, SCHEMA, work)
+    return look_at_store(loaded, SCHEMA, work)
 
 
 async def _all(store: Store, table: Table[R]) -> AsyncIterator[R]:
@@ -211,7 +211,7 @@ def _pools(args: argparse.Namespace) -> int:
 def _stats(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     _, days = read_days(loaded, args)
-    sizes = with_store(loaded, SCHEMA, _sizes)
+    sizes = look_at_store(loaded, SCHEMA, _sizes)
     if args.json:
         print_json({"days": [{**day._asdict(), "day": day.day * 86400} for day in days], "rows": sizes})
         return 0
