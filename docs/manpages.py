@@ -92,13 +92,15 @@ def command_page() -> str:
     for command in _commands(whole):
         out += [".TP", f"\\fB{_escape(command.prog)}\\fR", _escape(" ".join((command.description or "").split()))]
         for action in command._actions:
-            if action.help and action.dest not in ("help", "config", "json"):
+            if action.help and action.dest not in ("help", "config", "json", "state"):
                 name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
                 metavar = f" {action.metavar}" if action.option_strings and isinstance(action.metavar, str) else ""
                 out += [".br", f"\\fI{_escape(name + metavar)}\\fR: {_escape(action.help)}"]
     out += [
         ".PP",
         "Every command takes \\fB\\-\\-config\\fR \\fIFILE\\fR, \\fB\\-\\-json\\fR and \\fB\\-\\-help\\fR.",
+        "Those that only read take \\fB\\-\\-state\\fR \\fIDIR\\fR too: they look there, whatever the configuration",
+        "says, and also when it has errors.",
         '.SH "EXAMPLES"',
         ".nf",
         *map(_escape, (whole.epilog or "").strip().splitlines()[1:]),

@@ -6,6 +6,8 @@ import json
 import tomllib
 from typing import Any
 
+import pytest
+
 from vaglio.config.load import load
 
 Host = Any  # of conftest.py
@@ -39,10 +41,49 @@ def test_all_problems_are_told_at_once_with_their_place(host: Host) -> None:
 
 def test_every_command_refuses_a_bad_configuration(host: Host) -> None:
     host.config.write_text("[greylist]\ndelay = 5\n")
-    for words in (("journal",), ("why", "G7K2-9QFD"), ("greylist", "list"), ("postconf",), ("config", "show")):
+    changing = (("greylist", "allow"), ("greylist", "forget", "--pool", "tizio.it"))
+    for words in (*changing, ("postconf",), ("config", "show")):
         said = host.run(*words)
         assert (said.status, said.out) == (78, "")
         assert said.err.count("\n") == 1
+
+
+READING = (("journal",), ("why", "--to", "caio@caio.it"), ("greylist", "list"), ("greylist", "pools"),
+           ("greylist", "stats"), ("greylist", "report"), *(("greylist", name, "--client", "198.51.100.7", "--from",
+           "tizio@tizio.it", "--to", "caio@caio.it") for name in ("check", "why")))  # fmt: skip
+
+
+@pytest.mark.parametrize("words", READING, ids=lambda words: "-".join(words[:2]))
+def test_a_command_that_reads_can_do_without_a_good_configuration(host: Host, words: tuple[str, ...]) -> None:
+    host.daemon().ask()
+    fine = host.fine(*words)
+    host.config.write_text("[greylist]\ndelay = 5\n")
+    said = host.run(*words)
+    assert (said.status, said.out) == (78, "")
+    assert "greylist.delay: found 5" in said.err
+    assert "--state /var/lib/vaglio" in said.err
+    said = host.run(*words, "--state", str(host.state))
+    assert (said.status, said.out, said.err.count("\n")) == (0, fine, 1)
+    assert "greylist.delay: found 5" in said.err
+    assert "all settings are taken as the defaults have them" in said.err
+
+
+def test_another_state_is_looked_into_with_the_settings_in_force(host: Host) -> None:
+    host.configure('delay = "10m"')
+    host.daemon().ask(after=60)
+    host.config.write_text(host.config.read_text().replace(str(host.state), "/nonexistent"))
+    (pool,) = host.json("greylist", "pools", "--state", str(host.state))
+    assert pool["pool"] == "tizio.it"
+    found = host.json("greylist", "check", "--client", "mail.tizio.it[198.51.100.7]", "--from", "tizio@tizio.it",
+                      "--to", "caio@caio.it", "--state", str(host.state))  # fmt: skip
+    assert (found["reason"], found["delay"]) == ("early-retry", 600)
+
+
+@pytest.mark.parametrize("bad", ["a?b", "a#b", "a\0b"])
+def test_a_state_that_can_be_no_directory_is_wrong_usage(host: Host, bad: str) -> None:
+    said = host.run("greylist", "list", "--state", bad)
+    assert said.status == 2
+    assert "wanted a directory such as /var/lib/vaglio" in said.err
 
 
 def test_a_file_that_is_not_there_is_told(host: Host) -> None:

@@ -9,11 +9,13 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vaglio.config.load import Loaded, load
+from vaglio.config.load import ConfigError, Loaded, load
+from vaglio.config.model import State, VaglioConfig
 from vaglio.daemon.clock import wall
 from vaglio.ports import Schema, Store, StoreError
 from vaglio.store import open_store
@@ -80,9 +82,34 @@ def usual_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document: times in Unix seconds")
 
 
+def looking_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a command that only reads: the usual ones and ``--state``."""
+    usual_options(parser)
+    parser.add_argument("--state", type=_state, metavar="DIR",
+                        help="look into this state directory, whatever the configuration says")  # fmt: skip
+
+
+def _state(text: str) -> State:
+    try:
+        return State(url=f"sqlite://{Path(text).absolute()}")
+    except ValueError:  # ValidationError is one
+        raise argparse.ArgumentTypeError(f"found {text!r}, wanted a directory such as /var/lib/vaglio") from None
+
+
 def configuration(args: argparse.Namespace) -> Loaded:
-    """Load the configuration that the command line asks for. Raises ConfigError."""
-    return load(args.config, os.environ)
+    """Load the configuration that the command line asks for. Raises ConfigError, but not where ``--state`` says where
+    to look: then the defaults serve in place of a configuration that has errors.
+    """
+    state: State | None = getattr(args, "state", None)
+    try:
+        loaded = load(args.config, os.environ)
+    except ConfigError as error:
+        if state is None:
+            raise
+        warn(f"{error.problems[0]}; until that is repaired all settings are taken as the defaults have them "
+             "(see vaglio config check)")  # fmt: skip
+        loaded = Loaded(VaglioConfig())
+    return loaded if state is None else replace(loaded, config=loaded.config.model_copy(update={"state": state}))
 
 
 def now(args: argparse.Namespace) -> float:

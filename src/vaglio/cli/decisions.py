@@ -21,13 +21,13 @@ from vaglio.cli.common import (
     clean,
     command,
     configuration,
+    looking_options,
     moment,
     now,
     print_json,
     print_table,
     said,
     state_directory,
-    usual_options,
 )
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
@@ -82,7 +82,7 @@ def add_to(commands: Commands) -> None:
     _filters(why)
     why.add_argument("--limit", type=count, default=5, metavar="N", help="explain at most N decisions (default 5)")
     why.add_argument("--language", choices=sorted(_LABELS), default="en", help="en (default) or it")
-    usual_options(why)
+    looking_options(why)
     journal = command(
         commands, "journal", _journal, "list decisions, newest first",
         "vaglio journal --since 1h --verdict defer\n"
@@ -96,7 +96,7 @@ def add_to(commands: Commands) -> None:
     journal.add_argument("--reason", metavar="SLUG", help="only this reason, such as first-contact")
     journal.add_argument("--daemon", metavar="NAME", help="only this daemon, such as greylist")
     journal.add_argument("--limit", type=count, default=50, metavar="N", help="at most N rows (default 50)")
-    usual_options(journal)
+    looking_options(journal)
 
 
 def _filters(parser: argparse.ArgumentParser) -> None:

@@ -31,11 +31,11 @@ from vaglio.cli.common import (
     command,
     configuration,
     look_at_store,
+    looking_options,
     moment,
     now,
     print_json,
     state_directory,
-    usual_options,
     warn,
 )
 from vaglio.cli.decisions import ask_journal
@@ -73,7 +73,7 @@ def add_to(commands: Commands) -> None:
         parser.add_argument("--to", dest="recipient", type=mailbox, required=True, metavar="ADDRESS", help="recipient")
         parser.add_argument("--now", type=unix_time, metavar="UNIX", help="judge as of this time (Unix seconds)")
         parser.add_argument("--language", choices=["en", "it"], default="en", help="en (default) or it")
-        usual_options(parser)
+        looking_options(parser)
 
 
 class _Judgement(NamedTuple):

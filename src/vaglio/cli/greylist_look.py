@@ -20,12 +20,12 @@ from vaglio.cli.common import (
     configuration,
     day_of,
     look_at_store,
+    looking_options,
     moment,
     now,
     print_json,
     print_table,
     progress,
-    usual_options,
 )
 from vaglio.cli.greylist_keys import keys_of, pool_named
 from vaglio.config.load import Loaded
@@ -52,19 +52,19 @@ def add_to(commands: Commands) -> None:
                          help="only recipients that contain this")  # fmt: skip
     listing.add_argument("--waiting", action="store_true", help="only those that were not let in yet")
     listing.add_argument("--limit", type=count, default=100, metavar="N", help="at most N, latest first (default 100)")
-    usual_options(listing)
+    looking_options(listing)
     pools = command(
         commands, "pools", _pools, "list the pools of senders with their habits of retrying",
         "vaglio greylist pools --limit 20\nvaglio greylist pools --json",
     )  # fmt: skip
     pools.add_argument("--limit", type=count, default=50, metavar="N", help="at most N, busiest first (default 50)")
-    usual_options(pools)
+    looking_options(pools)
     stats = command(
         commands, "stats", _stats, "count what happened, day by day",
         "vaglio greylist stats --days 30", "Days are UTC. See also: vaglio greylist report",
     )  # fmt: skip
     stats.add_argument("--days", type=count, default=14, metavar="N", help="the last N days (default 14)")
-    usual_options(stats)
+    looking_options(stats)
 
 
 # --- reading ---

@@ -9,7 +9,7 @@ from typing import Any
 
 from vaglio.checks.greylist.decide import TRIPLETS, Day, Triplet, expired, median_habit
 from vaglio.cli.arguments import count, unix_time
-from vaglio.cli.common import Commands, command, configuration, now, print_json, print_table, usual_options
+from vaglio.cli.common import Commands, command, configuration, looking_options, now, print_json, print_table
 from vaglio.cli.greylist_look import LATE, Habits, habits, read, read_days
 from vaglio.config.types import format_duration
 
@@ -25,7 +25,7 @@ def add_to(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument("--days", type=count, default=30, metavar="N", help="the last N days (default 30)")
     parser.add_argument("--now", type=unix_time, metavar="UNIX", help="as of this time (Unix seconds)")
-    usual_options(parser)
+    looking_options(parser)
 
 
 def _report(args: argparse.Namespace) -> int:

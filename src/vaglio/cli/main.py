@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from vaglio import __version__
 from vaglio.cli import config, decisions, greylist, postconf
-from vaglio.cli.common import CliError, clean, helpless
+from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
 
 _INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         print("\n".join(map(clean, error.problems)), file=sys.stderr)
+        if hasattr(args, "state"):
+            warn("this command runs without the configuration too: say where to look, as in --state /var/lib/vaglio")
         return os.EX_CONFIG
     except CliError as error:
         print(f"vaglio: {clean(error)}", file=sys.stderr)
