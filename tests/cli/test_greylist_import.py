@@ -83,14 +83,15 @@ def test_what_a_real_postgrey_remembers_is_taken_over_once(host: Host, tmp_path:
             assert time() - begun < 10
             sleep(0.2)
     host.clock.time = time()
-    dry = host.json("greylist", "import", "postgrey", "--dbdir", str(tmp_path / "postgrey"), "--dry-run")
+    words = ("greylist", "import", "postgrey", "--dbdir", str(tmp_path / "postgrey"), "--delay", "1")
+    dry = host.json(*words, "--dry-run")
     assert (dry["triplets_found"], dry["too_old"], dry["triplets_changed"]) == (3, 0, 0)
     assert not (host.state / "greylist.sqlite").exists()
-    done = host.json("greylist", "import", "postgrey", "--dbdir", str(tmp_path / "postgrey"))
+    done = host.json(*words)
     assert (done["triplets_found"], done["clients_found"], done["triplets_changed"]) == (3, 1, 3)
     with closing(sqlite3.connect(host.state / "greylist.sqlite")) as db:
         before = list(db.iterdump())
-    again = host.fine("greylist", "import", "postgrey", "--dbdir", str(tmp_path / "postgrey"))
+    again = host.fine(*words)
     assert again == "found 3 triplets and 1 clients; 0 more are too old\n0 triplets and 0 pools were new or better\n"
     with closing(sqlite3.connect(host.state / "greylist.sqlite")) as db:
         assert list(db.iterdump()) == before
@@ -228,8 +229,26 @@ def test_without_db_dump_the_package_is_named(host: Host, tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("first", "last", "passed", "attempts"),
-    [(NOW, NOW, 0, 1), (NOW, NOW + 299, 0, 2), (NOW, NOW + 300, NOW, 2), (NOW, NOW + DAY, NOW, 2)],
+    [(NOW, NOW, 0, 1), (NOW, NOW + 99, 0, 2), (NOW, NOW + 100, NOW, 2), (NOW, NOW + DAY, NOW, 2)],
 )
 def test_who_came_back_after_the_delay_counts_as_let_in(first: int, last: int, passed: int, attempts: int) -> None:
-    found = as_triplet(ImportedTriplet("198.51.100.0", "a@b.it", "caio@caio.it", first, last), GreylistSettings())
+    found = as_triplet(ImportedTriplet("198.51.100.0", "a@b.it", "caio@caio.it", first, last), 100, GreylistSettings())
     assert (found.passed, found.attempts, found.pool) == (passed, attempts, "198.51.100.0/24")
+
+
+@needs_db
+@pytest.mark.parametrize(("words", "let_in"), [((), False), (("--delay", "60"), True), (("--delay", "61"), False)])
+def test_triplets_are_judged_by_the_delay_of_postgrey(
+    host: Host, tmp_path: Path, words: tuple[str, ...], let_in: bool
+) -> None:
+    host.configure('delay = "10s"')
+    write(tmp_path / "db", "postgrey.db", {"198.51.100.0/tizio@tizio.it/caio@caio.it": f"{NOW - 60},{NOW}"})
+    host.fine("greylist", "import", "postgrey", "--dbdir", str(tmp_path / "db"), *words)
+    assert bool(host.json("greylist", "list")[0]["passed"]) is let_in
+
+
+@pytest.mark.parametrize("bad", ["5m", "0", "-1", "1.5", "9" * 30])
+def test_a_delay_that_is_none_is_wrong_usage(host: Host, bad: str) -> None:
+    said = host.run("greylist", "import", "postgrey", f"--delay={bad}")
+    assert said.status == 2
+    assert "wanted a whole number of at least 1" in said.err

@@ -19,8 +19,16 @@ from vaglio.checks.greylist.decide import (
 )
 from vaglio.checks.greylist.keys import Keys
 from vaglio.checks.greylist.pool import fold_recipient, fold_sender, pool_of
-from vaglio.checks.greylist.postgrey import ImportedClient, ImportedTriplet, Problems, read_clients, read_triplets
+from vaglio.checks.greylist.postgrey import (
+    DELAY,
+    ImportedClient,
+    ImportedTriplet,
+    Problems,
+    read_clients,
+    read_triplets,
+)
 from vaglio.checks.greylist.settings import GreylistSettings
+from vaglio.cli.arguments import count
 from vaglio.cli.common import (
     CliError,
     Commands,
@@ -44,19 +52,25 @@ _PAGE = 500
 """Records in one transaction: the daemon may be running."""
 _MORE = """\
 Reads postgrey's Berkeley DB through db_dump (Debian: db-util). Stop postgrey first, so that its log is written back.
-Our own daemon may be running. What postgrey would have forgotten by now (greylist.retry_window, greylist.lifetime) is
-left out. Running this twice changes nothing."""
+Our own daemon may be running. postgrey does not write down whom it let in: that was who came back after its delay,
+which is not ours. Did it run with --delay (Debian: POSTGREY_OPTS in /etc/default/postgrey)? Give the same here.
+What postgrey would have forgotten by now (greylist.retry_window, greylist.lifetime) is left out. Running this twice
+changes nothing."""
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = command(
         commands, "import", _import, "take over what postgrey remembers",
-        "vaglio greylist import postgrey --dry-run\nvaglio greylist import postgrey --dbdir /var/lib/postgrey", _MORE,
+        "vaglio greylist import postgrey --dry-run\n"
+        "vaglio greylist import postgrey --dbdir /var/lib/postgrey --delay 60",
+        _MORE,
     )  # fmt: skip
     parser.add_argument("source", choices=["postgrey"], help="which greylister")
     parser.add_argument("--dbdir", type=Path, default=Path("/var/lib/postgrey"), metavar="DIR",
                         help="its database directory (default /var/lib/postgrey)")  # fmt: skip
+    parser.add_argument("--delay", type=count, default=DELAY, metavar="SECONDS",
+                        help=f"postgrey's own --delay (default {DELAY}, as postgrey's)")  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="say what would be taken over, and write nothing")
     usual_options(parser)
 
@@ -72,7 +86,7 @@ class _Found(NamedTuple):
 def _import(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     _warn_of_narrow_keys(loaded.config.greylist)
-    found = _found(args.dbdir, loaded.config.greylist, int(now(args)))
+    found = _found(args.dbdir, args.delay, loaded.config.greylist, int(now(args)))
     document = {"triplets_found": len(found.triplets), "clients_found": len(found.pools), "too_old": found.old,
                 "triplets_changed": 0, "pools_changed": 0}  # fmt: skip
     if not args.dry_run:
@@ -108,9 +122,9 @@ def _warn_of_narrow_keys(settings: GreylistSettings) -> None:
 # --- reading ---
 
 
-def _found(directory: Path, settings: GreylistSettings, at: int) -> _Found:
+def _found(directory: Path, delay: int, settings: GreylistSettings, at: int) -> _Found:
     problems = Problems()
-    triplets = [as_triplet(one, settings) for one in read_triplets(_dump(directory / "postgrey.db"), problems)]
+    triplets = [as_triplet(one, delay, settings) for one in read_triplets(_dump(directory / "postgrey.db"), problems)]
     pools = []
     if is_there(clients := directory / "postgrey_clients.db"):
         pools = [as_pool(one, settings) for one in read_clients(_dump(clients), problems)]
@@ -134,13 +148,13 @@ def _dump(database: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def as_triplet(found: ImportedTriplet, settings: GreylistSettings) -> Triplet:
+def as_triplet(found: ImportedTriplet, delay: int, settings: GreylistSettings) -> Triplet:
     """Return the triplet as ours, under its network's name: postgrey knows no names, and ``recall`` looks there too.
 
-    postgrey lets in who comes back after its delay and does not say when that was: who was seen that long after the
-    first contact counts as let in with it (``passed`` is ``first``), so that no report takes this for a wait.
+    postgrey lets in who comes back after its ``delay`` (seconds) and does not say when that was: who was seen that long
+    after the first contact counts as let in with it (``passed`` is ``first``), so that no report takes this for a wait.
     """
-    passed = found.first if found.last - found.first >= settings.delay else 0
+    passed = found.first if found.last - found.first >= delay else 0
     attempts = 1 if found.last == found.first else 2
     pool = pool_of(client_of(found.address), settings).name
     return Triplet(

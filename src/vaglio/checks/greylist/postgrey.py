@@ -22,6 +22,9 @@ from enum import StrEnum
 
 from vaglio.facts import pack_address, unpack_address
 
+DELAY = 300
+"""Seconds that postgrey lets a first contact wait, unless it ran with another --delay."""
+
 MAX_LINE = 16384
 """Longest line in characters; postgrey cuts each attribute to 512 bytes."""
 
