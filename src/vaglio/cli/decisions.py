@@ -21,6 +21,7 @@ from vaglio.cli.common import (
     clean,
     command,
     configuration,
+    is_there,
     looking_options,
     moment,
     now,
@@ -32,7 +33,6 @@ from vaglio.cli.common import (
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normalise
-from vaglio.journal.file import is_corrupt
 from vaglio.verdict import FAILED, TIMED_OUT, Fact
 
 _Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
@@ -114,18 +114,14 @@ def _filters(parser: argparse.ArgumentParser) -> None:
 def ask_journal(loaded: Loaded, ask: Callable[[JournalReader], list[Entry]]) -> list[Entry]:
     """Return what ``ask`` reads from the journal; CliError if that can't be done."""
     path = state_directory(loaded) / FILE_NAME
+    if is_there(path) and not os.access(path, os.R_OK):
+        raise CliError(f"{path}: {said(PermissionError(None, 'Permission denied'))}")
     try:
         with JournalReader(path) as journal:
             return ask(journal)
     except JournalError as error:
         if not loaded.config.journal.enabled:
             raise CliError("journal.enabled is false: decisions are only in the daemon's log") from error
-        if isinstance(error.__context__, PermissionError) or (path.exists() and not os.access(path, os.R_OK)):
-            raise CliError(f"{path}: {said(PermissionError(None, 'Permission denied'))}") from error
-        if isinstance(error.__cause__, Exception) and is_corrupt(error.__cause__):
-            raise CliError(f"{error}: it is damaged, and left as it is: a daemon that meets the damage sets the file "
-                           f"aside and begins a new one. What can be read of it: sqlite3 {path} .recover"
-                           ) from error  # fmt: skip
         raise CliError(str(error)) from error
 
 
