@@ -37,7 +37,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/milter/*", (*VALUES, "vaglio.milter.*", "vaglio.eager")),
     ("vaglio/dns/*", (*VALUES, "vaglio.dns.*")),
     ("vaglio/store/*", (*VALUES, "vaglio.store", "vaglio.store.*")),
-    ("vaglio/journal/*", (*VALUES, "vaglio.journal.*")),
+    # The journal is a SQLite file like a store's, and no store.
+    ("vaglio/journal/*", (*VALUES, "vaglio.journal.*", "vaglio.store.database", "vaglio.store.trouble")),
     ("vaglio/config/*", ("vaglio.config", "vaglio.config.*", "vaglio.checks.*.settings", "vaglio.lists")),
     (
         "vaglio/daemon/*",
@@ -215,6 +216,8 @@ def test_what_is_suppressed_is_named() -> None:
         ("vaglio/policy/serve", "vaglio.daemon.log"),
         ("vaglio/store/sqlite", "vaglio.config.model"),
         ("vaglio/journal/query", "vaglio.store.files"),
+        ("vaglio/journal/writer", "vaglio.store"),
+        ("vaglio/journal/writer", "vaglio.store.sqlite"),
         ("vaglio/dns/resolver", "vaglio.config.model"),
         ("vaglio/config/model", "vaglio.checks.greylist.decide"),
         ("vaglio/daemon/worker", "vaglio.checks.greylist.check"),

@@ -154,13 +154,13 @@ def test_no_journal_is_a_clear_error(desk: Desk) -> None:
 
 def test_an_empty_file_is_a_clear_error(desk: Desk) -> None:
     desk.path.touch()
-    with pytest.raises(JournalError, match="is empty: no daemon has written a decision yet"):
+    with pytest.raises(JournalError, match="it is empty: no daemon has written to it yet"):
         desk.reader()
 
 
 def test_a_corrupt_journal_is_a_clear_error(desk: Desk) -> None:
     desk.path.write_bytes(b"this is no database" * 500)
-    with pytest.raises(JournalError, match="can't be read: file is not a database"):
+    with pytest.raises(JournalError, match=r"can't be read: damaged \(file is not a database\)"):
         desk.reader()
 
 

@@ -13,6 +13,7 @@ import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import pytest
 
 from vaglio.ports import Schema, StoreCorrupt, StoreError, Table, Transaction
 from vaglio.store import checkpoint, layout, open_store
+from vaglio.store.database import bring_up_to_date
 from vaglio.store.sqlite import SqliteStore
 
 
@@ -464,9 +466,10 @@ def test_a_numbered_migration_runs_once(place: Place) -> None:
     version(place.path, 0)
     layouts = [layout.layout(TRIPLETS)]
     migrations = {0: lambda connection: connection.execute("UPDATE triplets SET seen = seen + 100") and None}
+    prepare = partial(layout.bring_up_to_date, layouts=layouts, migrations=migrations)
     with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
-        layout.bring_up_to_date(connection, layouts, migrations)
-        layout.bring_up_to_date(connection, layouts, migrations)
+        bring_up_to_date(connection, layout.VERSION, prepare)
+        bring_up_to_date(connection, layout.VERSION, prepare)
     assert get(place.open(), 1) == Triplet("x" * 60, 101)
 
 
@@ -478,8 +481,9 @@ def test_a_migration_that_fails_changes_nothing(place: Place) -> None:
         connection.execute("DELETE FROM triplets")
         connection.execute("no SQL")
 
+    prepare = partial(layout.bring_up_to_date, layouts=[layout.layout(TRIPLETS)], migrations={0: fails})
     with closing(sqlite3.connect(place.path, isolation_level=None)) as connection, pytest.raises(sqlite3.Error):
-        layout.bring_up_to_date(connection, [layout.layout(TRIPLETS)], {0: fails})
+        bring_up_to_date(connection, layout.VERSION, prepare)
     assert version(place.path) == 0
     assert count(place.open()) == 5
 
@@ -488,7 +492,7 @@ def test_a_migration_that_fails_changes_nothing(place: Place) -> None:
 
 
 def test_the_log_stays_bounded_under_continuous_writes(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vaglio.store.sqlite.CHANGES", 100)
+    monkeypatch.setattr("vaglio.store.database.CHANGES", 100)
     monkeypatch.setattr(checkpoint, "LOG_LIMIT", 500_000)
     store = place.open()
     log = place.path.with_name("greylist.sqlite-wal")

@@ -16,12 +16,18 @@ from typing import Any
 
 from vaglio.facts import pack_address
 from vaglio.journal.entry import Entry
-from vaglio.journal.file import JournalError, check_version, is_denied, version_of
 from vaglio.journal.references import normalise
-from vaglio.journal.schema import COLUMNS, SELECTED, decode, entry_of
+from vaglio.journal.schema import COLUMNS, SELECTED, VERSION, decode, entry_of
+from vaglio.ports import StoreError
+from vaglio.store.database import look_into
+from vaglio.store.trouble import unreadable
 
 _Row = tuple[Any, ...]  # text as bytes: most rows are looked at and thrown away
 _Test = Callable[[_Row], bool]
+
+
+class JournalError(Exception):
+    """The journal can't be read; the message tells an admin why and what to do."""
 
 
 class JournalReader:
@@ -103,44 +109,24 @@ class JournalReader:
             kept = (row for row in rows if all(test(row) for test in tests))
             return [entry_of(row) for row in islice(kept, limit)]
         except (sqlite3.Error, ValueError) as error:
-            raise JournalError(f"the journal {self._path} can't be read: {error}") from error
+            raise _unreadable(error, self._path) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        path.stat()
-    except FileNotFoundError:
-        raise JournalError(f"there is no journal at {path}: no daemon has written one there yet") from None
-    except OSError as error:
-        raise JournalError(f"the journal {path} can't be read: {error.strerror}") from error
-    try:
-        return _connect(path)
-    except sqlite3.Error as error:
-        raise JournalError(f"the journal {path} can't be read: {error}") from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    try:
-        return _checked(uri, path)
-    except sqlite3.OperationalError as error:
-        if not is_denied(error) or Path(f"{path}-wal").exists():
-            raise
-        # No daemon has it open, and we may not make the companion files of WAL mode: take the file as it lies.
-        return _checked(f"{uri}&immutable=1", path)
-
-
-def _checked(uri: str, path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(uri, uri=True, isolation_level=None)
+        db = look_into(path, VERSION)
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise JournalError(f"there is no journal at {path}: no daemon has written one there yet") from error
+        raise _unreadable(error, path) from error
     db.text_factory = bytes
-    try:
-        check_version(found := version_of(db), path)
-        if not found:
-            raise JournalError(f"the journal {path} is empty: no daemon has written a decision yet")
-    except (sqlite3.Error, JournalError):
-        db.close()
-        raise
     return db
+
+
+def _unreadable(error: Exception, path: Path) -> JournalError:
+    if isinstance(error, sqlite3.Error):
+        error = unreadable(error, path)
+    return JournalError(f"the journal {path} can't be read: {str(error).removeprefix(f'{path}: ')}")
 
 
 def _client_in(column: int, wanted: str) -> _Test:

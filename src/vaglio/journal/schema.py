@@ -7,6 +7,7 @@ is kept as it is printed (three bytes a row dearer than a number). Text that is 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 VERSION = len(MIGRATIONS)
 
 Value = str | bytes | float
+
+
+def bring_up_to_date(connection: sqlite3.Connection, found: int) -> None:
+    """Give a file of version ``found`` our table, and read a little of it to see that it can be read.
+
+    Raises sqlite3.Error if the file is damaged or can't be written.
+    """
+    for statements in MIGRATIONS[found:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute("SELECT * FROM journal LIMIT 1").fetchall()
 
 
 def row_of(entry: Entry) -> list[Value]:

@@ -4,33 +4,25 @@ All daemons and all their workers write the same file, each through its own ``Jo
 mail, it never holds it up: a file that is busy, broken or missing costs the caller the busy timeout about once a
 second, and never an exception. What can't be written waits in a bounded buffer.
 
-It answers no questions (see ``query.py``) and opens nothing before its first use, so it may be made before a fork.
+It answers no questions (see ``query.py``) and opens nothing before its first use, so it may be made before a fork. The
+file itself is looked after as every store's is (``store/database.py``).
 """
 
 from __future__ import annotations
 
 import math
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from vaglio.journal.entry import Entry
-from vaglio.journal.file import (
-    FileId,
-    JournalError,
-    checkpoint,
-    create_file,
-    file_id,
-    is_busy,
-    is_corrupt,
-    open_file,
-    set_aside,
-    used_bytes,
-)
-from vaglio.journal.schema import INSERT, row_of
+from vaglio.journal.schema import INSERT, VERSION, bring_up_to_date, row_of
+from vaglio.ports import StoreCorrupt, StoreError
+from vaglio.store.database import Database
+from vaglio.store.trouble import StoreBusy
 
 CAPACITY = 10_000
 """Entries that wait at most; then the oldest are dropped."""
@@ -39,7 +31,7 @@ BATCH = 16
 answers of that moment by 0.8 ms instead of 0.3.)"""
 _TRANSACTION = 500  # entries written at once, so that a full buffer does not hold up the daemon when the file is back
 _STEP = 500  # rows purged at once
-_CHECKPOINT = 5000  # rows written or purged between checkpoints: some 3 MB of write-ahead log
+_LOCK_WAIT = 0.05  # seconds to wait for another writer; a daemon answers nobody meanwhile
 _RETRY = 1.0  # seconds between attempts on a file that is busy or broken
 _LAST_TRIES = 4  # failed attempts before what waits is given up at the end
 _WARN_EVERY = 60.0  # seconds
@@ -70,10 +62,7 @@ class JournalWriter:
         self._warn = warn
         self._now = now
         self._waiting: deque[Entry] = deque()
-        self._db: sqlite3.Connection | None = None
-        self._id: FileId = (0, 0)  # of the file that _db has open, or could not open
-        self._unchecked = 0  # rows written or purged since the last checkpoint
-        self._checkpoint: threading.Thread | None = None
+        self._file = Database(path, VERSION, bring_up_to_date, _LOCK_WAIT, warn=warn, now=now)
         self._failed_at: float | None = None  # the last attempt; None if it went well
         self._warned_at: float | None = None
 
@@ -106,9 +95,7 @@ class JournalWriter:
             self.dropped += len(self._waiting)
             self._waiting.clear()
             self._warn(f"journal {self._path}: closed in trouble, {self.dropped} decisions are lost")
-        self._disconnect()
-        if self._checkpoint:
-            self._checkpoint.join()
+        self._file.close()
 
     def _resting(self) -> bool:
         """Return whether the last attempt failed a moment ago; a clock that jumped back ends the rest."""
@@ -117,14 +104,19 @@ class JournalWriter:
     def _attempt(self, work: Callable[[sqlite3.Connection], int]) -> int:
         """Do ``work`` on the file; return the rows it changed, 0 if it failed."""
         try:
-            changed = work(self._connected())
-        except (sqlite3.Error, OSError, JournalError) as error:
+            db = self._connected()
+        except StoreError as error:
             self._failed(error)
             return 0
+        try:
+            changed = work(db)
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                db.rollback()
+            self._failed(self._file.failure(error))
+            return 0
         self._failed_at = None
-        self._unchecked += changed
-        if self._unchecked >= _CHECKPOINT:
-            self._start_checkpoint()
+        self._file.committed()
         return changed
 
     def _write(self, db: sqlite3.Connection) -> int:
@@ -143,58 +135,24 @@ class JournalWriter:
             return 0
         horizon = self._now() - self._keep
         if oldest >= horizon:
-            if used_bytes(db) <= self._max_bytes:
+            if _used_bytes(db) <= self._max_bytes:
                 return 0
             horizon = math.inf
         sql = "DELETE FROM journal WHERE rowid IN (SELECT rowid FROM journal WHERE at < ? ORDER BY at LIMIT ?)"
         return db.execute(sql, (horizon, _STEP)).rowcount
 
-    def _start_checkpoint(self) -> None:
-        """Checkpoint in a thread: it waits 10 to 40 ms for the disk, and nobody would be answered meanwhile."""
-        if not (self._checkpoint and self._checkpoint.is_alive()):
-            self._checkpoint = threading.Thread(target=checkpoint, args=(self._path,), name="journal-checkpoint")
-            self._checkpoint.start()
-            self._unchecked = 0
-
     def _connected(self) -> sqlite3.Connection:
-        """Return the connection; make a new one if the file was set aside or removed by somebody else."""
-        if self._db and not self._still_there():
-            self._disconnect()
-        if not self._db:
-            create_file(self._path)
-            self._id = file_id(self._path)
-            self._db = open_file(self._path)
-        return self._db
+        """Return the connection; a new one if somebody else set the file aside or removed it. Raises StoreError."""
+        db = self._file.connection
+        return self._file.open() if db is None or self._file.checkpointer.look() else db
 
-    def _still_there(self) -> bool:
-        try:
-            return file_id(self._path) == self._id
-        except FileNotFoundError:
-            return False
-
-    def _disconnect(self) -> None:
-        if self._db:
-            self._db.close()  # undoes what was not committed
-            self._db = None
-
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: StoreError) -> None:
         first = self._failed_at is None
         self.errors += 1
         self._failed_at = self._now()
-        self._disconnect()
-        if is_corrupt(error):
-            self._replace(error)
-        elif not (first and is_busy(error)):  # once busy is no news: the next attempt mostly succeeds
+        passes = first and isinstance(error, StoreBusy)  # no news: the next attempt mostly succeeds
+        if not passes and not isinstance(error, StoreCorrupt):  # that has been told already, and set aside
             self._complain(str(error))
-
-    def _replace(self, error: Exception) -> None:
-        try:
-            aside = set_aside(self._path, self._id, self._now())
-        except OSError as problem:
-            self._complain(f"corrupt ({error}), and it can't be set aside: {problem}")
-        else:
-            if aside:
-                self._warn(f"journal {self._path}: corrupt ({error}); set aside as {aside.name}, a new one is begun")
 
     def _complain(self, trouble: str) -> None:
         """Tell the admin, at most once a minute."""
@@ -202,6 +160,13 @@ class JournalWriter:
         if self._warned_at is None or not 0 <= now - self._warned_at < _WARN_EVERY:
             self._warned_at = now
             self._warn(
-                f"journal {self._path}: {trouble}; {len(self._waiting)} decisions wait to be written,"
+                f"journal {trouble}; {len(self._waiting)} decisions wait to be written,"
                 f" {self.dropped} are lost"
             )
+
+
+def _used_bytes(db: sqlite3.Connection) -> int:
+    """Return what the file's contents take; pages that purged rows left free are not counted, they are used again."""
+    names = ("page_size", "page_count", "freelist_count")
+    size, pages, free = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+    return int(size * (pages - free))

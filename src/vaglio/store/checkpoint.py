@@ -32,13 +32,18 @@ class Checkpointer:
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         self.moved = False
         self.full = False
-        self.identity = identity(path)
+        self._identity = identity(path)
         self._path, self._warn = path, warn
         self._wake = threading.Event()
         self._stopped = False
         self._failing = False
         self._thread = threading.Thread(target=self._run, name=f"checkpoint {path.name}", daemon=True)
         self._thread.start()
+
+    def look(self) -> bool:
+        """Return ``moved``, as it is at this moment."""
+        self.moved = self.moved or identity(self._path) != self._identity
+        return self.moved
 
     def wake(self) -> None:
         """Ask for a checkpoint; returns at once."""
@@ -56,8 +61,7 @@ class Checkpointer:
             self._wake.clear()
             if self._stopped:
                 return
-            self.moved = self.moved or identity(self._path) != self.identity
-            if asked and not self.moved:
+            if not self.look() and asked:
                 self._checkpoint()
 
     def _checkpoint(self) -> None:
@@ -68,7 +72,7 @@ class Checkpointer:
             self._failing = False
         except (sqlite3.Error, OSError) as error:
             if not self._failing:
-                self._warn(f"the log beside the store can't be written back: {explain(error, self._path)}")
+                self._warn(f"the log beside a file can't be written back: {explain(error, self._path)}")
             self._failing = True
 
     def _move(self, connection: sqlite3.Connection) -> None:

@@ -1,7 +1,7 @@
-"""The store's files: made with the right modes, and set aside when they are damaged. Never deleted.
+"""Files of SQLite: made with the right modes, and set aside when they are damaged. Never deleted.
 
 Only one process at a time opens or sets aside the files of a directory (a lock on the directory itself, which
-leaves no lock file behind and dies with its holder); work on an open store takes no such lock.
+leaves no lock file behind and dies with its holder); work on an open file takes no such lock.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ Identity = tuple[int, int]
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock, and create the directory if it is missing. Raises OSError."""
-    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    """Hold the directory's lock. Raises OSError."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -68,9 +67,9 @@ def beside(path: Path, ending: str) -> Path:
 
 
 def set_aside(path: Path, now: float) -> Path:
-    """Rename the damaged store and the files beside it; return the new path. The caller holds the lock.
+    """Rename the damaged file and the files beside it; return the new path. The caller holds the lock.
 
-    The write-ahead log goes first: were it left behind, the new store would take it for its own. Whoever has the
+    The write-ahead log goes first: were it left behind, the new file would take it for its own. Whoever has the
     files open goes on with them under their new names, and SQLite sees that they moved and leaves the new ones alone.
     """
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")

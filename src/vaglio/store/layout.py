@@ -12,13 +12,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_type_hints
 
-from vaglio.ports import StoreError, Table
+from vaglio.ports import Table
 
 VERSION = 1
-"""The format of the files that we write, in ``PRAGMA user_version``. A new file begins at 0."""
+"""The format of the files that we write."""
 
 Migrations = Mapping[int, Callable[[sqlite3.Connection], None]]
 
@@ -65,47 +64,18 @@ def layout(table: Table[Any]) -> Layout:
 
 
 def bring_up_to_date(
-    connection: sqlite3.Connection, layouts: Iterable[Layout], migrations: Migrations = MIGRATIONS
+    connection: sqlite3.Connection, found: int, layouts: Iterable[Layout], migrations: Migrations = MIGRATIONS
 ) -> None:
-    """Give the file our tables, within one transaction, and read a little of each to see that it can be read.
+    """Give a file of format ``found`` our tables, and read a little of each to see that it can be read.
 
     Raises sqlite3.Error if the file is damaged or can't be written.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        _migrate(connection, migrations)
-        for one in layouts:
-            _complete(connection, one)
-            connection.execute(f"SELECT * FROM {_quoted(one.name)} LIMIT 1").fetchall()
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-def refuse_newer(connection: sqlite3.Connection, path: Path, version: int = VERSION) -> None:
-    """Raise StoreError if the file is of a format that a later Vaglio wrote."""
-    found = version_of(connection)
-    if found > version:
-        raise StoreError(
-            f"{path}: it has format {found}, and this Vaglio knows formats up to {version}: "
-            "install the newer Vaglio again, or move the file away to begin a new one"
-        )
-
-
-def version_of(connection: sqlite3.Connection) -> int:
-    """Return the format of the file; 0 if it is empty."""
-    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return found
-
-
-def _migrate(connection: sqlite3.Connection, migrations: Migrations) -> None:
-    found = version_of(connection)
     for version in range(found, VERSION):
         if version in migrations:
             migrations[version](connection)
-    if found < VERSION:
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+    for one in layouts:
+        _complete(connection, one)
+        connection.execute(f"SELECT * FROM {_quoted(one.name)} LIMIT 1").fetchall()
 
 
 def lacking(connection: sqlite3.Connection, one: Layout) -> list[str]:

@@ -1,4 +1,4 @@
-"""Looks into a SQLite file and changes nothing: what the admin's commands use that only read.
+"""A store that is only looked at: what the admin's commands use that change nothing.
 
 Nothing is created, brought up to date or set aside here, and no right to write is needed. The daemons go on writing
 meanwhile; a transaction sees the file as it was at one moment. A damaged file is left to the daemon, which meets the
@@ -12,13 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from vaglio.ports import R, Record, Schema, StoreCorrupt, StoreError, T, Table, Transaction
-from vaglio.store.files import beside
-from vaglio.store.layout import VERSION, lacking, layout, refuse_newer, version_of
+from vaglio.ports import R, Record, Schema, StoreError, T, Table, Transaction
+from vaglio.store.database import look_into
+from vaglio.store.layout import VERSION, lacking, layout
 from vaglio.store.overlay import Overlay
-from vaglio.store.trouble import code, explain, is_corrupt
-
-_DENIED = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
+from vaglio.store.trouble import unreadable
 
 
 class LookStore:
@@ -85,60 +83,3 @@ class LookStore:
                 f"{self._path}: an earlier Vaglio wrote it, and it lacks {', '.join(missing)}: "
                 "restart the daemon, which adds them"
             )
-
-
-def look_into(path: Path, version: int) -> sqlite3.Connection:
-    """Open the file, which must be of format ``version``, read-only. Raises StoreError."""
-    try:
-        path.stat()  # SQLite's own words don't tell a file that is missing from one that is not for us
-        connection = _connect(path)
-    except (sqlite3.Error, OSError) as error:
-        raise unreadable(error, path) from error
-    try:
-        refuse_newer(connection, path, version)
-        found = version_of(connection)
-        if found == 0:
-            raise StoreError(f"{path}: it is empty: no daemon has written to it yet")
-        if found < version:
-            raise StoreError(f"{path}: it has format {found}: restart the daemon, which brings it to {version}")
-    except StoreError:
-        connection.close()
-        raise
-    return connection
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    try:
-        return _read_only(uri)
-    except sqlite3.OperationalError as error:
-        if code(error) not in _DENIED or beside(path, "-wal").exists():
-            raise
-        # No daemon has it open, and we may not make the companion files of WAL mode: take the file as it lies.
-        return _read_only(f"{uri}&immutable=1")
-
-
-def _read_only(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-    try:
-        version_of(connection)  # opens the file in earnest
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def unreadable(error: sqlite3.Error | OSError, path: Path) -> StoreError:
-    """Return the error to raise in place of ``error``, which came up while looking into ``path``."""
-    if isinstance(error, FileNotFoundError):
-        return StoreError(f"{path}: there is no such file: no daemon has written one there yet")
-    if isinstance(error, OSError):
-        return StoreError(f"{path}: it can't be read: {error.strerror}")
-    if is_corrupt(error):
-        return StoreCorrupt(
-            f"{path}: damaged ({error}), and left as it is: a daemon that meets the damage sets the file aside and "
-            f"begins a new one. What can be read of it: sqlite3 {path} .recover"
-        )
-    if code(error) in _DENIED:
-        return StoreError(f"{path}: it can't be read ({error}): run this as root or as the daemon's user")
-    return explain(error, path)

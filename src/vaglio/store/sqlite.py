@@ -1,9 +1,7 @@
 """The embedded store: one SQLite file in WAL mode for each schema, shared by the worker processes of this host.
 
 Changes of one turn of the event loop share a transaction, which ``settle`` commits before the answers go out: ten
-in one commit cost half of what ten commits cost. With synchronous = NORMAL a change that ``settle`` returned for
-outlives the death of any process; a power cut may take the last moments, never the rest
-(https://www.sqlite.org/pragma.html#pragma_synchronous).
+in one commit cost half of what ten commits cost. The file itself is looked after in ``database.py``.
 
 A store is opened after the fork and used from one thread. What it does not do: expire records (the check does, by
 ``scan`` and ``delete``) or retry (the check's failure policy answers when an error is raised here).
@@ -13,28 +11,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vaglio.ports import R, Record, Schema, StoreCorrupt, StoreError, T, Table, Transaction
-from vaglio.store import files
-from vaglio.store.checkpoint import CHANGES, Checkpointer
-from vaglio.store.layout import bring_up_to_date, layout, refuse_newer
+from vaglio.ports import R, Record, Schema, StoreError, T, Table, Transaction
+from vaglio.store.database import Database
+from vaglio.store.layout import VERSION, bring_up_to_date, layout
 from vaglio.store.overlay import Overlay, Writes
-from vaglio.store.trouble import code, explain, is_corrupt
+from vaglio.store.trouble import code, explain
 
 LOCK_WAIT = 2.0
 """Seconds to wait for another worker's transaction before giving up."""
-
-_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
-    "PRAGMA wal_autocheckpoint = 0",  # the Checkpointer's work
-    "PRAGMA cache_size = -8192",  # KiB
-    "PRAGMA trusted_schema = OFF",
-    "PRAGMA cell_size_check = ON",  # a damaged page is to be found, not believed
-)
 
 
 class SqliteStore:
@@ -47,14 +36,13 @@ class SqliteStore:
     Raises StoreError if the file can't be opened or is of a newer version.
     """
 
-    _connection: sqlite3.Connection | None
     _execute: Callable[..., sqlite3.Cursor]
-    _checkpointer: Checkpointer
-    _checkpointed: int
 
     def __init__(self, path: Path, schema: Schema, *, warn: Callable[[str], None], now: Callable[[], float]) -> None:
-        self._path, self._warn, self._now = path, warn, now
+        self._path = path
         self._layouts = {table.name: layout(table) for table in schema.tables}
+        prepare = partial(bring_up_to_date, layouts=self._layouts.values())
+        self._file = Database(path, VERSION, prepare, LOCK_WAIT, warn=warn, now=now)
         self._closed = False
         self._writing = False
         """A transaction with this turn's changes is open."""
@@ -62,7 +50,6 @@ class SqliteStore:
         """A view of one moment is open; this turn has changed nothing yet."""
         self._lost: StoreError | None = None
         """Why changes of this turn are gone already."""
-        self._connection = None
         self._usable()
 
     async def transact(self, step: Callable[[Transaction], T]) -> T:
@@ -108,7 +95,7 @@ class SqliteStore:
         if self._reading:
             self._reading = False
             self._rollback()
-        if self._connection is None or not self._writing:
+        if self._file.connection is None or not self._writing:
             return
         self._writing = False
         try:
@@ -116,13 +103,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             self._rollback()
             raise self._failure(error) from error
-        changes = self._connection.total_changes
-        if changes - self._checkpointed >= CHANGES:
-            self._checkpointed = changes
-            self._checkpointer.wake()
-        if self._checkpointer.full:
-            with suppress(sqlite3.Error):  # All is committed; the thread tells when its next try fails too.
-                self._checkpointer.restart(self._connection, LOCK_WAIT)
+        self._file.committed()
 
     def close(self) -> None:
         """Settle, write the log back if nobody is in the way, and let go of the file."""
@@ -132,7 +113,7 @@ class SqliteStore:
         finally:
             with suppress(sqlite3.Error):  # The log stays then; the next opening finds all in it.
                 self._execute("PRAGMA wal_checkpoint(PASSIVE)")
-            self._let_go()
+            self._file.close()
 
     def _alone(self, step: Callable[[Transaction], T]) -> T:
         """Run ``step`` while the turn has written nothing yet. If it writes, its transaction stays open as the turn's;
@@ -195,10 +176,8 @@ class SqliteStore:
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
         """Return the error to raise, after putting in order what ``error`` leaves behind."""
-        failure = explain(error, self._path)
-        if isinstance(failure, StoreCorrupt):
-            self._retire(error)
-        if self._connection is None or not self._connection.in_transaction:
+        failure = self._file.failure(error)
+        if self._file.connection is None or not self._file.connection.in_transaction:
             self._reading = False
             if self._writing:
                 self._writing, self._lost = False, failure
@@ -206,67 +185,18 @@ class SqliteStore:
 
     def _usable(self) -> sqlite3.Connection:
         """Return the connection, to a new file if the old one is gone."""
-        if self._connection is not None and self._checkpointer.moved and not self._writing and not self._reading:
-            self._warn(f"{self._path} was moved or removed while in use; its place is looked at anew")
-            self._let_go()
-        if self._connection is None:
-            self._connection = self._open()
-        return self._connection
+        connection = self._file.connection
+        if connection is None or (self._file.checkpointer.moved and not self._writing and not self._reading):
+            connection = self._open()
+        return connection
 
     def _open(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreError(f"{self._path}: the store is closed")
         try:
-            with files.locked(self._path.parent):
-                connection = self._connect()
-        except (sqlite3.Error, OSError) as error:
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
             raise explain(error, self._path) from error
+        connection = self._file.open()
         self._execute = connection.execute
-        self._checkpointed = 0
-        self._checkpointer = Checkpointer(self._path, self._warn)
         return connection
-
-    def _connect(self, again: bool = True) -> sqlite3.Connection:
-        """Open or create the file and bring it up to date; if it is damaged, begin a new one, once. The caller holds
-        the directory's lock. Raises StoreError, sqlite3.Error or OSError.
-        """
-        files.create(self._path)
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_WAIT)
-        try:
-            refuse_newer(connection, self._path)  # before the pragmas: they may write
-            for pragma in _PRAGMAS:
-                connection.execute(pragma)
-            bring_up_to_date(connection, self._layouts.values())
-        except (sqlite3.Error, StoreError) as error:
-            with closing(connection):  # Only after it was set aside: SQLite then lets its log alone.
-                if not (again and isinstance(error, sqlite3.Error) and is_corrupt(error)):
-                    raise
-                self._set_aside(error)
-            return self._connect(again=False)
-        return connection
-
-    def _retire(self, error: sqlite3.Error) -> None:
-        """Set the open file aside, unless another worker has already, and let go of it."""
-        if self._connection is None:
-            return
-        try:
-            with files.locked(self._path.parent):
-                if files.identity(self._path) == self._checkpointer.identity:
-                    self._set_aside(error)
-        except OSError as trouble:
-            self._warn(f"{self._path} is damaged and can't be set aside: {explain(trouble, self._path)}")
-        self._let_go()
-
-    def _set_aside(self, error: sqlite3.Error) -> None:
-        aside = files.set_aside(self._path, self._now())
-        self._warn(
-            f"{self._path} is damaged ({error}) and was set aside as {aside.name}; a new, empty store takes its place. "
-            f"What can be read of the old one: sqlite3 {aside} .recover"
-        )
-
-    def _let_go(self) -> None:
-        if self._connection is not None:
-            self._checkpointer.close()
-            self._connection.close()
-            self._connection = None
-            self._reading = False
