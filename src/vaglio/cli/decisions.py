@@ -29,7 +29,9 @@ from vaglio.cli.common import (
     print_table,
     said,
     state_directory,
+    warn,
 )
+from vaglio.cli.greylist_since import Since, since
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normalise
@@ -62,9 +64,11 @@ _PASSED_ALL_THE_SAME = {
     "it": "Nulla: era una prova, e il messaggio ha proseguito.",
 }
 _LABELS = {
-    "en": ("what", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next", "now"),
-    "it": ("esito", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta", "e poi", "ora"),
-}
+    "en": ("what", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next",
+           "since then", "now"),
+    "it": ("esito", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta", "e poi",
+           "da allora", "ora"),
+}  # fmt: skip
 
 
 def add_to(commands: Commands) -> None:
@@ -168,10 +172,11 @@ def _why(args: argparse.Namespace) -> int:
     if bool(text) == bool(filtered):
         raise WrongUsage("say which decision: either by a reference, or by --client, --from or --to")
     entries = _by_references(loaded, text, args.limit) if text else _search(args, loaded)
+    told = zip(entries, _since(loaded, entries, int(now(args)), args.language), strict=True)
     if args.json:
-        print_json([_explained(entry, args.language) for entry in entries])
+        print_json([_explained(entry, later, args.language) for entry, later in told])
     elif entries:
-        print("\n\n".join(_in_words(entry, args.language) for entry in entries))
+        print("\n\n".join(_in_words(entry, later, args.language) for entry, later in told))
     else:
         raise CliError(_nothing(loaded, text))
     return 0 if entries else 1
@@ -196,6 +201,15 @@ def explain(entry: Entry, language: str) -> tuple[str, str]:
     return why or entry.reason, then
 
 
+def _since(loaded: Loaded, entries: Sequence[Entry], at: int, language: str) -> list[Since | None]:
+    """Return what became of each; None where nobody can tell."""
+    try:
+        return since(loaded, entries, at, language)
+    except CliError as error:
+        warn(f"what happened since then is not known: {error}")  # what the journal says is worth telling without it
+        return [None] * len(entries)
+
+
 def _outcome(entry: Entry, language: str) -> str:
     words = _WORDS[language]
     if entry.rehearsed:
@@ -203,12 +217,13 @@ def _outcome(entry: Entry, language: str) -> str:
     return words.get(entry.action, entry.action)
 
 
-def _explained(entry: Entry, language: str) -> dict[str, Any]:
+def _explained(entry: Entry, later: Since | None, language: str) -> dict[str, Any]:
     why, then = explain(entry, language)
-    return {**entry._asdict(), "outcome": _outcome(entry, language), "why": why, "next": then}
+    words = {"outcome": _outcome(entry, language), "why": why, "next": then}
+    return {**entry._asdict(), **words, "since": later and later._asdict()}
 
 
-def _in_words(entry: Entry, language: str) -> str:
+def _in_words(entry: Entry, later: Since | None, language: str) -> str:
     why, then = explain(entry, language)
     values = (
         f"{_outcome(entry, language)}, ref {entry.ref}" if entry.ref else _outcome(entry, language),
@@ -222,6 +237,7 @@ def _in_words(entry: Entry, language: str) -> str:
         why,
         entry.reply,
         then,
+        later.text if later else "",
         _ask_again(entry),
     )
     return "\n".join(_rows(_LABELS[language], values))

@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, NamedTuple
+from typing import Any
 
-from vaglio.checks.greylist.check import recall
-from vaglio.checks.greylist.decide import (
-    DEFERRED,
-    POOLS,
-    SCHEMA,
-    Case,
-    Decision,
-    Exempt,
-    PoolRecord,
-    Triplet,
-    basis,
-    by_network,
-    decide,
-    median_habit,
-    screen,
-)
+from vaglio.checks.greylist.decide import DEFERRED, Exempt, PoolRecord, Triplet, basis, median_habit
 from vaglio.checks.greylist.explain import explain
-from vaglio.checks.greylist.whitelists import Whitelists
 from vaglio.cli.arguments import client, mailbox, unix_time
 from vaglio.cli.common import (
     CliError,
@@ -30,20 +14,17 @@ from vaglio.cli.common import (
     clean,
     command,
     configuration,
-    look_at_store,
     looking_options,
     moment,
     now,
     print_json,
-    state_directory,
     warn,
 )
 from vaglio.cli.decisions import ask_journal
-from vaglio.cli.greylist_keys import keys_of
+from vaglio.cli.greylist_judge import Judgement, judge
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 from vaglio.facts import Client, Envelope, Facts, Session, Stage, client_of
-from vaglio.ports import Store, Transaction
 from vaglio.verdict import Fact
 
 _MORE = (
@@ -76,42 +57,18 @@ def add_to(commands: Commands) -> None:
         looking_options(parser)
 
 
-class _Judgement(NamedTuple):
-    """What would be decided, and on which records."""
-
-    case: Case
-    decision: Decision
-    pool: PoolRecord | None
-    triplet: Triplet | None
-
-
 def _facts(args: argparse.Namespace) -> Facts:
     given: Client = args.client
     named = client_of(given.address, args.name, args.name) if args.name else given
     return Facts(named, Envelope(args.sender, args.recipient), Session(Stage.RCPT))
 
 
-def _judge(loaded: Loaded, facts: Facts, at: int) -> Exempt | _Judgement:
-    settings, keys = loaded.config.greylist, keys_of(loaded)
-    case = screen(facts, settings, Whitelists(settings, state_directory(loaded), warn).current())
-    if isinstance(case, Exempt):
-        return case
-
-    def step(tx: Transaction) -> _Judgement:
-        places = keys.places(case, with_domain=True)
-        pool, network = tx.get(POOLS, places.pool), tx.get(POOLS, keys.pool(case.network))
-        domain, (triplet, _) = tx.get(POOLS, places.domain), recall(tx, keys, case, places.triplet)
-        # How many of its triplets wait (greylist.max_pending), only the workers know: judged as if none did.
-        decision = None if pool else by_network(network, settings)
-        return _Judgement(case, decision or decide(case, pool, domain, triplet, 0, at, settings), pool, triplet)
-
-    async def work(store: Store) -> _Judgement:
-        return await store.transact(step)
-
-    return look_at_store(loaded, SCHEMA, work)
+def _judge(args: argparse.Namespace, loaded: Loaded) -> Exempt | Judgement:
+    (found,) = judge(loaded, [_facts(args)], int(now(args)), warn)
+    return found
 
 
-def _document(found: Exempt | _Judgement, loaded: Loaded, language: str) -> dict[str, Any]:
+def _document(found: Exempt | Judgement, loaded: Loaded, language: str) -> dict[str, Any]:
     if isinstance(found, Exempt):
         reason, facts = found.reason, dict[str, Fact](by=found.by)
     else:
@@ -124,7 +81,7 @@ def _document(found: Exempt | _Judgement, loaded: Loaded, language: str) -> dict
 
 def _check(args: argparse.Namespace) -> int:
     loaded = configuration(args)
-    document = _document(_judge(loaded, _facts(args), int(now(args))), loaded, args.language)
+    document = _document(_judge(args, loaded), loaded, args.language)
     if args.json:
         print_json(document)
     else:
@@ -140,9 +97,9 @@ def _tell_answer(document: dict[str, Any]) -> None:
 
 def _why(args: argparse.Namespace) -> int:
     loaded = configuration(args)
-    found = _judge(loaded, _facts(args), int(now(args)))
+    found = _judge(args, loaded)
     document = {**_document(found, loaded, args.language), "triplet": None, "pool_record": None}
-    if isinstance(found, _Judgement):
+    if isinstance(found, Judgement):
         document["triplet"] = found.triplet and _triplet(found.triplet)
         document["pool_record"] = found.pool and _pool(found.pool)
     document["decisions"] = _history(loaded, args)
@@ -151,7 +108,7 @@ def _why(args: argparse.Namespace) -> int:
     else:
         print("Now: ", end="")
         _tell_answer(document)
-        if isinstance(found, _Judgement):
+        if isinstance(found, Judgement):
             _tell_memory(document)
         _tell_history(document["decisions"])
     return 0
