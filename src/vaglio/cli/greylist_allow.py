@@ -31,8 +31,8 @@ from vaglio.cli.common import (
     warn,
 )
 from vaglio.config.load import Loaded
-from vaglio.dns.networks import Lookup, networks_of
-from vaglio.dns.zonefile import ZoneError, load_zone
+from vaglio.dns.networks import networks_of
+from vaglio.dns.open import Waiting, open_resolver
 from vaglio.lists import AddressList, ClientList, Entry
 from vaglio.ports import Answer, Outcome
 from vaglio.store.files import locked
@@ -217,15 +217,16 @@ def _change_domain(args: argparse.Namespace, state: Path) -> int:
 
 def _networks(domain: str, args: argparse.Namespace) -> Sequence[str]:
     """Look the networks up; tell what was left out. Raises CliError for none, or if some could not be looked up."""
-    lookup, failed = _lookup(args, configuration(args)), list[str]()
+    failed = list[str]()
+    with _lookup(args, configuration(args)) as lookup:
 
-    def watched(name: str, rrtype: str) -> Answer:
-        answer = lookup(name, rrtype)
-        if answer.outcome is Outcome.TEMPERROR:
-            failed.append(f"{name} {rrtype}")
-        return answer
+        def watched(name: str, rrtype: str) -> Answer:
+            answer = lookup(name, rrtype)
+            if answer.outcome is Outcome.TEMPERROR:
+                failed.append(f"{name} {rrtype}")
+            return answer
 
-    expansion = networks_of(domain, watched)
+        expansion = networks_of(domain, watched)
     if failed:
         raise CliError(f"{', '.join(failed)} could not be looked up: nothing is changed, try again later")
     for problem in expansion.problems:
@@ -235,16 +236,9 @@ def _networks(domain: str, args: argparse.Namespace) -> Sequence[str]:
     return expansion.networks
 
 
-def _lookup(args: argparse.Namespace, loaded: Loaded) -> Lookup:
+def _lookup(args: argparse.Namespace, loaded: Loaded) -> Waiting:
     settings = loaded.config.dns
-    zone = args.zone or settings.zone_file
     try:
-        if zone:
-            return load_zone(Path(zone))
-        from vaglio.dns.resolver import Resolver  # dnspython takes a while to load
-
-        return Resolver(settings.servers, settings.timeout)
-    except ZoneError as error:
-        raise CliError(str(error)) from error
+        return Waiting(open_resolver(settings.servers, settings.timeout, args.zone or settings.zone_file))
     except ValueError as error:
         raise CliError(str(error)) from error

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaglio.facts import pack_address
-from vaglio.ports import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
+from vaglio.ports import NODATA, NXDOMAIN, Answer, Outcome
 
 MAX_CNAMES = 8
-_FAILURES = ("TIMEOUT", "SERVFAIL")
-_FAILED = "\0failed"
-"""Value of a record that stands for a look-up that fails; no file can hold it."""
+_FAILURES = {f"\0{word}": Answer(Outcome.TEMPERROR, why=word.lower()) for word in ("TIMEOUT", "SERVFAIL")}
+"""Values of records that stand for look-ups that fail."""
+_LOOP = Answer(Outcome.TEMPERROR, why="loop")
 
 
 class ZoneError(ValueError):
@@ -51,7 +51,7 @@ class Zone:
             by_type.setdefault(record.rrtype, []).append(record.value)
 
     def __call__(self, name: str, rrtype: str) -> Answer:
-        """Return the answer; a chain of more than 8 CNAMEs is TEMPERROR."""
+        """Return the answer; a chain of more than 8 CNAMEs is TEMPERROR (``loop``)."""
         for _ in range(MAX_CNAMES + 1):
             by_type = self._names.get(_host(name))
             if by_type is None:
@@ -61,9 +61,30 @@ class Zone:
                 name = by_type["CNAME"][0]
                 continue
             if values is None:
-                return TEMPERROR if "*" in by_type else NODATA
-            return TEMPERROR if _FAILED in values else Answer(Outcome.OK, tuple(values))
-        return TEMPERROR
+                values = by_type.get("*")
+                if values is None:
+                    return NODATA
+            failure = next((_FAILURES[value] for value in values if value in _FAILURES), None)
+            return failure or Answer(Outcome.OK, tuple(values))
+        return _LOOP
+
+
+class ZoneResolver:
+    """The port ``Resolver`` over a zone: every answer is at hand."""
+
+    def __init__(self, zone: Zone) -> None:
+        self._zone = zone
+
+    def at_hand(self, name: str, rrtype: str) -> Answer:
+        """Return the answer."""
+        return self._zone(name, rrtype)
+
+    async def lookup(self, name: str, rrtype: str) -> Answer:
+        """Return the answer."""
+        return self._zone(name, rrtype)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 def load_zone(path: Path) -> Zone:
@@ -94,8 +115,8 @@ def parse_lines(text: str) -> Iterator[Record]:
             if len(parts) < 3:
                 raise ZoneError(f"found {line.strip()[:80]!r}, wanted NAME TYPE VALUE")
             name, rrtype, value = parts[0], parts[1].upper(), parts[2].strip()
-            failed = value in _FAILURES
-            yield Record(name, rrtype, _FAILED if failed else _checked(rrtype, _unquoted(value)))
+            failure = f"\0{value}"
+            yield Record(name, rrtype, failure if failure in _FAILURES else _checked(rrtype, _unquoted(value)))
         except ZoneError as error:
             raise ZoneError(f"line {number}: {error}") from None
 
@@ -143,8 +164,8 @@ def parse_json(text: str) -> Iterator[Record]:
 
 def _json_record(name: str, record: object) -> Record:
     match record:
-        case [str(rrtype), str(value)] if value in _FAILURES:
-            return Record(name, rrtype.upper(), _FAILED)
+        case [str(rrtype), str(value)] if f"\0{value}" in _FAILURES:
+            return Record(name, rrtype.upper(), f"\0{value}")
         case [str(rrtype), str(value)]:
             return Record(name, rrtype.upper(), _checked(rrtype.upper(), value))
         case ["MX", [int(preference), str(host)]]:
