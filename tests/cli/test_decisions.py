@@ -294,6 +294,7 @@ def test_a_journal_that_is_no_journal_is_told(host: Host) -> None:
     said = host.run("why", "G7K2-9QFD")
     assert (said.status, said.out) == (1, "")
     assert f"the journal {host.state / 'journal.sqlite'} can't be read" in said.err
+    assert "and left as it is: a daemon that meets the damage sets the file aside" in said.err
     assert [path.name for path in host.state.iterdir()] == ["journal.sqlite"]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from vaglio.daemon.worker import WRITE_BACK
+
 Host = Any  # of conftest.py
 NOW = 1_790_000_000
 TODAY = NOW // 86400 * 86400
@@ -123,7 +125,7 @@ def test_stats_count_what_happened_day_by_day(week: Host) -> None:
     lines = week.fine("greylist", "stats").splitlines()
     assert lines[1].split() == ["2026-09-21", "4", "1", "2", "1h3m", "2", "0"]
     assert lines[2].split() == ["2026-09-24", "1", "0", "0", "-", "0", "0"]
-    assert lines[3] == "3 triplets and 3 pools are remembered now"
+    assert lines[3] == "As of 2026-09-24 16:19:18. 3 triplets and 3 pools are remembered now."
     assert len(week.json("greylist", "stats", "--days", "3")["days"]) == 1
 
 
@@ -140,7 +142,7 @@ def test_a_report_adds_up(week: Host) -> None:
 def test_a_report_tells_the_gain_and_the_cost(week: Host) -> None:
     said = week.fine("greylist", "report", "--days", "7")
     for words in (
-        "The last 7 days:\n  5 first contacts were deferred\n",
+        "The last 7 days, as of 2026-09-24 16:19:18:\n  5 first contacts were deferred\n",
         "2 (40 %) came back and got in; they waited 2h (median), 2h (9 of 10), 2h (longest)\n",
         "2 (40 %) were never retried: most of this is the spam that stayed out\n",
         "1 (20 %) still wait for their sender to try again",
@@ -154,8 +156,17 @@ def test_a_report_tells_the_gain_and_the_cost(week: Host) -> None:
 
 def test_a_report_of_days_without_mail_is_short(host: Host) -> None:
     host.daemon()
-    assert host.fine("greylist", "report") == "The last 30 days:\n  no first contacts\n"
+    assert host.fine("greylist", "report") == (
+        "The last 30 days, as of 2026-09-21 14:13:18:\n  no first contacts\n"
+    )
     assert host.json("greylist", "report")["wait_median"] is None
+
+
+def test_what_the_daemons_may_not_have_written_down_yet_is_not_claimed(week: Host) -> None:
+    at = int(week.clock.time)
+    for command in ("report", "stats"):
+        assert week.json("greylist", command)["as_of"] == at - WRITE_BACK
+    assert week.json("greylist", "report", "--now", str(at - DAY))["as_of"] == at - DAY
 
 
 def test_a_report_leaves_out_what_is_older(week: Host) -> None:

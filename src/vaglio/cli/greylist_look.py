@@ -61,7 +61,9 @@ def add_to(commands: Commands) -> None:
     looking_options(pools)
     stats = command(
         commands, "stats", _stats, "count what happened, day by day",
-        "vaglio greylist stats --days 30", "Days are UTC. See also: vaglio greylist report",
+        "vaglio greylist stats --days 30",
+        'Days are UTC. The daemons write their counts every few seconds: "as of" says until when all is counted.\n'
+        "See also: vaglio greylist report",
     )  # fmt: skip
     stats.add_argument("--days", type=count, default=14, metavar="N", help="the last N days (default 14)")
     looking_options(stats)
@@ -93,6 +95,13 @@ def read_days(loaded: Loaded, args: argparse.Namespace) -> tuple[int, list[Day]]
     """Return the Unix time at which the last ``--days`` days begin, and what is recorded of them."""
     first = int(now(args)) // 86400 - args.days + 1
     return first * 86400, sorted(read(loaded, DAYS, lambda day: day.day >= first))
+
+
+def counted_until(args: argparse.Namespace) -> int:
+    """Return the Unix time until which all is counted: daemons write their counts every few seconds."""
+    from vaglio.daemon.worker import WRITE_BACK  # takes a while to load
+
+    return int(now(args) - (WRITE_BACK if getattr(args, "now", None) is None else 0))
 
 
 # --- list ---
@@ -212,8 +221,9 @@ def _stats(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     _, days = read_days(loaded, args)
     sizes = look_at_store(loaded, SCHEMA, _sizes)
+    as_of = counted_until(args)
     if args.json:
-        print_json({"days": [{**day._asdict(), "day": day.day * 86400} for day in days], "rows": sizes})
+        print_json({"as_of": as_of, "days": [{**day._asdict(), "day": day.day * 86400} for day in days], "rows": sizes})
         return 0
     print_table(
         ("day", "first contacts", "early retries", "let in", "mean wait", "never retried", "not stored"),
@@ -224,7 +234,7 @@ def _stats(args: argparse.Namespace) -> int:
         ),
         "nothing happened in these days",
     )  # fmt: skip
-    print(f"{sizes['triplets']} triplets and {sizes['pools']} pools are remembered now")
+    print(f"As of {moment(as_of)}. {sizes['triplets']} triplets and {sizes['pools']} pools are remembered now.")
     return 0
 
 

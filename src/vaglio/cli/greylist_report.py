@@ -9,8 +9,8 @@ from typing import Any
 
 from vaglio.checks.greylist.decide import TRIPLETS, Day, Triplet, expired, median_habit
 from vaglio.cli.arguments import count, unix_time
-from vaglio.cli.common import Commands, command, configuration, looking_options, now, print_json, print_table
-from vaglio.cli.greylist_look import LATE, Habits, habits, read, read_days
+from vaglio.cli.common import Commands, command, configuration, looking_options, moment, now, print_json, print_table
+from vaglio.cli.greylist_look import LATE, Habits, counted_until, habits, read, read_days
 from vaglio.config.types import format_duration
 
 _SHOWN = 20
@@ -21,7 +21,8 @@ def add_to(commands: Commands) -> None:
     parser = command(
         commands, "report", _report, "say what greylisting stops and what it costs",
         "vaglio greylist report --days 7\nvaglio greylist report --json",
-        'With mode = "rehearse" it says what greylisting would have done. Days are UTC.',
+        'With mode = "rehearse" it says what greylisting would have done. Days are UTC. The daemons write their\n'
+        'counts every few seconds: "as of" says until when all is counted.',
     )  # fmt: skip
     parser.add_argument("--days", type=count, default=30, metavar="N", help="the last N days (default 30)")
     parser.add_argument("--now", type=unix_time, metavar="UNIX", help="as of this time (Unix seconds)")
@@ -35,6 +36,7 @@ def _report(args: argparse.Namespace) -> int:
     triplets = read(loaded, TRIPLETS, lambda one: one.first >= since)
     waiting = sum(1 for one in triplets if not one.passed and not expired(one, at, settings))
     document = {
+        "as_of": counted_until(args),
         **totals(days),
         "waiting": waiting,
         **waits(triplets),
@@ -92,7 +94,7 @@ def costs(pools: Sequence[Habits], delay: int) -> dict[str, Any]:
 
 def _tell(document: dict[str, Any], days: int) -> None:
     rehearsal, first = document["rehearsed"], document["first_contacts"]
-    print(f"The last {days} days:")
+    print(f"The last {days} days, as of {moment(document['as_of'])}:")
     if not first:
         print("  no first contacts")
         return
