@@ -496,11 +496,9 @@ def test_the_log_stays_bounded_under_continuous_writes(place: Place, monkeypatch
     monkeypatch.setattr(checkpoint, "LOG_LIMIT", 500_000)
     store = place.open()
     log = place.path.with_name("greylist.sqlite-wal")
-    sizes, written = [], 0
+    longest = 0
     for start in range(0, 10_000, 10):
         fill(store, range(start, start + 10))
-        sizes.append(log.stat().st_size)
-        written += max(0, sizes[-1] - sizes[-2]) if start else sizes[-1]
-    assert written > 3_000_000
-    assert max(sizes) < written / 2
+        longest = max(longest, log.stat().st_size)
+    assert longest < 10_000_000  # where nobody begins it anew, it grows to 58 MB
     assert place.warnings == []

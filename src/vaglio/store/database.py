@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vaglio.ports import StoreCorrupt, StoreError
 from vaglio.store import files
-from vaglio.store.checkpoint import CHANGES, Checkpointer
+from vaglio.store.checkpoint import CHANGES, LOG_LIMIT, Checkpointer
 from vaglio.store.trouble import explain, is_corrupt, is_denied, unreadable
 
 Prepare = Callable[[sqlite3.Connection, int], None]
@@ -25,6 +25,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA wal_autocheckpoint = 0",  # the Checkpointer's work
+    f"PRAGMA journal_size_limit = {2 * LOG_LIMIT}",  # what a long look by somebody else let it grow to is given back
     "PRAGMA cache_size = -8192",  # KiB
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cell_size_check = ON",  # a damaged page is to be found, not believed
