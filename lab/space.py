@@ -89,6 +89,7 @@ class Space:
         self._holder.kill()
         self._holder.communicate()
         for popen in self._started:
+            popen.kill()  # an nsenter stops together with its program, and then would never see the end of it
             popen.wait()
 
     @property

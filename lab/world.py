@@ -35,12 +35,12 @@ CAIO = MailHost("mail.caio.it", "203.0.113.25", "caio.it", {
 })  # fmt: skip
 
 
-def vaglio_toml(greylist: Mapping[str, str]) -> str:
+def vaglio_toml(greylist: Mapping[str, str], state: str = f"{HOME}/vaglio") -> str:
     """Return caio's configuration file; ``greylist`` are the lines of that section, values as TOML writes them."""
     lines = "".join(f"{key} = {value}\n" for key, value in greylist.items())
     return (
         '[identity]\nauthserv_id = "mail.caio.it"\nhostname = "mail.caio.it"\n\n'
-        f'[state]\nurl = "sqlite://{HOME}/vaglio"\n\n'
+        f'[state]\nurl = "sqlite://{state}"\n\n'
         f'[greylist]\nlisten = ["inet:127.0.0.1:{GREYLIST_PORT}"]\n{lines}'
     )
 

@@ -32,3 +32,13 @@ def test_it_fails_until_it_can_be_opened_and_tries_not_too_often() -> None:
     assert asyncio.run(store.transact(lambda tx: "served")) == "served"
     store.settle()
     store.close()
+
+
+def test_the_thousandth_failure_costs_what_the_first_did() -> None:
+    store = LateStore(lambda: MemoryStore(Schema("test", ())), StoreError("disk full"), lambda: 0.0)
+    depths = []
+    for _ in range(1000):
+        with pytest.raises(StoreError) as failure:
+            asyncio.run(store.transact(lambda tx: None))
+        depths.append(len(failure.traceback))
+    assert len(set(depths)) == 1

@@ -19,19 +19,19 @@ class LateStore:
     """A ``Store`` (see ports) that is opened by ``opener`` as soon as that succeeds; ``error`` is why it did not."""
 
     def __init__(self, opener: Callable[[], Store], error: StoreError, monotonic: Callable[[], float]) -> None:
-        self._opener, self._error, self._monotonic = opener, error, monotonic
+        self._opener, self._why, self._monotonic = opener, str(error), monotonic
         self._inner: Store | None = None
         self._tried = monotonic()
 
     def _open(self) -> Store:
         if self._inner is None:
             if self._monotonic() - self._tried < AGAIN:
-                raise self._error
+                raise StoreError(self._why)  # a new one: each raising of the same would lengthen its traceback
             self._tried = self._monotonic()
             try:
                 self._inner = self._opener()
             except StoreError as error:
-                self._error = error
+                self._why = str(error)
                 raise
         return self._inner
 
