@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from vaglio.checks.listfiles import MAX_BYTES
+from vaglio.cli import config
 from vaglio.config.load import load
 
 Host = Any  # of conftest.py
@@ -15,7 +19,7 @@ Host = Any  # of conftest.py
 
 def test_a_good_file_is_ok(host: Host) -> None:
     assert host.fine("config", "check") == f"{host.config}: ok\n"
-    assert host.json("config", "check") == {"ok": True, "problems": [], "warnings": []}
+    assert host.json("config", "check") == {"ok": True, "problems": [], "warnings": [], "lists": []}
 
 
 def test_the_file_may_be_named_without_an_option(host: Host) -> None:
@@ -101,6 +105,87 @@ def test_warnings_are_told_and_are_no_errors(host: Host) -> None:
         assert "warning: " in said.err
         assert "greylist.scope" in said.err
     assert len(host.json("config", "check")["warnings"]) == 1
+
+
+# --- list files ---
+
+
+def name_lists(host: Host, **lists: list[str]) -> None:
+    """Write a configuration that names these list files."""
+    lines = [f"whitelist_{kind} = {lists.get(kind, [])}" for kind in ("clients", "senders", "recipients")]
+    host.config.write_text("[greylist]\n" + "\n".join(lines).replace("'", '"') + "\n")
+
+
+def test_bad_lines_of_list_files_are_told_with_their_place_and_are_no_errors(host: Host) -> None:
+    clients, senders = host.directory / "clients", host.directory / "senders"
+    clients.write_text("192.0.2.0/24\n192.0.2.0/33  # a slip\n\n/un(closed/\n")
+    senders.write_bytes(b"\xef\xbb\xbfgood@tizio.it\ntwo words\x1b[2J\n")
+    name_lists(host, clients=[str(clients)], senders=[str(senders)])
+    said = host.run("config", "check")
+    assert (said.status, said.out) == (0, f"{host.config}: ok\n")
+    lines = said.err.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith(f'vaglio: warning: {clients}:2: found "192.0.2.0/33", wanted ')
+    assert lines[0].endswith("; the line is left out (greylist.whitelist_clients)")
+    assert f"{clients}:4: " in lines[1]
+    assert f"{senders}:2: " in lines[2]
+    assert "\x1b" not in said.err
+    document = host.json("config", "check")
+    assert document["ok"] is True
+    one, other = document["lists"]
+    assert (one["key"], one["file"], one["state"], one["entries"]) == (
+        "greylist.whitelist_clients", str(clients), "read", 1,
+    )  # fmt: skip
+    assert (one["problems"][0]["file"], one["problems"][0]["line"]) == (str(clients), 2)
+    assert set(one["problems"][0]) == {"file", "line", "found", "wanted"}
+    assert (other["entries"], [problem["line"] for problem in other["problems"]]) == (1, [2])
+
+
+def test_a_missing_list_file_is_worth_a_word_only_if_it_was_named(host: Host) -> None:
+    name_lists(host, recipients=[str(host.directory / "none")])
+    said = host.run("config", "check")
+    assert (said.status, said.out) == (0, f"{host.config}: ok\n")
+    assert said.err == (f"vaglio: warning: {host.directory / 'none'}: there is no such file, so it is an empty list "
+                        "(greylist.whitelist_recipients)\n")  # fmt: skip
+    assert host.json("config", "check")["lists"][0]["state"] == "absent"
+
+
+def test_the_list_files_of_the_defaults_may_be_missing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {f"whitelist_{kind}": [str(host.directory / kind)] for kind in ("clients", "senders", "recipients")}
+    host.config.write_text("")
+    loaded = load(host.config, {})
+    greylist = loaded.config.greylist.model_copy(update=names)
+    loaded = replace(loaded, config=loaded.config.model_copy(update={"greylist": greylist}))
+    monkeypatch.setattr(config, "configuration", lambda _: loaded)
+    assert host.fine("config", "check") == f"{host.config}: ok\n"
+    assert {one["state"] for one in host.json("config", "check")["lists"]} == {"absent"}
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("directory", "Is a directory"), ("large", "a larger file"), ("loop", "Too many levels of symbolic links")],
+)
+def test_a_list_file_that_can_not_be_read_is_an_error(host: Host, name: str, found: str) -> None:
+    (host.directory / "directory").mkdir()
+    (host.directory / "large").touch()
+    os.truncate(host.directory / "large", MAX_BYTES + 1)
+    (host.directory / "loop").symlink_to(host.directory / "loop")
+    path = host.directory / name
+    name_lists(host, clients=[str(path)])
+    said = host.run("config", "check")
+    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all of its list files can be read\n")
+    assert said.err == (
+        f"vaglio: {path}: greylist.whitelist_clients: found {found}, wanted a readable file of at most 16 MiB\n"
+    )
+    said = host.run("config", "check", "--json")
+    document = json.loads(said.out)
+    assert (said.status, document["ok"], document["lists"][0]["state"]) == (1, False, "unreadable")
+
+
+def test_a_list_file_with_an_impossible_name_is_an_error(host: Host) -> None:
+    host.config.write_text('[greylist]\nwhitelist_clients = ["a\\u0000b"]\n')
+    said = host.run("config", "check")
+    assert (said.status, "found no name of a file" in said.err) == (1, True)
 
 
 def test_show_tells_what_is_in_force_and_where_it_comes_from(host: Host) -> None:

@@ -1,4 +1,4 @@
-"""``vaglio config``: is it right, what is in force, what could be set."""
+"""``vaglio config``: is it right (the list files too), what is in force, what could be set."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vaglio.cli.common import Commands, command, configuration, group, print_json, print_table, usual_options, warn
+from vaglio.cli.config_lists import State, list_files
 from vaglio.config.describe import defaults, show, show_json
 from vaglio.config.load import ConfigError, Loaded
 
@@ -16,9 +17,10 @@ def add_to(commands: Commands) -> None:
     """Add the subcommands."""
     inner = group(commands, "config", "check, show and explain the configuration")
     check = command(
-        inner, "check", _check, "report all errors of the configuration, with file, line and key",
+        inner, "check", _check, "report all errors of the configuration and of the list files that it names",
         "vaglio config check\nvaglio config check ./vaglio.toml && systemctl reload vaglio-greylist",
-        "Exit status 0 when the daemons can run with it, else 78. Warnings are no errors.",
+        "Exit status 78 when the daemons can't run with it; 1 when a list file that it names is there and can't be\n"
+        "read; else 0. Warnings are no errors: a bad line of a list file is left out, a missing file is an empty list.",
     )  # fmt: skip
     usual_options(check)
     check.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the same as --config FILE")
@@ -40,14 +42,21 @@ def _check(args: argparse.Namespace) -> int:
     except ConfigError as error:
         if not args.json:
             raise
-        print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems], "warnings": []})
+        print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems], "warnings": [],
+                    "lists": []})  # fmt: skip
         return os.EX_CONFIG
+    lists = list(list_files(loaded))
+    unread = any(one.state is State.UNREADABLE for one in lists)
     if args.json:
-        print_json({"ok": True, "problems": [], "warnings": list(loaded.warnings)})
+        documents = [one.document() for one in lists]
+        print_json({"ok": not unread, "problems": [], "warnings": list(loaded.warnings), "lists": documents})
     else:
         _warn_of(loaded)
-        print(f"{loaded.path or 'no file: the defaults serve'}: ok")
-    return 0
+        for remark in (remark for one in lists for remark in one.remarks()):
+            warn(remark)
+        outcome = "ok, but not all of its list files can be read" if unread else "ok"
+        print(f"{loaded.path or 'no file: the defaults serve'}: {outcome}")
+    return 1 if unread else 0
 
 
 def _warn_of(loaded: Loaded) -> None:

@@ -1,0 +1,86 @@
+"""The list files that a configuration names, read as the daemons read them: for ``vaglio config check``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vaglio.checks.listfiles import MAX_BYTES
+from vaglio.cli.common import said
+from vaglio.config.load import Loaded
+from vaglio.lists import AddressList, ClientList, Problem
+
+_Parse = Callable[[Iterable[str], str], tuple[ClientList | AddressList, list[Problem]]]
+_KINDS: Mapping[str, _Parse] = {
+    "whitelist_clients": ClientList.parse,
+    "whitelist_senders": AddressList.parse,
+    "whitelist_recipients": AddressList.parse,
+}
+"""Keys of any daemon's section that hold the names of list files."""
+
+
+class State(StrEnum):
+    """What became of reading it."""
+
+    READ = "read"
+    ABSENT = "absent"
+    UNREADABLE = "unreadable"
+
+
+class ListFile(NamedTuple):
+    """A list file: the key that names it, whether that was set (or is a default), and what was found in it."""
+
+    key: str
+    file: str
+    is_set: bool
+    state: State
+    entries: int = 0
+    problems: tuple[Problem, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        problems = [{"file": one.source, "line": one.line, "found": one.found, "wanted": one.wanted}
+                    for one in self.problems]  # fmt: skip
+        return {"key": self.key, "file": self.file, "state": self.state, "entries": self.entries, "problems": problems}
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what an admin should know of it, a line each."""
+        if self.state is State.ABSENT and self.is_set:
+            yield f"warning: {self.file}: there is no such file, so it is an empty list ({self.key})"
+        for problem in self.problems:
+            if self.state is State.UNREADABLE:
+                yield f"{self.file}: {self.key}: found {problem.found}, wanted {problem.wanted}"
+            else:
+                yield f"warning: {problem}; the line is left out ({self.key})"
+
+
+def list_files(loaded: Loaded) -> Iterator[ListFile]:
+    """Read all list files of all daemons."""
+    for section, settings in loaded.config:
+        for name, parse in _KINDS.items():
+            key = f"{section}.{name}"
+            for file in getattr(settings, name, ()):
+                yield _read(key, file, key in loaded.origins, parse)
+
+
+def _read(key: str, file: str, is_set: bool, parse: _Parse) -> ListFile:
+    try:
+        with Path(file).open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return ListFile(key, file, is_set, State.ABSENT)
+    except OSError as error:
+        return _unreadable(key, file, is_set, said(error))
+    except ValueError:  # a NUL in its name
+        return _unreadable(key, file, is_set, "no name of a file")
+    if len(data) > MAX_BYTES:
+        return _unreadable(key, file, is_set, "a larger file")
+    content, problems = parse(data.decode("utf-8-sig", "replace").splitlines(), file)
+    return ListFile(key, file, is_set, State.READ, len(content), tuple(problems))
+
+
+def _unreadable(key: str, file: str, is_set: bool, found: str) -> ListFile:
+    problem = Problem(file, 0, found, f"a readable file of at most {MAX_BYTES >> 20} MiB")
+    return ListFile(key, file, is_set, State.UNREADABLE, problems=(problem,))
