@@ -92,6 +92,28 @@ def test_a_client_without_a_name_is_judged_by_its_network(host: Host) -> None:
         assert (found["reason"], found["pool"]) == ("early-retry", "198.51.100.0/24")
 
 
+def test_a_name_that_nobody_gave_is_said_not_to_be_looked_up(host: Host) -> None:
+    host.daemon()
+    bare = ("--client", "198.51.100.7", *ARGS[2:])
+    note = host.json("greylist", "check", *bare)["note"]
+    assert "its pool is its network, 198.51.100.0/24" in note
+    assert host.fine("greylist", "check", *bare).endswith(f"  {note}\n")
+    italian = host.fine("greylist", "check", *bare, "--language", "it")
+    assert "il suo pool è quindi la sua rete, 198.51.100.0/24" in italian
+    for given in (ARGS, (*bare, "--name", "mail.tizio.it"), ("--client", "unknown[198.51.100.7]", *ARGS[2:])):
+        assert host.json("greylist", "check", *given)["note"] == ""
+        assert "looked up" not in host.fine("greylist", "check", *given)
+
+
+@pytest.mark.parametrize("setting", ['key = "network"', 'trusted_networks = ["198.51.100.0/24"]'])
+def test_a_missing_name_says_nothing_of_the_pool_where_that_does_not_depend_on_it(host: Host, setting: str) -> None:
+    host.configure(setting)
+    host.daemon()
+    note = host.json("greylist", "check", "--client", "198.51.100.7", *ARGS[2:])["note"]
+    assert "no rule by name can fit" in note
+    assert "pool" not in note
+
+
 def test_the_name_may_be_given_apart(host: Host) -> None:
     host.daemon().ask()
     args = ("--client", "198.51.100.99", "--name", "other.tizio.it", *ARGS[2:])

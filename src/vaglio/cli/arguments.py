@@ -10,6 +10,7 @@ import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 from vaglio.config.types import parse_duration
 from vaglio.facts import Client, client_of
@@ -67,14 +68,21 @@ def mailbox(text: str) -> str:
     return text[1:-1] if text.startswith("<") and text.endswith(">") else text
 
 
-def client(text: str) -> Client:
+class Asked(NamedTuple):
+    """A client, and whether its name was given: ``unknown`` is as good as one, it says that there is none."""
+
+    client: Client
+    named: bool
+
+
+def client(text: str) -> Asked:
     """Read a client: an address, or name and address as Postfix logs them (``mail.tizio.it[198.51.100.7]``)."""
     logged = _LOGGED.fullmatch(text.strip())
     name, address = logged.groups() if logged else ("", text.strip())
     found = client_of(address, name, name)
     if not found.packed:
         raise ArgumentTypeError(f'found {text!r}, wanted "198.51.100.7" or "mail.tizio.it[198.51.100.7]"')
-    return found
+    return Asked(found, name != "")
 
 
 def client_network(text: str) -> str:

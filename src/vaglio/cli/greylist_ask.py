@@ -31,6 +31,19 @@ _MORE = (
     "Give the client's name too, as Postfix verified and logged it: mail.tizio.it[198.51.100.7]. Greylisting knows\n"
     "most senders by the domain of that name."
 )
+_NAMELESS = {
+    ("en", True): "The client's name was not given, and is not looked up here: so its pool is its network, {pool}. "
+    "Postfix does look it up: a verified name that is not generic makes its domain the pool, and the answer may be "
+    "another. Give the name with --name or as NAME[IP]; unknown[IP] says that there is none.",
+    ("en", False): "The client's name was not given, and is not looked up here: so no list entry and no rule by name "
+    "can fit. Give it with --name or as NAME[IP]; unknown[IP] says that there is none.",
+    ("it", True): "Il nome del client non è stato dato, e qui non viene cercato: il suo pool è quindi la sua rete, "
+    "{pool}. Postfix invece lo cerca: se il nome è verificato e non generico, il pool è il suo dominio, e la risposta "
+    "può cambiare. Il nome si dà con --name o come NOME[IP]; unknown[IP] dice che non ne ha.",
+    ("it", False): "Il nome del client non è stato dato, e qui non viene cercato: nessuna voce di lista e nessuna "
+    "regola per nome può valere. Si dà con --name o come NOME[IP]; unknown[IP] dice che non ne ha.",
+}
+"""By language, and whether the pool depends on the name."""
 _HISTORY = 5
 
 
@@ -58,7 +71,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _facts(args: argparse.Namespace) -> Facts:
-    given: Client = args.client
+    given: Client = args.client.client
     named = client_of(given.address, args.name, args.name) if args.name else given
     return Facts(named, Envelope(args.sender, args.recipient), Session(Stage.RCPT))
 
@@ -68,20 +81,30 @@ def _judge(args: argparse.Namespace, loaded: Loaded) -> Exempt | Judgement:
     return found
 
 
-def _document(found: Exempt | Judgement, loaded: Loaded, language: str) -> dict[str, Any]:
+def _note(found: Exempt | Judgement, args: argparse.Namespace, loaded: Loaded) -> str:
+    """Return what it means that nobody gave the client's name; "" where somebody did."""
+    if args.name or args.client.named:
+        return ""
+    by_pool = isinstance(found, Judgement) and loaded.config.greylist.key == "pool"
+    pool = found.case.pool.name if isinstance(found, Judgement) else ""
+    return _NAMELESS[args.language, by_pool].format(pool=pool)
+
+
+def _document(found: Exempt | Judgement, loaded: Loaded, args: argparse.Namespace) -> dict[str, Any]:
     if isinstance(found, Exempt):
         reason, facts = found.reason, dict[str, Fact](by=found.by)
     else:
         reason, facts = found.decision.reason, basis(found.decision, found.case)
     action = "defer" if reason in DEFERRED else "pass"
     rehearsal = loaded.config.greylist.mode == "rehearse"
-    why, then = explain(reason, facts, language, rehearsal)
-    return {"action": action, "reason": reason, **facts, "why": why, "next": then, "rehearsal": rehearsal}
+    why, then = explain(reason, facts, args.language, rehearsal)
+    note = _note(found, args, loaded)
+    return {"action": action, "reason": reason, **facts, "why": why, "next": then, "note": note, "rehearsal": rehearsal}
 
 
 def _check(args: argparse.Namespace) -> int:
     loaded = configuration(args)
-    document = _document(_judge(args, loaded), loaded, args.language)
+    document = _document(_judge(args, loaded), loaded, args)
     if args.json:
         print_json(document)
     else:
@@ -92,13 +115,14 @@ def _check(args: argparse.Namespace) -> int:
 def _tell_answer(document: dict[str, Any]) -> None:
     rehearsal = " (mode is rehearse: it would pass all the same)" if document["rehearsal"] else ""
     print(f"{document['action']} {document['reason']}{rehearsal}")
-    print(f"  {clean(document['why'])}\n  {clean(document['next'])}")
+    for text in filter(None, (document["why"], document["next"], document["note"])):
+        print(f"  {clean(text)}")
 
 
 def _why(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     found = _judge(args, loaded)
-    document = {**_document(found, loaded, args.language), "triplet": None, "pool_record": None}
+    document = {**_document(found, loaded, args), "triplet": None, "pool_record": None}
     if isinstance(found, Judgement):
         document["triplet"] = found.triplet and _triplet(found.triplet)
         document["pool_record"] = found.pool and _pool(found.pool)
