@@ -46,24 +46,21 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from vaglio.checks.greylist.check import Context, Greylist
 from vaglio.checks.greylist.decide import SCHEMA
 from vaglio.checks.greylist.whitelists import Whitelists
 from vaglio.config.model import VaglioConfig
-from vaglio.daemon.clock import monotonic
-from vaglio.daemon.log import Throttle
 from vaglio.daemon.main import run
+from vaglio.daemon.seldom import seldom
 from vaglio.daemon.service import Daemon, Ports, Service
+from vaglio.hints import SCHEMA as HINTS
 
 SECRET = 32
 """Bytes of the key that veils addresses."""
-
-SELDOM = 60.0
-"""Seconds for which the same warning about requests is not repeated."""
 
 _log = logging.getLogger("vaglio.greylist")
 
@@ -82,22 +79,12 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
             language=config.identity.language_for,
             hostname=config.identity.hostname,
             secret=secret(ports.state) if settings.privacy else b"",
-            warn=_seldom(ports.warn),
+            warn=seldom(ports.warn),
             note=_log.info,
+            hints=partial(ports.shared, HINTS),
         ),
     )
     return Service(check.check, lists.refresh, check.upkeep, check.write_back, check.gauges)
-
-
-def _seldom(warn: Callable[[str], None]) -> Callable[[str], None]:
-    """Return ``warn`` that keeps quiet about what it has just said: a request comes with every recipient."""
-    throttle = Throttle(SELDOM, monotonic)
-
-    def warn_seldom(text: str) -> None:
-        if throttle(text) is not None:
-            warn(text)
-
-    return warn_seldom
 
 
 def _no_reference() -> str:

@@ -16,7 +16,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-VALUES = ("vaglio.verdict", "vaglio.facts", "vaglio.ports", "vaglio.lists", "vaglio.names")
+VALUES = ("vaglio.verdict", "vaglio.facts", "vaglio.ports", "vaglio.lists", "vaglio.names",
+          "vaglio.hints")
 ANYTHING = ("vaglio", "vaglio.*")
 
 RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -27,6 +28,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/ports", VALUES),
     ("vaglio/lists", VALUES),
     ("vaglio/names", VALUES),
+    ("vaglio/hints", VALUES),
     ("vaglio/eager", VALUES),
     ("vaglio/checks/__init__", ()),
     ("vaglio/checks/*/__init__", ()),
@@ -39,7 +41,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/store/*", (*VALUES, "vaglio.store", "vaglio.store.*")),
     # The journal is a SQLite file like a store's, and no store.
     ("vaglio/journal/*", (*VALUES, "vaglio.journal.*", "vaglio.store.database", "vaglio.store.trouble")),
-    ("vaglio/config/*", ("vaglio.config", "vaglio.config.*", "vaglio.checks.*.settings", "vaglio.lists")),
+    ("vaglio/config/*", ("vaglio.config", "vaglio.config.*", "vaglio.checks.*.settings", "vaglio.checks.*.catalogue",
+                         "vaglio.lists")),
     (
         "vaglio/daemon/*",
         (
@@ -52,8 +55,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("milters/*", ANYTHING),
 )  # fmt: skip
 
-PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/checks/*/decide",
-        "vaglio/policy/parse", "vaglio/policy/render", "vaglio/dns/networks")  # fmt: skip
+PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/hints",
+        "vaglio/checks/*/decide", "vaglio/policy/parse", "vaglio/policy/render", "vaglio/dns/networks")  # fmt: skip
 """No I/O, no clock, no logging."""
 IMPURE = ("os", "io", "pathlib", "logging", "asyncio", "subprocess", "threading", "random", "secrets", "http.*",
           "urllib.*", "smtplib", "signal", "select", "selectors", "multiprocessing", "tempfile", "shutil",

@@ -12,8 +12,10 @@ from vaglio.checks.greylist.check import Context, Greylist
 from vaglio.checks.greylist.decide import SCHEMA, Reason
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.greylist.whitelists import Whitelists
+from vaglio.hints import SCHEMA as HINTS
 from vaglio.policy.parse import Parser, facts_of
 from vaglio.store import open_store
+from vaglio.store.memory import MemoryStore
 
 
 class Now:
@@ -28,7 +30,9 @@ def reasons(directory: Path, count: int) -> list[str]:
     settings = GreylistSettings()
     store = open_store(f"sqlite://{directory}", SCHEMA, warn=print, now=time.time)
     lists = Whitelists(settings, directory, print).current
-    check = Greylist(settings, Context(Now(), store, lambda: "", lists, lambda _: "en", "h", b"", print, print))
+    hints = MemoryStore(HINTS)
+    context = Context(Now(), store, lambda: "", lists, lambda _: "en", "h", b"", print, print, lambda: hints)
+    check = Greylist(settings, context)
     requests = Requests({"client_name": "unknown", "reverse_client_name": "unknown"})
 
     async def ask() -> list[str]:

@@ -23,7 +23,8 @@ def warnings(folder: Path, text: str) -> list[str]:
     [
         (
             '[greylist]\nscope = "listed"',
-            "FILE:2: greylist.scope: nothing tells vaglio-greylist yet which clients are listed: it greylists nobody",
+            "FILE:2: greylist.scope: greylists only whom vaglio-dnsbl tells of: it must run, and stand before "
+            "vaglio-greylist in main.cf",
         ),
         (
             '[[greylist.rule]]\nclients = [".it"]\ndelay = "2h"\ngreylist = false',

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.config.types import Duration, Section, Size, SocketAddress
 
@@ -164,3 +165,4 @@ class VaglioConfig(Section):
     journal: Journal = Field(default_factory=Journal)
     alert: Alert = Field(default_factory=Alert)
     greylist: GreylistSettings = Field(default_factory=GreylistSettings)
+    dnsbl: DnsblSettings = Field(default_factory=DnsblSettings)

@@ -14,7 +14,7 @@ from typing import Any
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection
 from vaglio.facts import Facts
-from vaglio.ports import Clock, References, Schema, Store
+from vaglio.ports import Clock, References, Resolver, Schema, Store
 from vaglio.verdict import Verdict
 
 Check = Callable[[Facts], Coroutine[Any, Any, Verdict]]
@@ -26,7 +26,8 @@ class Ports:
     """What a worker lends to the service it builds.
 
     ``state`` is the directory of the daemon's files (also of list files that the CLI writes); ``warn`` logs one
-    line that the admin should act on.
+    line that the admin should act on. ``shared`` opens a store that several daemons use, once for each schema; it is
+    one that fails, and no error, where it can't be opened now. ``resolver`` gives the DNS as the configuration has it.
     """
 
     clock: Clock
@@ -34,6 +35,8 @@ class Ports:
     references: References
     state: Path
     warn: Callable[[str], None]
+    shared: Callable[[Schema], Store]
+    resolver: Callable[[], Resolver]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,12 @@ from vaglio.daemon.record import Recorder
 from vaglio.daemon.service import Daemon, Ports, Service
 from vaglio.daemon.sockets import Listener
 from vaglio.daemon.turns import TurnStore
+from vaglio.dns.open import OpenResolver, open_resolver
 from vaglio.facts import Facts
 from vaglio.journal.references import references
 from vaglio.journal.writer import JournalWriter
 from vaglio.policy.serve import Server
-from vaglio.ports import Store, StoreError
+from vaglio.ports import Resolver, Schema, Store, StoreError
 from vaglio.store import open_store
 from vaglio.verdict import Verdict
 
@@ -141,6 +142,8 @@ class _Worker:
         self._stop = asyncio.Event()
         self._upkeep: asyncio.Task[float] | None = None
         self._writing: set[asyncio.Task[None]] = set()
+        self._shared: dict[str, TurnStore] = {}
+        self._resolver: OpenResolver | None = None
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
         self._fit(job.config)
@@ -183,8 +186,12 @@ class _Worker:
         """Build what depends on the configuration, all of it before any of it is used."""
         daemon = self._job.daemon
         section = daemon.settings(config)
-        ports = Ports(self._clock, self._store, partial(next, references()), self._job.state, self._warn)
-        service = daemon.build(config, ports)
+        before, self._resolver = self._resolver, None
+        try:
+            service = daemon.build(config, self._ports(config))
+        except OSError:
+            self._resolver = before
+            raise
         journal = self._journal_for(config)
         lines = log.setup(config.log.format, config.log.level)
         self._service: Service = service
@@ -194,6 +201,40 @@ class _Worker:
         self._log, self._journal = lines, journal
         self._alerter = Alerter(config.alert, config.identity.hostname)
         self._recorder = Recorder(lines, self._meter, journal, daemon.name, self._clock.now, config.identity.hostname)
+
+        if before:
+            before.close()
+
+    def _ports(self, config: VaglioConfig) -> Ports:
+        return Ports(
+            self._clock,
+            self._store,
+            partial(next, references()),
+            self._job.state,
+            self._warn,
+            self._shared_store,
+            partial(self._resolver_of, config),
+        )
+
+    def _shared_store(self, schema: Schema) -> Store:
+        if schema.name not in self._shared:
+            opener = partial(open_store, self._job.config.state.url, schema, warn=self._warn, now=self._clock.now)
+            inner: Store
+            try:
+                inner = opener()
+            except StoreError as error:
+                self._warn(f"store: {error}")
+                inner = LateStore(opener, error, monotonic)
+            self._shared[schema.name] = TurnStore(inner, self._warn)
+        return self._shared[schema.name]
+
+    def _resolver_of(self, config: VaglioConfig) -> Resolver:
+        if self._resolver is None:
+            try:
+                self._resolver = open_resolver(config.dns.servers, config.dns.timeout, config.dns.zone_file)
+            except ValueError as error:
+                raise OSError(f"[dns]: {error}") from None
+        return self._resolver
 
     def _journal_for(self, config: VaglioConfig) -> JournalWriter | None:
         directory = self._job.config.state.directory  # where the store is; another one takes a restart
@@ -326,9 +367,12 @@ class _Worker:
             self._upkeep.cancel()
         if self._journal:
             self._journal.close()
-        try:
-            self._store.close()
-        except StoreError as error:
-            self._warn(f"the store could not be closed in good order: {error}")
+        if self._resolver:
+            self._resolver.close()
+        for store in (self._store, *self._shared.values()):
+            try:
+                store.close()
+            except StoreError as error:
+                self._warn(f"the store could not be closed in good order: {error}")
         self._meter.push()
         self._log.flush(1.0)

@@ -14,10 +14,12 @@ from vaglio.checks.greylist.decide import SCHEMA
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.greylist.whitelists import Whitelists
 from vaglio.facts import Stage
+from vaglio.hints import SCHEMA as HINTS
 from vaglio.policy.parse import Parser, facts_of
 from vaglio.policy.render import render
 from vaglio.ports import Clock, Store
 from vaglio.store import open_store
+from vaglio.store.memory import MemoryStore
 from vaglio.verdict import Verdict
 
 
@@ -34,7 +36,7 @@ def judge(store: Store, state: Path, raw: bytes) -> Verdict:
     check_settings = GreylistSettings(whitelist_clients=[], whitelist_senders=[], whitelist_recipients=[])
     lists = Whitelists(check_settings, state, lambda _: None)
     context = Context(clock, store, lambda: "REFE-RENC", lists.current, lambda _: "en", "h", b"", lambda _: None,
-                      lambda _: None)  # fmt: skip
+                      lambda _: None, lambda: MemoryStore(HINTS))  # fmt: skip
     (request,) = Parser().feed(raw)
     verdict = asyncio.run(Greylist(check_settings, context).check(facts_of(request)))
     store.settle()

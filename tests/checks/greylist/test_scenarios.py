@@ -23,6 +23,7 @@ from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.greylist.whitelists import Whitelists
 from vaglio.config.types import parse_duration
 from vaglio.facts import Client, Envelope, Facts, Session, Stage, Standing, client_of
+from vaglio.hints import SCHEMA as HINTS
 from vaglio.store.memory import MemoryStore
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
@@ -69,6 +70,7 @@ class Play:
             (state / f"greylist-allow-{kind}").write_text("\n".join(scenario.get("allow", {}).get(kind, [])))
         refs = (f"REF-{n}" for n in itertools.count())
         self.store = MemoryStore(SCHEMA)
+        self.hints = MemoryStore(HINTS)
         self.check = Greylist(
             settings,
             Context(
@@ -81,6 +83,7 @@ class Play:
                 b"secret",
                 self.warnings.append,
                 self.notes.append,
+                lambda: self.hints,
             ),
         )
 

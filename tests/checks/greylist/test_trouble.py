@@ -12,6 +12,7 @@ from vaglio.checks.greylist.decide import SCHEMA
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.greylist.whitelists import Whitelists
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
+from vaglio.hints import SCHEMA as HINTS
 from vaglio.ports import StoreError
 from vaglio.store.memory import MemoryStore
 
@@ -36,7 +37,8 @@ def test_a_tarpit_tells_of_a_full_disk_before_it_waits(tmp_path: Path) -> None:
     lists = Whitelists(settings, tmp_path, print)
     check = Greylist(
         settings,
-        Context(clock, FullDisk(SCHEMA), lambda: "REFE-RENC", lists.current, lambda _: "en", "h", b"", print, print),
+        Context(clock, FullDisk(SCHEMA), lambda: "REFE-RENC", lists.current, lambda _: "en", "h", b"", print, print,
+                lambda: MemoryStore(HINTS)),
     )
     facts = Facts(client_of("198.51.100.7"), Envelope("tizio@tizio.it", "caio@caio.it"), Session(Stage.RCPT))
     with pytest.raises(StoreError, match="disk full"):

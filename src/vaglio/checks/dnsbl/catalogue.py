@@ -24,6 +24,8 @@ def shipped() -> Mapping[str, ListSettings]:
 
 def unknown_names(settings: DnsblSettings) -> list[tuple[str, int, str]]:
     """Return (key, index, found) for each name that no shipped list has, and for each own list that is none."""
+    if not (settings.use or settings.without or settings.lists):
+        return []  # the usual one, and the other daemons need not read the shipped file
     known = shipped()
     wrong = [(key, index, name) for key in ("use", "without") for index, name in enumerate(getattr(settings, key))
              if name not in known]  # fmt: skip

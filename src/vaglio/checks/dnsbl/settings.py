@@ -81,7 +81,7 @@ class ListSettings(Section):
     not say stays as shipped.
     """
 
-    name: ListName
+    name: ListName = "private"
     """Stands in replies, logs, metrics and reports, in place of the zone (which may hold a key)."""
     zone: Annotated[str, AfterValidator(_zone)] = ""
     """Zone to ask, with {key} where an access key belongs; "" where file names the list."""
@@ -101,8 +101,8 @@ class ListSettings(Section):
     weight: Weight = 1.0
     """What a hit adds to the score; below 0 for an allow list. 0 asks nothing."""
     codes: dict[Code, Weight] = {}
-    """Weight by return code, for example {"127.0.0.2-3" = 5.0, "127.0.0.10-11" = 2.0}, or by bit of the last octet,
-    {"bit 2" = 3.0}: only these count then. Without any, each code from 127.0.0.2 to 127.0.255.255 weighs "weight"."""
+    """Weight by return code, for example {"127.0.0.2-3"=5.0, "127.0.0.10-11"=2.0}, or by bit of the last octet,
+    {"bit 2"=3.0}: only these count then. Without any, each code from 127.0.0.2 to 127.0.255.255 weighs "weight"."""
     reasons: dict[Code, Annotated[str, Field(max_length=120)]] = {}
     """What a return code means, in a few words, for replies and explanations."""
     blocked: list[Code] = []
@@ -115,6 +115,11 @@ class ListSettings(Section):
     """Ask and count it, and let it weigh nothing: to see what it would do."""
     probe: bool = True
     """Test the list at start and every hour by the entries that each must and must not have (RFC 5782 5)."""
+    probe_listed: str = ""
+    """What the list must have: an address for lists of addresses, a domain for the others; "" means what RFC 5782 5
+    says, 127.0.0.2 and "test"."""
+    probe_unlisted: str = ""
+    """What it must not have; "" means 127.0.0.1 and "invalid"."""
     text: bool = True
     """Ask the list for its reason (TXT) when it has a hit."""
     url: Url = ""

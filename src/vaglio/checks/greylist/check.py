@@ -6,6 +6,7 @@ Knows no protocol, opens nothing, reads no clock but the one it is given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from vaglio.checks.greylist.decide import (
@@ -31,15 +32,18 @@ from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.greylist.sweep import Sweep
 from vaglio.checks.greylist.tally import Days, Pools
 from vaglio.checks.greylist.text import header, reply_text
-from vaglio.facts import Facts, Stage
-from vaglio.ports import Clock, References, Store, Transaction
+from vaglio.facts import Facts, Stage, Standing
+from vaglio.hints import HINTS, standing
+from vaglio.ports import Clock, References, Store, StoreError, Transaction
 from vaglio.verdict import Action, Header, Reply, Verdict
 
 NAME = "greylist"
 
 
 class Context(NamedTuple):
-    """What the check works with; ``lists`` gives the lists of the moment, ``language`` that of a recipient domain."""
+    """What the check works with; ``lists`` gives the lists of the moment, ``language`` that of a recipient domain,
+    ``hints`` the store in which other daemons say what they think of a client.
+    """
 
     clock: Clock
     store: Store
@@ -50,6 +54,7 @@ class Context(NamedTuple):
     secret: bytes
     warn: Callable[[str], None]
     note: Callable[[str], None]
+    hints: Callable[[], Store]
 
 
 class Greylist:
@@ -62,11 +67,14 @@ class Greylist:
         self._pools = Pools(settings.retry_window)
         self._days = Days(settings.mode == "rehearse")
         self._sweep = Sweep(settings, context.store, self._keys, context.note)
+        self._hints: Store | None = context.hints() if settings.scope == "listed" else None
 
     async def check(self, facts: Facts) -> Verdict:
         """Judge one recipient of one message."""
         settings, context = self._settings, self._context
         now = int(context.clock.now())
+        if self._hints is not None:
+            facts = await self._with_standing(self._hints, facts, now)
         screened = screen(facts, settings, context.lists())
         if isinstance(screened, Exempt):
             return self._exempt(screened, facts, now)
@@ -78,6 +86,15 @@ class Greylist:
                 await context.clock.sleep(settings.tarpit)
             return self._deferral(decision, screened, facts)
         return self._pass(decision, screened, now)
+
+    async def _with_standing(self, hints: Store, facts: Facts, now: int) -> Facts:
+        """Add what blocklists say of the client, if anybody asked them."""
+        try:
+            found = await hints.transact(lambda tx: standing(tx, facts.client, now))
+        except StoreError as error:
+            self._context.warn(f"what blocklists say of clients can't be read: {error}")
+            return facts
+        return facts if found is Standing.UNKNOWN else facts._replace(client=facts.client._replace(standing=found))
 
     def _by_pools_at_hand(self, case: Case, places: Places, now: int) -> Decision | None:
         """Decide without the store where a good record is at hand and need not be written."""
@@ -185,6 +202,14 @@ class Greylist:
     async def write_back(self) -> None:
         """Add to the store what was counted in memory; every few seconds, and before the end."""
         await self._days.write_back(self._context.store)
+        if self._settings.pass_trusted and self._settings.scope == "all":
+            await self._look_for_hints()
+
+    async def _look_for_hints(self) -> None:
+        """Where no blocklist daemon ever wrote a hint, as on most hosts, no answer looks for one."""
+        hints = self._context.hints()
+        with suppress(StoreError):  # it is told where a daemon needs it
+            self._hints = hints if await hints.scan(HINTS, b"", 1) else None
 
     async def upkeep(self) -> float:
         """Take one small step of forgetting what has expired; return the seconds until the next one is due."""

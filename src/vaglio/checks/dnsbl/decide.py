@@ -1,0 +1,343 @@
+"""Blocklists as plain functions: what an answer of a list says, what all of them add up to, what that leads to.
+
+No I/O, no clock, no texts. A list that does not answer, or that says that it does not answer us, is never a hit: that
+is the difference between a blocklist and an outage (RFC 5782 for the lists, RFC 5321 4.5.1 for whom nobody may block).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings, parse_bit, parse_codes
+from vaglio.facts import Facts, Stage, Standing
+from vaglio.lists import AddressList, NetworkSet
+from vaglio.names import GENERIC_WORDS, name_state
+from vaglio.ports import Answer, Outcome
+from vaglio.verdict import Action, Fact
+
+PRIVATE = ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+           "192.168.0.0/16", "::/127", "fc00::/7", "fe80::/10")  # fmt: skip
+"""Addresses that nobody on the open net has (RFC 6890): no list is asked about them."""
+
+
+class Reason(StrEnum):
+    """Why: metric label, log key, journal key."""
+
+    WRONG_STAGE = "wrong-stage"
+    INCOMPLETE = "incomplete"
+    AUTHENTICATED = "authenticated"
+    CERTIFICATE = "certificate"
+    LOCAL = "local-network"
+    RECIPIENT_EXEMPT = "exempt-recipient"
+    CLEAN = "not-listed"
+    SUSPICIOUS = "suspicious"
+    TRUSTED = "allow-listed"
+    LISTED = "listed"
+    MANNERS = "bad-manners"
+
+
+class Trouble(StrEnum):
+    """Why a list is not to be believed at the moment."""
+
+    REFUSES_US = "refuses-us"
+    NO_ADDRESS_LIST = "answers-outside-127"
+    LISTS_ALL = "lists-everybody"
+    LISTS_NOBODY = "lists-nobody"
+    SILENT = "silent"
+
+
+class Listed(NamedTuple):
+    """An answer that counts: the code and its weight."""
+
+    code: str
+    weight: float
+
+
+Reading = Listed | Trouble | None
+"""What an answer says; None: not listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsList:
+    """A list with its codes read. ``low`` and ``high`` bound what it can add to a score."""
+
+    settings: ListSettings
+    suffix: str
+    """What stands behind the reversed address or the name, with its dot; it may hold a key, so it is never shown."""
+    weights: Sequence[tuple[Callable[[bytes], bool], float]]
+    reasons: Sequence[tuple[Callable[[bytes], bool], str]]
+    blocked: Sequence[Callable[[bytes], bool]]
+    low: float
+    high: float
+    subjects: Collection[str] = field(default_factory=frozenset)
+
+    @property
+    def name(self) -> str:
+        """Its short name, the only one that is shown."""
+        return self.settings.name
+
+    def reason_of(self, code: str) -> str:
+        """Return what the configuration says that a code means; "" where it says nothing."""
+        packed = _packed(code)
+        return next((text for fits, text in self.reasons if fits(packed)), "") if packed else ""
+
+
+def compiled(settings: ListSettings) -> DnsList:
+    """Read the codes of a list, which were validated with the settings."""
+    weights = [(_matcher(code), weight) for code, weight in settings.codes.items()] or [(_any_code, settings.weight)]
+    at_all = [weight for _, weight in weights]
+    shadow = settings.shadow
+    subjects = settings.subjects or (("client",) if settings.kind == "address" else ("client_name", "helo", "sender"))
+    return DnsList(
+        settings,
+        "." + settings.zone.replace(KEY, settings.key),
+        weights,
+        [(_matcher(code), text) for code, text in settings.reasons.items()],
+        [_matcher(code) for code in ("127.255.255.0-255", *settings.blocked)],
+        low=0.0 if shadow else min(0.0, *at_all),
+        high=0.0 if shadow else max(0.0, *at_all),
+        subjects=frozenset(subjects),
+    )
+
+
+def _matcher(pattern: str) -> Callable[[bytes], bool]:
+    if pattern.startswith("bit"):
+        bit = parse_bit(pattern)
+        return lambda packed: bool(packed[3] & bit)
+    ranges = parse_codes(pattern)
+    return lambda packed: all(low <= octet <= high for octet, (low, high) in zip(packed, ranges, strict=True))
+
+
+def _any_code(packed: bytes) -> bool:
+    return packed[1] == 0 and packed[2:] >= b"\0\2"
+
+
+def _packed(code: str) -> bytes:
+    """Return the four bytes of an address that a resolver gave; empty if it is none."""
+    parts = code.split(".")
+    if len(parts) == 4 and all(part.isascii() and part.isdigit() and len(part) < 4 for part in parts):
+        octets = [int(part) for part in parts]
+        return bytes(octets) if max(octets) < 256 else b""
+    return b""
+
+
+def read(one: DnsList, answer: Answer) -> Reading:
+    """Return what an answer to an A question says."""
+    if answer.outcome is not Outcome.OK:
+        return Trouble.SILENT if answer.outcome is Outcome.TEMPERROR else None
+    found: Listed | None = None
+    for value in answer.values[:32]:
+        packed = _packed(value)
+        if not packed or packed[0] != 127:
+            return Trouble.NO_ADDRESS_LIST  # RFC 5782 2.1; mostly a zone that somebody else bought
+        if any(refuses(packed) for refuses in one.blocked):
+            return Trouble.REFUSES_US
+        weighs = [weight for fits, weight in one.weights if fits(packed)]
+        if not weighs and packed == b"\x7f\0\0\1":
+            return Trouble.REFUSES_US  # RFC 5782 has no such entry; URIBL and others say "refused" by it
+        for weight in weighs:
+            if found is None or abs(weight) > abs(found.weight):
+                found = Listed(value, weight)
+    return found
+
+
+class Exempt(NamedTuple):
+    """Nothing is asked about it, and by which setting."""
+
+    reason: Reason
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exemptions:
+    """Whom nobody asks about."""
+
+    networks: NetworkSet
+    recipients: AddressList
+
+    @classmethod
+    def of(cls, settings: DnsblSettings) -> Exemptions:
+        """Read them from the settings."""
+        networks = NetworkSet([*PRIVATE, *settings.trusted_networks])
+        return cls(networks, AddressList.parse(settings.exempt_recipients, "dnsbl.exempt_recipients")[0])
+
+
+_STAGES = frozenset({Stage.CONNECT, Stage.EHLO, Stage.HELO, Stage.MAIL, Stage.RCPT, Stage.DATA})
+
+
+def screen(facts: Facts, exemptions: Exemptions) -> Exempt | None:
+    """Say who passes unasked."""
+    session = facts.session
+    if session.stage not in _STAGES:
+        return Exempt(Reason.WRONG_STAGE, "protocol_state")
+    if session.sasl_username:
+        return Exempt(Reason.AUTHENTICATED, "sasl_username")
+    if session.certificate:
+        return Exempt(Reason.CERTIFICATE, "ccert_subject")
+    if not facts.client.packed:
+        return Exempt(Reason.INCOMPLETE, "empty client_address")
+    if facts.client.packed in exemptions.networks:
+        return Exempt(Reason.LOCAL, "dnsbl.trusted_networks")
+    if entry := exemptions.recipients.matches(facts.envelope.recipient) if facts.envelope.recipient else "":
+        return Exempt(Reason.RECIPIENT_EXEMPT, f"{entry} of dnsbl.exempt_recipients")
+    return None
+
+
+class Hit(NamedTuple):
+    """One thing that counts: a list's entry, or a rule of ``dnsbl.rules`` (then ``code`` is empty).
+
+    ``subject`` is what it is about (``client``, ``helo`` ...), ``about`` the address or name; ``text`` the list's own
+    words where they are at hand.
+    """
+
+    name: str
+    subject: str
+    about: str
+    code: str
+    weight: float
+    text: str = ""
+    url: str = ""
+    shadow: bool = False
+    question: str = ""
+    """The name that was asked for it, to ask for its text; it may hold a key, so it is never shown."""
+
+
+class Band(NamedTuple):
+    """What a score leads to."""
+
+    action: Action
+    standing: Standing
+    header: bool
+
+
+def band(score: float, settings: DnsblSettings) -> Band:
+    """Return what ``score`` leads to. Trust is looked at first: who is trusted is never refused."""
+    if settings.trust and score <= settings.trust:
+        return Band(Action.PASS, Standing.TRUSTED, header=False)
+    if settings.reject and score >= settings.reject:
+        return Band(Action.REJECT, Standing.LISTED, header=False)
+    if settings.defer and score >= settings.defer:
+        return Band(Action.DEFER, Standing.LISTED, header=False)
+    listed = settings.greylist and score >= settings.greylist
+    return Band(
+        Action.PASS, Standing.LISTED if listed else Standing.CLEAN, bool(settings.header and score >= settings.header)
+    )
+
+
+def score_of(hits: Iterable[Hit]) -> float:
+    """Add up what counts. A list counts once, however many things it names: by its weightiest entry."""
+    weights: dict[str, float] = {}
+    for hit in hits:
+        if not hit.shadow and abs(hit.weight) > abs(weights.get(hit.name, 0.0)):
+            weights[hit.name] = hit.weight
+    return round(sum(weights.values()), 3)
+
+
+def settled(hits: Sequence[Hit], outstanding: Iterable[tuple[float, float]], settings: DnsblSettings) -> bool:
+    """True when no outstanding answer can change what the score leads to; each is given by what it can add, the least
+    and the most.
+    """
+    low = high = score_of(hits)
+    for least, most in outstanding:
+        low += least
+        high += most
+    return band(low, settings) == band(high, settings)
+
+
+class Decision(NamedTuple):
+    """The judgement and what it rests on. ``hits``: the weightiest first; ``silent``: lists that did not answer."""
+
+    reason: Reason
+    band: Band
+    score: float
+    hits: tuple[Hit, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
+def decide(hits: Sequence[Hit], silent: Collection[str], settings: DnsblSettings) -> Decision:
+    """Judge by everything that is known."""
+    score = score_of(hits)
+    to = band(score, settings)
+    ordered = tuple(sorted(hits, key=lambda hit: (hit.shadow, -hit.weight, hit.name)))
+    if to.action is not Action.PASS:
+        reason = Reason.LISTED if ordered[0].code else Reason.MANNERS
+    elif to.standing is Standing.TRUSTED:
+        reason = Reason.TRUSTED
+    else:
+        reason = Reason.SUSPICIOUS if any(hit.weight > 0 and not hit.shadow for hit in hits) else Reason.CLEAN
+    return Decision(reason, to, score, ordered, tuple(sorted(silent)))
+
+
+def basis(decision: Decision, settings: DnsblSettings) -> Mapping[str, Fact]:
+    """Return what a decision rests on, for the log, the journal and explanations."""
+    facts: dict[str, Fact] = {"score": decision.score}
+    if decision.hits:
+        first = decision.hits[0]
+        facts |= {"list": first.name, "code": first.code, "subject": first.subject, "about": first.about[:200]}
+        facts |= {"text": first.text, "url": first.url}
+        facts["hits"] = ", ".join(_shown(hit) for hit in decision.hits[:20])
+    if decision.band.action is not Action.PASS:
+        facts["by"] = f"dnsbl.{decision.band.action}"
+        facts["threshold"] = settings.reject if decision.band.action is Action.REJECT else settings.defer
+    if decision.silent:
+        facts["silent"] = ", ".join(decision.silent[:20])
+    return {name: fact for name, fact in facts.items() if fact != ""}
+
+
+def _shown(hit: Hit) -> str:
+    what = f"{hit.name} {hit.weight:+g}" + (f" {hit.code}" if hit.code else "")
+    about = "" if hit.subject == "client" else f" for {hit.subject} {hit.about[:80]}"
+    return what + about + (" (shadow)" if hit.shadow else "")
+
+
+# --- names and addresses that lists are asked about -----------------------------------------------------------------
+
+_NIBBLES = "0123456789abcdef"
+
+
+def reversed_address(packed: bytes) -> str:
+    """Return ``7.2.0.192`` for 192.0.2.7, and the 32 nibbles for IPv6 (RFC 5782 2.1 and 2.4)."""
+    if len(packed) == 4:
+        return f"{packed[3]}.{packed[2]}.{packed[1]}.{packed[0]}"
+    return ".".join(f"{_NIBBLES[octet & 15]}.{_NIBBLES[octet >> 4]}" for octet in reversed(packed))
+
+
+# --- what a client does by itself -----------------------------------------------------------------------------------
+
+
+def manners(facts: Facts, settings: DnsblSettings, hostname: str) -> list[Hit]:
+    """Return the rules that a client breaks, as far as they can be seen without asking anybody."""
+    rules, client, helo = settings.rules, facts.client, facts.session.helo
+    broken: list[tuple[str, float, str, str]] = []
+    state = name_state(client, GENERIC_WORDS) if rules.no_ptr or rules.unverified_ptr or rules.generic_name else ""
+    if state == "none":
+        broken.append(("no_ptr", rules.no_ptr, "client", client.address))
+    elif state == "unverified":
+        broken.append(("unverified_ptr", rules.unverified_ptr, "client", client.reverse_name))
+    elif state == "generic":
+        broken.append(("generic_name", rules.generic_name, "client_name", client.name))
+    if facts.session.stage is not Stage.CONNECT:
+        kind = helo_kind(helo, client.address)
+        if kind == "address":
+            broken.append(("helo_address", rules.helo_address, "helo", helo))
+        elif kind == "unqualified":
+            broken.append(("helo_unqualified", rules.helo_unqualified, "helo", helo))
+        elif helo.lower().removesuffix(".") == hostname.lower():
+            broken.append(("helo_ours", rules.helo_ours, "helo", helo))
+    return [Hit(f"rule {name}", subject, about[:200], "", weight) for name, weight, subject, about in broken if weight]
+
+
+def helo_kind(helo: str, address: str) -> str:
+    """Say of a HELO argument: ``name``, ``literal`` (of the client's own address), ``address`` (a bare one, or the
+    literal of another) or ``unqualified``.
+    """
+    if helo.startswith("[") and helo.endswith("]"):
+        inside = helo[1:-1]
+        return "literal" if (inside[5:] if inside[:5].lower() == "ipv6:" else inside) == address else "address"
+    name = helo.lower().removesuffix(".")
+    if _packed(name) or ":" in name:
+        return "address"
+    return "name" if "." in name and len(name) <= 253 and name.isascii() else "unqualified"

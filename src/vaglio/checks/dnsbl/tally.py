@@ -1,0 +1,96 @@
+"""What each list was worth, by day: asked, hits, hits that no other list shared, hits whose mail was let in.
+
+Counted in memory and added to the store every few seconds; a crash loses those seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+from vaglio.checks.dnsbl.decide import Decision
+from vaglio.ports import Store, StoreError, Table, Transaction
+from vaglio.verdict import Action
+
+KEEP_DAYS = 90
+"""Days for which counts are kept."""
+
+
+class Count(NamedTuple):
+    """One list on one day (UTC); the entry without a name counts all requests that were judged."""
+
+    day: int = 0
+    """Days since 1970-01-01."""
+    name: str = ""
+    asked: int = 0
+    """Requests in which the list gave an answer."""
+    hits: int = 0
+    alone: int = 0
+    """Hits where no other list of the same mind had one; the others are agreement."""
+    passed: int = 0
+    """Hits in requests that were let in all the same."""
+    silent: int = 0
+    """Requests in which it gave no answer in time."""
+
+
+COUNTS = Table("counts", Count)
+
+
+def count_key(day: int, name: str) -> bytes:
+    """Return the key of a list's counts; days sort by it."""
+    return day.to_bytes(4, "big") + blake2b(name.encode(), digest_size=12).digest()
+
+
+class Tally:
+    """Counts that are not in the store yet."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[int, str], Counter[str]] = {}
+
+    def count(self, asked: Iterable[str], decision: Decision, now: int) -> None:
+        """Count a decision; ``asked`` are the lists that answered."""
+        day = now // 86400
+        self._of(day, "")["asked"] += 1
+        for name in asked:
+            self._of(day, name)["asked"] += 1
+        for name in decision.silent:
+            self._of(day, name)["silent"] += 1
+        if decision.hits:
+            self._count_hits(day, decision)
+
+    def _count_hits(self, day: int, decision: Decision) -> None:
+        signs = {hit.name: hit.weight > 0 for hit in decision.hits if hit.code}
+        passed = decision.band.action is Action.PASS
+        for name, sign in signs.items():
+            counts = self._of(day, name)
+            counts["hits"] += 1
+            counts["alone"] += sum(other == sign for other in signs.values()) == 1
+            counts["passed"] += passed
+
+    def _of(self, day: int, name: str) -> Counter[str]:
+        found = self._waiting.get((day, name))
+        if found is None:
+            found = self._waiting[day, name] = Counter()
+        return found
+
+    async def write_back(self, store: Store) -> None:
+        """Add the counts to the store; they wait for the next time when it takes no changes."""
+        waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        try:
+            await store.transact(lambda tx: _add(tx, waiting))
+        except StoreError:
+            for key, counts in waiting.items():
+                self._of(*key).update(counts)
+            raise
+
+
+def _add(tx: Transaction, waiting: Mapping[tuple[int, str], Counter[str]]) -> None:
+    for (day, name), counts in waiting.items():
+        key = count_key(day, name)
+        before = tx.get(COUNTS, key) or Count(day, name)
+        after = before._replace(**{kind: getattr(before, kind) + more for kind, more in counts.items()})
+        tx.put(COUNTS, key, after)
