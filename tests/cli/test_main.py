@@ -47,7 +47,7 @@ def vaglio(host: Host, *words: str, **options: Any) -> subprocess.CompletedProce
 
 def test_all_commands_are_there() -> None:
     assert {" ".join(words) for words in COMMANDS} == {
-        "why", "journal", "postconf", "config check", "config show", "config defaults", *(
+        "why", "journal", "postconf", "dns check", "config check", "config show", "config defaults", *(
             f"greylist {name}" for name in
             ("check", "why", "list", "pools", "stats", "report", "allow", "forget", "import")
         ),

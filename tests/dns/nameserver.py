@@ -157,3 +157,36 @@ def run(
             await asyncio.sleep(0)
 
     return asyncio.run(whole())
+
+
+FIT_ZONE = """
+org. 60 IN SOA a.org. b.org. 1 1 1 1 60
+org. 60 IN DNSKEY 257 3 8 AwEAAb0bx0U=
+2.0.0.127.zen.spamhaus.org. 60 IN A 127.0.0.2
+2.0.0.127.zen.spamhaus.org. 60 IN A 127.0.0.10
+dnssec-failed.org. 60 IN A 192.0.2.1
+"""
+
+
+class FitServer(NameServer):
+    """A resolver as it should be: it vouches for what is signed, and refuses what is broken."""
+
+    vouches = True
+    checks = True
+    instead: str = ""
+    """Records that are given in place of its own."""
+    everywhere: str = ""
+    """An address that every name without a record has."""
+
+    def answers(self, question: DNSRecord) -> Sequence[bytes]:
+        name = str(question.q.qname)
+        if self.checks and name == "dnssec-failed.org.":
+            return code(RCODE.SERVFAIL)(question)
+        reply = self.reply(question)
+        reply.header.ad = int(self.vouches)
+        found = [record for record in RR.fromZone(self.instead) if str(record.rname) == name]
+        if reply.header.rcode == RCODE.NXDOMAIN and self.everywhere:
+            reply.header.rcode, found = 0, RR.fromZone(f"{name} 60 IN A {self.everywhere}")
+        if found:
+            reply.rr = list(found)
+        return [reply.pack()]

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from vaglio import __version__
-from vaglio.cli import config, decisions, greylist, postconf
+from vaglio.cli import config, decisions, dns, greylist, postconf
 from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
 
@@ -25,6 +25,7 @@ examples:
   vaglio journal --since 1h --verdict defer
   vaglio greylist check --client 'mail.tizio.it[192.0.2.7]' --from tizio@tizio.it --to caio@caio.it
   vaglio greylist allow example.com         let a sender in without waiting
+  vaglio dns check                          is the resolver fit for a mail server?
   vaglio config check
   vaglio postconf                           the lines for Postfix's main.cf
 
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
     whole.set_defaults(run=lambda _: helpless(whole))
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (decisions, greylist, config, postconf):
+    for module in (decisions, greylist, dns, config, postconf):
         module.add_to(commands)
     return whole
 
