@@ -22,8 +22,10 @@ from vaglio.cli.main import main
 from vaglio.config.load import load
 from vaglio.daemon.guard import rehearsed
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
+from vaglio.hints import SCHEMA as HINTS
 from vaglio.journal import FILE_NAME, Entry, JournalWriter
 from vaglio.store import open_store
+from vaglio.store.memory import MemoryStore
 from vaglio.verdict import Verdict
 
 NOW = 1_790_000_000  # 2026-09-21 14:13:20 UTC
@@ -70,6 +72,7 @@ class Daemon:
             Context(
                 clock, self.store, lambda: f"G7K2-{next(numbers):04}", self.lists.current,
                 self.config.identity.language_for, "mail.caio.it", b"secret", self.warnings.append, lambda _: None,
+                lambda: MemoryStore(HINTS),
             ),
         )  # fmt: skip
 
