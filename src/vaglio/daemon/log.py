@@ -164,15 +164,15 @@ def _more(facts: Mapping[str, Fact], room: int) -> str:
     text = _more_plain(facts)
     if text and len(text) <= room:
         return text
-    pieces = []
-    for key, value in facts.items():
-        if key not in _STANDARD:
-            piece = f" {key}={_fact(value)}"
-            room -= len(piece)
-            if room < 0:
-                break
-            pieces.append(piece)
-    return "".join(pieces)
+    return _fitting([f" {key}={_fact(value)}" for key, value in facts.items() if key not in _STANDARD], room)
+
+
+def _fitting(pieces: list[str], room: int) -> str:
+    """Return the first pieces, as many as fit into ``room`` characters."""
+    text = "".join(pieces)
+    while len(text) > room:
+        text = text[: -len(pieces.pop())]
+    return text
 
 
 def decision_json(facts: Facts, verdict: Verdict, ms: float, now: float) -> str:
@@ -189,15 +189,11 @@ def decision_json(facts: Facts, verdict: Verdict, ms: float, now: float) -> str:
 
 
 def _more_json(facts: Mapping[str, Fact], room: int) -> str:
-    pieces = []
-    for key, value in facts.items():
-        if key not in _STANDARD:
-            piece = f',"{key}":{_json(value) if isinstance(value, str) else _json_number(value)}'
-            room -= len(piece)
-            if room < 0:
-                break
-            pieces.append(piece)
-    return "".join(pieces)
+    members = [
+        f',"{key}":{_json(value) if isinstance(value, str) else _json_number(value)}'
+        for key, value in facts.items() if key not in _STANDARD
+    ]  # fmt: skip
+    return _fitting(members, room)
 
 
 def _json(text: str) -> str:
