@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from vaglio.checks.dnsbl import explain as dnsbl
 from vaglio.checks.greylist import explain as greylist
 from vaglio.cli.arguments import client_network, count, mailbox, when
 from vaglio.cli.common import (
@@ -38,7 +39,7 @@ from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normal
 from vaglio.verdict import FAILED, TIMED_OUT, Fact
 
 _Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
-_EXPLAINERS: Mapping[str, _Explainer] = {"greylist": greylist.explain}
+_EXPLAINERS: Mapping[str, _Explainer] = {"greylist": greylist.explain, "dnsbl": dnsbl.explain}
 """By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
 
 _FAILURES = {
