@@ -50,7 +50,8 @@ def test_the_defaults_without_comment_signs_are_the_defaults(tmp_path: Path) -> 
     path.write_text(KEY_LINE.sub("", defaults()))
     loaded = load(path, {})
     assert loaded.config == VaglioConfig()
-    plain = {setting.key for setting in show(Loaded(VaglioConfig()))} - {"greylist.rule", "greylist.text", "dnsbl.lists"}
+    tables = {"greylist.rule", "greylist.text", "dnsbl.lists"}
+    plain = {setting.key for setting in show(Loaded(VaglioConfig()))} - tables
     assert loaded.origins.keys() == plain
 
 
@@ -209,3 +210,13 @@ def test_a_value_with_odd_characters_is_shown_as_valid_toml(tmp_path: Path) -> N
     row = next(row for row in show(loaded) if row.key == "greylist.socket_owner")
     assert row.value.isprintable()
     assert tomllib.loads(f"x = {row.value}")["x"] == loaded.config.greylist.socket_owner
+
+
+def test_an_access_key_is_shown_to_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "vaglio.toml"
+    path.write_text('[[dnsbl.lists]]\nname = "spamhaus-zen-dqs"\nkey = "topsecret"\n[[dnsbl.lists]]\nfile = "/f"\n')
+    loaded = load(path, {})
+    rows = {row.key: (row.value, row.plain) for row in show(loaded)}
+    assert rows["dnsbl.lists[0].key"] == ('"***"', "***")
+    assert rows["dnsbl.lists[1].key"] == ('""', "")
+    assert "topsecret" not in f"{show(loaded)}{show_json(loaded)}{loaded.config!r}"

@@ -117,6 +117,10 @@ def _comment(text: str) -> list[str]:
     return [f"# {line}".replace("``", "") for line in lines]
 
 
+HIDDEN = "***"
+"""Stands for the value of a key that nobody may read (a field with ``repr=False``)."""
+
+
 class Setting(NamedTuple):
     """One setting in force: its dotted key, its value in TOML and in JSON, and where it comes from:
     "default", ``FILE:LINE`` or "environment STATE_DIRECTORY".
@@ -146,6 +150,8 @@ def show_json(loaded: Loaded) -> dict[str, Any]:
 def _values(section: BaseModel, path: Path) -> Iterator[tuple[Path, Kind, Any]]:
     for name, field in type(section).model_fields.items():
         value, kind = getattr(section, name), kind_of(field)
+        if value and not field.repr:
+            value = HIDDEN
         if value is not None:  # an optional key that is not set
             yield from _inner_values(value, kind, (*path, name))
 

@@ -85,7 +85,9 @@ class ListSettings(Section):
     """Stands in replies, logs, metrics and reports, in place of the zone (which may hold a key)."""
     zone: Annotated[str, AfterValidator(_zone)] = ""
     """Zone to ask, with {key} where an access key belongs; "" where file names the list."""
-    key: Annotated[str, Field(pattern=r"^[a-z0-9]{0,63}$", description="an access key of letters and digits")] = ""
+    key: Annotated[
+        str, Field(pattern=r"^[a-z0-9]{0,63}$", description="an access key of letters and digits", repr=False)
+    ] = ""
     """Access key that takes the place of {key}; never shown, neither in replies nor in logs."""
     file: str = ""
     """Private list in a file, read again when it changes."""
