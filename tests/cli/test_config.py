@@ -141,6 +141,18 @@ def test_bad_lines_of_list_files_are_told_with_their_place_and_are_no_errors(hos
     assert (other["entries"], [problem["line"] for problem in other["problems"]]) == (1, [2])
 
 
+def test_private_blocklists_are_read_in_their_own_form(host: Host) -> None:
+    path = host.directory / "bad-hosts"
+    path.write_text("192.0.2.7\n300.1.1.1\n")
+    host.config.write_text(host.config.read_text() + f'[[dnsbl.lists]]\nname = "ours"\nfile = "{path}"\n')
+    (found,) = host.json("config", "check")["lists"]
+    assert (found["key"], found["entries"], [one["line"] for one in found["problems"]]) == (
+        "dnsbl.lists[0].file", 1, [2],
+    )  # fmt: skip
+    path.unlink()
+    assert f"{path}: there is no such file" in host.run("config", "check").err
+
+
 def test_a_missing_list_file_is_worth_a_word_only_if_it_was_named(host: Host) -> None:
     name_lists(host, recipients=[str(host.directory / "none")])
     said = host.run("config", "check")

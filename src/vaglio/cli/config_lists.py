@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vaglio.checks.dnsbl.localzone import reader
 from vaglio.checks.listfiles import MAX_BYTES
 from vaglio.cli.common import said
 from vaglio.config.load import Loaded
 from vaglio.lists import AddressList, ClientList, Problem
 
-_Parse = Callable[[Iterable[str], str], tuple[ClientList | AddressList, list[Problem]]]
+_Parse = Callable[[Iterable[str], str], tuple[Sized, list[Problem]]]
 _KINDS: Mapping[str, _Parse] = {
     "whitelist_clients": ClientList.parse,
     "whitelist_senders": AddressList.parse,
@@ -63,6 +64,9 @@ def list_files(loaded: Loaded) -> Iterator[ListFile]:
             key = f"{section}.{name}"
             for file in getattr(settings, name, ()):
                 yield _read(key, file, key in loaded.origins, parse)
+    for number, private in enumerate(loaded.config.dnsbl.lists):
+        if private.file:
+            yield _read(f"dnsbl.lists[{number}].file", private.file, True, reader(private.format))
 
 
 def _read(key: str, file: str, is_set: bool, parse: _Parse) -> ListFile:
