@@ -1,0 +1,130 @@
+"""The shipped lists: each is sound, none is dead, and the page that names them is current."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+import re
+import tomllib
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from vaglio.checks.dnsbl.catalogue import effective, shipped
+from vaglio.checks.dnsbl.decide import Trouble, compiled, read
+from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings
+from vaglio.ports import Answer, Outcome
+
+ROOT = Path(__file__).parents[3]
+CATALOGUE = ROOT / "src" / "vaglio" / "checks" / "dnsbl" / "catalogue.toml"
+PAGE = ROOT / "docs" / "dnsbl-lists.md"
+LISTS = list(shipped().values())
+ON = [one for one in LISTS if one.enabled]
+
+
+def each(lists: list[ListSettings]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("one", lists, ids=lambda one: one.name)
+
+
+def dead_zones() -> set[str]:
+    """Return the zones that the page calls dead."""
+    section = PAGE.read_text().partition("## Dead")[2]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {zone for row in rows for zone in re.findall(r"`([a-z0-9.-]+)`", row)}
+
+
+def test_a_name_and_a_zone_stand_for_one_list() -> None:
+    entries = tomllib.loads(CATALOGUE.read_text())["list"]
+    assert len({entry["name"] for entry in entries}) == len({entry["zone"] for entry in entries}) == len(entries)
+
+
+@each(LISTS)
+def test_a_list_says_all_that_an_admin_and_a_refused_sender_must_know(one: ListSettings) -> None:
+    assert one.zone
+    assert one.terms
+    assert one.url.startswith("https://")
+    assert one.codes, "which codes count"
+    assert not one.shadow
+    if one.checked:
+        assert date(2026, 1, 1) <= date.fromisoformat(one.checked)
+
+
+@each(LISTS)
+def test_each_code_that_counts_has_a_reason(one: ListSettings) -> None:
+    ready = compiled(one)
+    for code in one.codes:
+        if code.startswith("bit"):
+            assert code in one.reasons
+        else:
+            for end in ("-", None):  # the first and the last code of the pattern
+                ends = [part.partition("-")[0] if end else part.rpartition("-")[2] for part in code.split(".")]
+                assert ready.reason_of(".".join(ends)), code
+
+
+@each(LISTS)
+def test_what_says_that_a_list_does_not_answer_us_is_no_hit(one: ListSettings) -> None:
+    for code in ("127.255.255.252", "127.255.255.254", "127.255.255.255", "127.0.0.1", *one.blocked):
+        assert read(compiled(one), Answer(Outcome.OK, (code,))) is Trouble.REFUSES_US, code
+
+
+def test_the_lists_with_other_marks_of_refusal_have_them() -> None:
+    marks = {one.name: set(one.blocked) for one in LISTS if one.blocked}
+    assert marks == {"dnswl": {"127.0.0.255", "127.0.10.3"}, "surbl": {"127.0.0.1"}, "uribl": {"127.0.0.1"}}
+
+
+@each([one for one in LISTS if KEY in one.zone])
+def test_a_list_with_a_key_is_off_until_it_has_one(one: ListSettings) -> None:
+    assert not one.enabled
+    assert not one.key
+    mine = DnsblSettings(lists=[ListSettings(name=one.name, key="abc123")])
+    assert one.name in {asked.name for asked in effective(mine)}
+
+
+@each(ON)
+def test_what_is_on_by_itself_was_checked_and_asks_nothing_of_the_admin(one: ListSettings) -> None:
+    assert one.checked
+    assert re.search("free.*without registration|free for anybody", one.terms, re.IGNORECASE)
+
+
+def test_without_the_admin_no_list_refuses_alone_and_two_that_agree_do() -> None:
+    worst = sorted(max(one.codes.values()) for one in ON if one.weight > 0)
+    reject = DnsblSettings().reject
+    assert worst[-1] < reject <= worst[0] + worst[1]
+
+
+def test_an_allow_list_is_one_by_all_its_codes() -> None:
+    for one in LISTS:
+        assert len({weight > 0 for weight in (one.weight, *one.codes.values())}) == 1, one.name
+
+
+@each(LISTS)
+def test_no_list_is_dead(one: ListSettings) -> None:
+    dead = dead_zones()
+    assert {"dnsbl.sorbs.net", "sorbs.net", "dnsbl.njabl.org", "dnsbl.ahbl.org", "ix.dnsbl.manitu.net"} <= dead
+    assert not any(one.zone == zone or one.zone.endswith(f".{zone}") for zone in dead)
+
+
+def test_the_page_has_the_lists_as_they_are() -> None:
+    spec = importlib.util.spec_from_file_location("dnsbl_lists", ROOT / "docs" / "dnsbl_lists.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    text = PAGE.read_text()
+    assert module.page(text) == text, "run: python docs/dnsbl_lists.py"
+    assert all(f"| `{one.name}` | `{one.zone}` |" in text for one in LISTS)
+
+
+def test_the_page_s_examples_are_settings() -> None:
+    examples = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert len(examples) > 4
+    for example in examples:
+        assert effective(DnsblSettings(**tomllib.loads(example)["dnsbl"]))
+
+
+def test_the_shipped_file_is_installed() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert "vaglio.checks.dnsbl" in setup["options"]["packages"].split()
+    assert setup["options.package_data"]["vaglio.checks.dnsbl"] == "catalogue.toml"
