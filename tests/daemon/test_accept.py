@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -44,3 +46,45 @@ def test_connections_beyond_the_limit_wait_in_the_queue_with_one_warning(monkeyp
 
     assert asyncio.run(scenario()) == b"hello"
     assert warned == ["3 connections are open, which is the limit of a worker; further ones wait"]
+
+
+def uvloop_or_not() -> list[Callable[[], asyncio.AbstractEventLoop]]:
+    factories: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
+    with suppress(ImportError):
+        import uvloop
+
+        factories.append(uvloop.new_event_loop)
+    return factories
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+@pytest.mark.parametrize("factory", uvloop_or_not())
+def test_a_connection_that_was_just_taken_is_closed_and_no_task_is_left_behind(
+    factory: Callable[[], asyncio.AbstractEventLoop], turns: int
+) -> None:
+    async def scenario() -> bytes:
+        loop = asyncio.get_running_loop()
+        listeners = open_listeners(["inet:127.0.0.1:0"], Access())
+        taking = asyncio.Event()
+
+        def has_most(_: int) -> bool:
+            taking.set()
+            return False
+
+        acceptor = Acceptor(listeners, Greeter, lambda: 0, 3, print, has_most)
+        with socket.socket() as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, listeners[0].sock.getsockname())
+            acceptor.open()
+            await taking.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            acceptor.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if others:
+                assert not (await asyncio.wait(others, timeout=5))[1]
+            return await asyncio.wait_for(loop.sock_recv(client, 100), 5)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        heard = runner.run(scenario())
+    assert heard in ((b"", b"hello") if turns else (b"",))  # Greeter may have had its turn; nobody waits in vain

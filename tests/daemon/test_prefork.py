@@ -74,6 +74,16 @@ def test_a_worker_without_sign_of_life_is_killed_and_replaced() -> None:
         daemon.line("worker 0 serves")
 
 
+def test_a_worker_that_never_becomes_ready_is_killed_and_replaced_after_ever_longer_pauses() -> None:
+    with Process(SCRIPT, "--workers", "2", "--never", "1", "--start", "0.2") as daemon:
+        for pause in ("0.1", "0.2", "0.4"):
+            pid = int(daemon.line(r"worker 1 starts as (\d+)")[1])
+            daemon.line(rf"worker 1 \(pid {pid}\) was not ready within 0\.2 s")
+            daemon.line(rf"worker 1 \(pid {pid}\) was killed by SIGKILL; another one starts in {pause} s")
+        assert daemon.seen.count("worker 0 starts") == 1
+        assert "\nready" not in daemon.seen
+
+
 def test_workers_end_when_the_parent_is_killed() -> None:
     with Process(SCRIPT, "--workers", "3") as daemon:
         daemon.line("ready")

@@ -14,11 +14,13 @@ from vaglio.daemon.prefork import Limits, Supervisor
 
 options = argparse.ArgumentParser()
 options.add_argument("--workers", type=int, default=1)
+options.add_argument("--start", type=float, default=60.0)
 options.add_argument("--hung", type=float, default=30.0)
 options.add_argument("--stop", type=float, default=10.0)
 options.add_argument("--end", type=int, help="workers end at once, with this status")
 options.add_argument("--deaf", action="store_true", help="workers ignore SIGTERM")
 options.add_argument("--gate", action="store_true", help="a worker waits for a line on stdin before it is ready")
+options.add_argument("--never", type=int, help="the worker of this number is never ready")
 options.add_argument("--config", type=Path, help="a configuration, good if it says so")
 asked = options.parse_args()
 
@@ -33,6 +35,8 @@ def work(number: int, lifeline: Lifeline) -> int:
     say(f"worker {number} starts as {os.getpid()}")
     if asked.gate:
         os.read(0, 1)
+    if number == asked.never:
+        signal.pause()
     lifeline.ready()
     say(f"worker {number} serves")
     while lifeline.beat():
@@ -52,7 +56,7 @@ def reload() -> bool:
     return "good" in asked.config.read_text()
 
 
-limits = Limits(asked.hung, asked.stop, watchdog_interval(os.environ))
+limits = Limits(asked.start, asked.hung, asked.stop, watchdog_interval(os.environ))
 
 
 def gone(pid: int) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import mmap
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from vaglio.daemon.clock import monotonic
 from vaglio.daemon.log import Throttle
@@ -78,10 +79,14 @@ class Acceptor:
             self._loop.add_reader(sock.fileno(), self._accept, sock)
 
     def close(self) -> None:
-        """Accept no more, and let go of this process's hold on the sockets."""
+        """Accept no more, and let go of this process's hold on the sockets. Connections that were taken and have no
+        protocol yet are closed unread: Postfix asks again elsewhere, as it does with those in the queue.
+        """
         self._rest()
         if self._resume:
             self._resume.cancel()
+        for starting in self._starting:
+            starting.cancel()
         for sock in self._sockets:
             sock.close()
         self._sockets = []
@@ -111,11 +116,13 @@ class Acceptor:
         client.setblocking(False)
         task: asyncio.Task[object] = self._loop.create_task(self._loop.connect_accepted_socket(self._factory, client))
         self._starting.add(task)
-        task.add_done_callback(self._started)
+        task.add_done_callback(partial(self._started, client))
 
-    def _started(self, task: asyncio.Task[object]) -> None:
+    def _started(self, client: socket.socket, task: asyncio.Task[object]) -> None:
         self._starting.discard(task)
-        if not task.cancelled():
+        if task.cancelled():
+            client.close()  # before its first step nobody else knows of the socket
+        else:
             task.exception()  # a client that is gone already: nothing to be done, and nothing to be told
 
     def _pause(self, why: str) -> None:

@@ -32,9 +32,10 @@ class _Slot:
     number: int
     pid: int = 0  # 0 while no process is running
     pipe: int = -1
-    born: float = 0.0
-    beat: float = 0.0
+    ready_since: float = math.inf
+    beat: float = 0.0  # the last sign of life; the birth is one
     ready: bool = False
+    killed: bool = False  # for want of signs of life
     reloading: bool = False
     back_off: float = 0.0
     due: float = 0.0
@@ -42,11 +43,13 @@ class _Slot:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: a worker with no heartbeat for ``hung`` is killed, so is one that takes more than ``stop`` to end.
+    """Seconds: a worker with no heartbeat for ``hung`` is killed, so is one that takes more than ``start`` to be ready
+    (a store may have a long log to read) or more than ``stop`` to end.
 
     ``watchdog`` is the time between two signs of life to systemd, None if it wants none.
     """
 
+    start: float = 60.0
     hung: float = 30.0
     stop: float = 10.0
     watchdog: float | None = None
@@ -114,16 +117,26 @@ class Supervisor:
         for slot in self._slots:
             if not slot.pid and now >= slot.due:
                 self._try_to_start(slot, now)
-            elif slot.ready and now - slot.beat > self._limits.hung:
-                self._warn(f"worker {slot.number} (pid {slot.pid}) gave no sign of life for {now - slot.beat:.0f} s")
-                slot.ready = False
-                os.kill(slot.pid, signal.SIGKILL)
+            elif slot.pid and not slot.killed and self._is_silent(slot, now):
+                self._kill_silent(slot, now)
         self._announce(now)
-        if now >= self._watchdog_at and all(now - slot.beat <= self._limits.hung for slot in self._slots):
+        if now >= self._watchdog_at and not any(self._is_silent(slot, now) for slot in self._slots):
             self._notifier.watchdog()
             self._watchdog_at = now + (self._limits.watchdog or math.inf)
 
     # --- workers ---
+
+    def _is_silent(self, slot: _Slot, now: float) -> bool:
+        """Tell whether there was no sign of life for longer than there may be; a starting worker gives none."""
+        starting = slot.pid and not slot.ready
+        return now - slot.beat > (self._limits.start if starting else self._limits.hung)
+
+    def _kill_silent(self, slot: _Slot, now: float) -> None:
+        served = f"gave no sign of life for {now - slot.beat:.0f} s"
+        problem = served if slot.ready else f"was not ready within {self._limits.start:g} s"
+        self._warn(f"worker {slot.number} (pid {slot.pid}) {problem}")
+        slot.killed = True
+        os.kill(slot.pid, signal.SIGKILL)
 
     def _try_to_start(self, slot: _Slot, now: float) -> None:
         try:
@@ -149,7 +162,7 @@ class Supervisor:
             os.close(theirs)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        slot.born = slot.beat = monotonic()
+        slot.beat, slot.ready_since, slot.killed = monotonic(), math.inf, False
         self._selector.register(slot.pipe, selectors.EVENT_READ, partial(self._hear_worker, slot))
 
     def _be_worker(self, number: int, pipe: int) -> NoReturn:
@@ -175,7 +188,8 @@ class Supervisor:
             self._bury(slot)
             return
         slot.beat = monotonic()
-        slot.ready |= READY in words
+        if READY in words:
+            slot.ready, slot.ready_since = True, slot.beat
         slot.reloading &= RELOADED not in words
 
     def _bury(self, slot: _Slot) -> None:
@@ -190,7 +204,7 @@ class Supervisor:
             self._stop(status)
             return
         now = monotonic()
-        worn = 0.0 if now - slot.born >= _PROVEN else slot.back_off
+        worn = 0.0 if now - slot.ready_since >= _PROVEN else slot.back_off
         slot.back_off = min(max(2 * worn, _FIRST_BACK_OFF), _LONGEST_BACK_OFF)
         slot.due = now + slot.back_off
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
