@@ -209,7 +209,9 @@ _V6 = re.compile(r"([0-9a-f:.]{2,45})(?:/(\d{1,3}))?", re.ASCII | re.IGNORECASE)
 _HOST_BITS = "a network without bits behind its prefix, such as 192.0.2.0/24"
 
 
-def _range(text: str) -> Iterator[_Span]:
+def _range(text: str) -> Iterable[_Span]:
+    if len(packed := pack_address(text)) == 4:  # nearly every line of a large list
+        return (_Span(4, 0, int.from_bytes(packed)),)
     match = _V4.fullmatch(text)
     if not match:
         raise ValueError
@@ -256,7 +258,7 @@ def _prefixes(first: int, last: int) -> Iterator[_Span]:
         first += 1 << shift
 
 
-def _prefix4(text: str) -> Iterator[_Span]:
+def _prefix4(text: str) -> Iterable[_Span]:
     if "-" in text:
         raise ValueError
     return _range(text)
@@ -293,7 +295,7 @@ def _domain(text: str) -> Iterator[_Span]:
         yield _Span(BELOW, 0, _hashed(name))
 
 
-def _any(text: str) -> Iterator[_Span]:
+def _any(text: str) -> Iterable[_Span]:
     if ":" in text:
         return _prefix6(text)
     return _range(text) if re.fullmatch(r"[0-9./-]+", text) else _domain(text)
@@ -377,9 +379,12 @@ class _Reading:
             self._problem(number, text, str(error))
 
     def _entry(self, text: str, number: int) -> None:
-        negation, entry, value = self._split(text)
+        match = self._form.entry.fullmatch(text)
+        if not match:
+            raise ValueError(self._form.wanted)
+        negation, entry, value = match.groups()
         try:
-            spans = list(self._form.spans(entry))
+            spans = tuple(self._form.spans(entry))
         except ValueError as error:
             raise ValueError(str(error) or self._form.wanted) from None
         if self._largest and sum(1 << span.shift for span in spans if span.width == 4) > self._largest:
@@ -392,12 +397,6 @@ class _Reading:
             self._rows[width, shift].append(_row(key, index, number))
         self._size += len(spans)
         self._entries += 1
-
-    def _split(self, text: str) -> tuple[str, str, str]:
-        match = self._form.entry.fullmatch(text)
-        if not match:
-            raise ValueError(self._form.wanted)
-        return match[1], match[2], match[3]
 
     def _value(self, text: str, default: tuple[str, str]) -> tuple[str, str]:
         """Return code and text of a value, given those of the default that holds here."""
