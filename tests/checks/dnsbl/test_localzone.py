@@ -2,8 +2,8 @@
 
 ``files/NN-name.FORM`` is a list, ``files/NN-name.want`` what it says: ``subject -> code | text | entry | line``,
 ``subject -> -`` where it is not listed, and ``problem LINE`` for each line that is left out, in order. What rbldnsd's
-forms say was compared with the answers of rbldnsd 1.0 itself; it differs in three things on purpose: codes outside 127/8,
-what stands behind ``$DATASET``, and names with letters beyond ASCII. A new case needs two files and no code.
+forms say was compared with the answers of rbldnsd 1.0 itself; it differs in three things on purpose: codes outside
+127/8, what stands behind ``$DATASET``, and names with letters beyond ASCII. A new case needs two files and no code.
 """
 
 from __future__ import annotations
