@@ -8,12 +8,15 @@ import signal
 import socket
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.daemon.daemons import Client, Trivial
 from tests.daemon.processes import HERE, Process
+from vaglio import __version__
+from vaglio.daemon.main import without_secrets
 
 
 def test_every_problem_of_a_configuration_is_printed_and_the_status_is_78(tmp_path: Path) -> None:
@@ -128,3 +131,54 @@ def test_what_is_passed_and_is_no_listening_socket_is_69(tmp_path: Path) -> None
     with Trivial(tmp_path, prefix=(sys.executable, "-c", script)) as daemon:  # 0 is a pipe
         assert daemon.status() == os.EX_UNAVAILABLE
         assert "can't use the socket that was passed as file descriptor 3" in daemon.seen
+
+
+def test_the_first_line_tells_what_runs_and_on_which_settings(tmp_path: Path) -> None:
+    with Trivial(tmp_path, "--workers", "2", mode='"rehearse"').ready() as daemon:
+        first = daemon.seen.splitlines()[0]
+    assert first == (
+        f"INFO vaglio-trivial {__version__}: configuration {tmp_path}/vaglio.toml, mode rehearse, 2 workers, "
+        f"store sqlite://{tmp_path}/state"
+    )
+
+
+def test_without_a_configuration_the_first_line_says_defaults(tmp_path: Path) -> None:
+    listen = ("--listen", f"unix:{tmp_path}/x.sock")
+    with Process("trivial_daemon.py", *listen, environ={"STATE_DIRECTORY": str(tmp_path)}) as daemon:
+        daemon.line(rf": configuration defaults, mode enforce, 1 worker, store sqlite://{tmp_path}$")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///var/lib/vaglio", "sqlite:///var/lib/vaglio"),
+        ("sqlite:///srv/a:b@c", "sqlite:///srv/a:b@c"),
+        ("redis://db.example:6379/0", "redis://db.example:6379/0"),
+        ("redis://:secret@db.example:6379/0", "redis://:***@db.example:6379/0"),
+        ("redis://vaglio:s/e@c:ret@[::1]:6379", "redis://vaglio:***@[::1]:6379"),
+        ("postgresql://db.example/vaglio?password=secret", "postgresql://db.example/vaglio"),
+    ],
+)
+def test_no_password_gets_into_the_log(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_metrics_that_other_hosts_may_read_are_warned_of(tmp_path: Path, host: str) -> None:
+    if host == "[::]" and not _has_ipv6():
+        pytest.skip("there is no IPv6 here")
+    with Trivial(tmp_path, more=f'[metrics]\nlisten = "inet:{host}:0"').ready() as daemon:
+        assert f"WARNING anybody who can reach inet:{host}:" in daemon.seen
+
+
+@pytest.mark.parametrize("where", ["inet:127.0.0.1:0", "inet:127.9.9.9:0", "unix:{}/figures.sock"])
+def test_metrics_that_stay_on_this_host_are_no_matter(tmp_path: Path, where: str) -> None:
+    with Trivial(tmp_path, more=f'[metrics]\nlisten = "{where.format(tmp_path)}"').ready() as daemon:
+        assert "WARNING anybody" not in daemon.seen
+
+
+def _has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as sock:
+        sock.bind(("::", 0))
+        return True
+    return False

@@ -10,12 +10,14 @@ import argparse
 import gc
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,10 @@ from vaglio.daemon.metrics import SharedFiles
 from vaglio.daemon.notify import Notifier, watchdog_interval
 from vaglio.daemon.prefork import Limits, Supervisor
 from vaglio.daemon.service import Daemon
-from vaglio.daemon.sockets import Access, Listener, SocketError, activated, open_listeners
+from vaglio.daemon.sockets import Access, Listener, SocketError, activated, open_listeners, split_inet
 from vaglio.daemon.worker import Job, work
 
+_PASSWORD = re.compile(r"(://[^:/?@]*):.*@")  # up to the last @: a password should not, but may, hold others
 _METRICS = "metrics"  # FileDescriptorName= of the socket unit that is for Prometheus
 
 
@@ -104,6 +107,8 @@ class _Process:
 
     def run(self) -> int:
         """Open the sockets and supervise the workers; raises SocketError."""
+        workers = _count(self._fixed["workers"])
+        self._introduce(workers)
         with ExitStack() as stack:
             listeners, metrics = self._sockets(stack)
             files = SharedFiles("on" if metrics else "")
@@ -113,7 +118,12 @@ class _Process:
                 state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vaglio-")))
             for listener in [*listeners, *metrics]:
                 self._info(f"listening on {listener.address}")
-            workers = _count(self._fixed["workers"])
+            for listener in metrics:
+                if _is_open_to_others(listener.address):
+                    self._warn(
+                        f"anybody who can reach {listener.address} can read the metrics: let metrics.listen be "
+                        "inet:127.0.0.1:PORT or unix:/PATH, or see that a firewall guards the port"
+                    )
             supervisor = Supervisor(
                 workers,
                 partial(self._work, listeners, metrics, state, Shares(workers)),
@@ -126,6 +136,14 @@ class _Process:
             )
             gc.enable()  # vaglio_policyd switched it off
             return supervisor.run()
+
+    def _introduce(self, workers: int) -> None:
+        """Say in one line what runs here, and on which settings."""
+        self._info(
+            f"vaglio-{self._daemon.name} {__version__}: configuration {self._path or 'defaults'}, "
+            f"mode {self._daemon.settings(self._config).mode}, {workers} worker{'s' * (workers > 1)}, "
+            f"store {without_secrets(self._config.state.url)}"
+        )
 
     def _work(
         self,
@@ -204,6 +222,17 @@ def _close_later(stack: ExitStack, listeners: list[Listener]) -> list[Listener]:
     for listener in listeners:
         stack.callback(listener.close)
     return listeners
+
+
+def without_secrets(url: str) -> str:
+    """Return ``url`` for the log: no password, and no parameters, which may hold one."""
+    return _PASSWORD.sub(r"\1:***@", url.partition("?")[0])
+
+
+def _is_open_to_others(address: str) -> bool:
+    """Tell whether other hosts may reach a listener with this address."""
+    kind, _, rest = address.partition(":")
+    return kind == "inet" and not ip_address(split_inet(rest)[0]).is_loopback
 
 
 def _count(workers: int | str) -> int:
