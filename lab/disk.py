@@ -1,6 +1,6 @@
-"""A disk of the lab that can be filled up and made read-only: a tmpfs of its own.
+"""Disks of the lab: one that can be filled up and made read-only (a tmpfs), and one that breaks down (ext4).
 
-The kernel makes nothing read-only while a file on it is open for writing, and neither can the lab.
+Nobody makes a disk read-only while a file on it is open for writing, except ext4 itself when it finds an error.
 """
 
 from __future__ import annotations
@@ -8,18 +8,23 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from lab.space import Space
+from lab.space import HOME, Space
+from lab.waiting import LabError, Unavailable
 
 _BLOCK = 4096
+_IMAGE = f"{HOME}/disk.img"
 
 
 class Disk:
     """A small disk, mounted on ``where``, a path of the lab."""
 
-    def __init__(self, space: Space, where: str, size: str = "8m") -> None:
+    def __init__(self, space: Space, where: str) -> None:
         self._space, self._where = space, where
         space.path(where).mkdir(exist_ok=True)
-        space.run("mount", "-t", "tmpfs", "-o", f"size={size}", "vaglio-disk", where)
+        self._mount()
+
+    def _mount(self) -> None:
+        self._space.run("mount", "-t", "tmpfs", "-o", "size=8m", "vaglio-disk", self._where)
 
     @property
     def root(self) -> Path:
@@ -52,6 +57,24 @@ class Disk:
         """Take writes again."""
         self._space.run("mount", "-o", "remount,rw", self._where)
 
-    def remove(self) -> None:
-        """Unmount it; what was on it is gone."""
+
+class BrittleDisk(Disk):
+    """A disk that can break down under open files. Unavailable where no ext4 can be made or mounted."""
+
+    def _mount(self) -> None:
+        try:
+            self._space.run("truncate", "-s", "16M", _IMAGE)
+            self._space.run("mkfs.ext4", "-q", _IMAGE)
+            self._space.run("mount", "-o", "loop", _IMAGE, self._where)
+        except (LabError, FileNotFoundError) as error:
+            raise Unavailable(f"no ext4 here: {error}") from error
+
+    def fail(self) -> None:
+        """Have ext4 believe that it met a grave error: nothing is written any more."""
+        self._space.run("mount", "-o", "remount,abort", self._where)
+
+    def mend(self) -> None:
+        """Do as an admin does: unmount it, check it, mount it; LabError while a file on it is open."""
         self._space.run("umount", self._where)
+        self._space.run("e2fsck", "-p", _IMAGE, check=False)  # its status says that there was something to mend
+        self._space.run("mount", "-o", "loop", _IMAGE, self._where)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.disk import Disk
+from lab.disk import BrittleDisk, Disk
 from lab.dns import NameServer, Zones
 from lab.policy import PolicyClient
 from lab.postfix import Postfix
@@ -42,8 +42,8 @@ class Site:
 
     daemon: Daemon
 
-    def __init__(self, space: Space) -> None:
-        self.space, self.disk = space, Disk(space, DISK)
+    def __init__(self, space: Space, disk: Disk) -> None:
+        self.space, self.disk = space, disk
 
     def configure(self, on_error: str = "pass") -> None:
         """Have one worker, and a delay of a second."""
@@ -84,13 +84,18 @@ class Site:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
+def space() -> Iterator[Space]:
     try:
-        space = Space()
+        made = Space()
     except Unavailable as error:
         pytest.skip(f"no disk of one's own here: {error}")
-    with space:
-        yield Site(space)
+    with made:
+        yield made
+
+
+@pytest.fixture
+def site(space: Space) -> Site:
+    return Site(space, Disk(space, DISK))
 
 
 @pytest.fixture
@@ -279,3 +284,22 @@ def test_a_worker_born_while_the_store_can_not_be_opened_answers_and_finds_it_wh
     with daemon.client() as client:
         until(lambda: client.ask(sender="known@tizio.it").startswith("PREPEND X-Greylist"), "the old triplet to pass")
     assert site.workers() == [new]
+
+
+def test_a_disk_that_breaks_down_under_the_open_store_costs_no_answer_and_no_triplet(space: Space) -> None:
+    try:
+        disk = BrittleDisk(space, DISK)
+    except Unavailable as error:
+        pytest.skip(f"no disk that breaks down here: {error}")
+    site = Site(space, disk)
+    daemon = site.start()
+    with daemon.client() as client:
+        assert client.ask(sender="known@tizio.it").startswith(DEFERRED)
+        disk.fail()
+        assert [first_contact(client) for _ in range(3)] == [FAILURE["pass"]] * 3
+    site.logged("WARNING", f"{STATE}/greylist.sqlite: ", 'on_error = "pass" decides')
+    assert daemon.process.stop() == 0
+    disk.mend()
+    daemon.start()
+    with daemon.client() as client:
+        until(lambda: client.ask(sender="known@tizio.it").startswith("PREPEND X-Greylist"), "the triplet to pass")
