@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from vaglio.checks import listfiles
 from vaglio.checks.listfiles import ListFiles
 from vaglio.facts import client_of
 from vaglio.lists import AddressList, ClientList
@@ -91,13 +90,10 @@ def test_a_file_that_can_not_be_read_keeps_its_last_state_and_is_told_once(
     assert f"{path}: can't be read" in warnings[0]
 
 
-def test_a_file_that_is_too_large_keeps_its_last_state(
-    tmp_path: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_too_large_keeps_its_last_state(tmp_path: Path, warnings: list[str]) -> None:
     path = tmp_path / "list"
     path.write_text("caio.it\n")
-    files = ListFiles([path], ClientList.parse, warnings.append)
-    monkeypatch.setattr(listfiles, "MAX_BYTES", 100)
+    files = ListFiles([path], ClientList.parse, warnings.append, most=100)
     path.write_text("tizio.it\n" * 100)
     assert not files.refresh()
     assert files.current.matches(MX) == "caio.it"

@@ -41,7 +41,8 @@ class _Part(Generic[L]):
 class ListFiles(Generic[L]):
     """The list that several files make together, in their order.
 
-    ``parse`` is ``ClientList.parse`` or the like. ``warn`` hears each problem once for each change of a file.
+    ``parse`` is ``ClientList.parse`` or the like. ``warn`` hears each problem once for each change of a file. A file
+    of more than ``most`` bytes is not read.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class ListFiles(Generic[L]):
         paths: Sequence[str | Path],
         parse: Callable[[Iterable[str], str], tuple[L, list[Problem]]],
         warn: Callable[[str], None],
+        most: int = MAX_BYTES,
     ) -> None:
         self._parse = parse
+        self._most = most
         self._warn = warn
         self._empty = parse((), "")[0]
         self._parts = {Path(path): _Part(_ABSENT, self._empty) for path in paths}
@@ -81,9 +84,9 @@ class ListFiles(Generic[L]):
 
     def _read(self, path: Path) -> L:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES} bytes")
+            data = file.read(self._most + 1)
+        if len(data) > self._most:
+            raise ValueError(f"larger than {self._most} bytes")
         content, problems = self._parse(data.decode("utf-8-sig", "replace").splitlines(), str(path))
         for problem in problems:
             self._warn(str(problem))

@@ -258,6 +258,8 @@ def _field_problem(document: _Document, path: KeyPath, errors: list[ErrorDetails
     found = words.found(_walk(document.data, path)[1])
     if first["type"] == "extra_forbidden":
         return document.problem(path, found, _unknown(path))
+    if words.is_secret(VaglioConfig, path):
+        found = "a value that is not shown"
     if first["loc"][-1] == "[key]":
         keys = words.kind_of_keys(words.kind_at(VaglioConfig, path[:-1]))
         return document.problem(path, f"the key {words.found(path[-1])}", words.wanted(keys))

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.catalogue import unknown_names
-from vaglio.checks.dnsbl.settings import DnsblSettings
+from vaglio.checks.dnsbl.catalogue import misfits
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
@@ -39,7 +38,8 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     """Yield what keeps the daemons from running with this configuration."""
     yield from _shared_sockets(config)
     yield from _late_delays(config.greylist)
-    yield from _unknown_lists(config.dnsbl)
+    for misfit in misfits(config.dnsbl):
+        yield Clash((("dnsbl", misfit.key, misfit.index),), f'"{misfit.found}"', misfit.wanted)
     for name, section in _daemons(config):
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
@@ -58,15 +58,6 @@ def _late_delays(settings: GreylistSettings) -> Iterator[Clash]:
         if delay is not None and delay >= settings.retry_window:
             wanted = f'less than {dotted(window)}, which is "{format_duration(settings.retry_window)}"'
             yield Clash((path, window), f'"{format_duration(delay)}"', wanted)
-
-
-def _unknown_lists(settings: DnsblSettings) -> Iterator[Clash]:
-    for key, index, name in unknown_names(settings):
-        if key == "lists":
-            wanted = "a zone, or else a file, for a list that does not ship (vaglio dnsbl lists)"
-            yield Clash((("dnsbl", key, index),), f'"{name}"', wanted)
-        else:
-            yield Clash((("dnsbl", key, index),), f'"{name}"', "the name of a list that ships (vaglio dnsbl lists)")
 
 
 def _daemons(config: VaglioConfig) -> Iterator[tuple[str, DaemonSection]]:

@@ -58,6 +58,12 @@ def kind_at(model: type[BaseModel], path: Path) -> Kind:
     return kind
 
 
+def is_secret(model: type[BaseModel], path: Path) -> bool:
+    """Return whether the value at ``path`` below ``model`` is one that nobody may read (a field with ``repr=False``)."""
+    section, last = kind_at(model, path[:-1]).type, path[-1]
+    return is_section(section) and last in section.model_fields and not section.model_fields[last].repr
+
+
 def kind_of_keys(kind: Kind) -> Kind:
     """Return what the names in a table with free names, ``dict[K, V]``, may be."""
     return kind_of(get_args(kind.type)[0])
@@ -97,7 +103,7 @@ def _plain_words(kind: Kind) -> str:
         return f"a table of {'tables' if is_section(arguments[1]) else wanted(kind_of(arguments[1]))}"
     if is_section(kind.type):
         return "a table in [brackets]"
-    return {bool: "true or false", int: "a whole number", str: "text in quotes"}[kind.type]
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}[kind.type]
 
 
 def _list_words(kind: Kind, entry: Any) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from typing import NamedTuple
 
-from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
+from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings
 
 
 @functools.cache
@@ -22,30 +23,54 @@ def shipped() -> Mapping[str, ListSettings]:
     return {one.name: one for one in lists}
 
 
-def unknown_names(settings: DnsblSettings) -> list[tuple[str, int, str]]:
-    """Return (key, index, found) for each name that no shipped list has, and for each own list that is none."""
+class Misfit(NamedTuple):
+    """An entry of ``dnsbl.use``, ``dnsbl.without`` or ``dnsbl.lists`` (``key``) that can't be."""
+
+    key: str
+    index: int
+    found: str
+    wanted: str
+
+
+def misfits(settings: DnsblSettings) -> Iterator[Misfit]:
+    """Yield names that no shipped list has, lists that are neither in the DNS nor in a file, and keys that lack."""
     if not (settings.use or settings.without or settings.lists):
-        return []  # the usual one, and the other daemons need not read the shipped file
+        return  # the usual one, and the other daemons need not read the shipped file
     known = shipped()
-    wrong = [(key, index, name) for key in ("use", "without") for index, name in enumerate(getattr(settings, key))
-             if name not in known]  # fmt: skip
-    return wrong + [
-        ("lists", index, one.name)
-        for index, one in enumerate(settings.lists)
-        if one.name not in known and bool(one.zone) == bool(one.file)
-    ]
+    for key in ("use", "without"):
+        for index, name in enumerate(getattr(settings, key)):
+            if name not in known:
+                yield Misfit(key, index, name, "the name of a list that ships (vaglio dnsbl lists)")
+    for index, one in enumerate(settings.lists):
+        if one.name not in known and bool(one.zone) == bool(one.file):
+            wanted = "a zone, or else a file, for a list that does not ship (vaglio dnsbl lists)"
+            yield Misfit("lists", index, one.name, wanted)
+    asked = {one.name for one in effective(settings) if KEY in one.zone and not one.key}
+    for key in ("use", "lists"):
+        for index, entry in enumerate(getattr(settings, key)):
+            name = entry if key == "use" else entry.name
+            if name in asked:
+                asked.remove(name)
+                yield Misfit(key, index, name, f'an entry of dnsbl.lists with name = "{name}" and its access key')
 
 
 def effective(settings: DnsblSettings) -> tuple[ListSettings, ...]:
     """Return the lists to be asked: shipped ones first, in their order, then the admin's own."""
+    return tuple(one for one in everything(settings) if one.enabled)
+
+
+def everything(settings: DnsblSettings) -> tuple[ListSettings, ...]:
+    """Return all lists, those too that are not to be asked: ``enabled`` tells."""
     known, own = dict(shipped()), {one.name: one for one in settings.lists}
     merged = [_changed(known[name], own.get(name), name in settings.use) for name in known]
     merged += [one for name, one in own.items() if name not in known]
-    return tuple(one for one in merged if one.enabled and one.name not in settings.without)
+    return tuple(one.model_copy(update={"enabled": False}) if one.name in settings.without else one for one in merged)
 
 
 def _changed(ours: ListSettings, change: ListSettings | None, used: bool) -> ListSettings:
     said = {name: getattr(change, name) for name in change.model_fields_set} if change else {}
+    if "weight" in said and "codes" not in said:
+        said["codes"] = dict.fromkeys(ours.codes, said["weight"])
     # To give a list a key, or to change its weight, is to want it.
     enabled = bool(said.get("enabled", used or change is not None or ours.enabled))
     return ours.model_copy(update={**said, "enabled": enabled})

@@ -1,27 +1,44 @@
-"""The private lists: files that are read again when they change."""
+"""The private lists: files that are read again when they change, by a thread: a million lines take some seconds."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 from vaglio.checks.dnsbl.localzone import LocalZone, reader
 from vaglio.checks.dnsbl.settings import ListSettings
 from vaglio.checks.listfiles import ListFiles
 
+MAX_BYTES = 256 * 1024 * 1024
+"""Largest list file: rbldnsd's zones may have some million lines."""
+
 
 class PrivateLists:
-    """Each file with the settings of its list; ``current`` is cheap. ``warn`` hears of lines that are no entries."""
+    """Each file with the settings of its list; ``current`` is cheap. ``warn`` hears of lines that are no entries, also
+    from the thread.
+    """
 
     def __init__(self, lists: Sequence[ListSettings], warn: Callable[[str], None]) -> None:
-        self._files = [(one, ListFiles([one.file], reader(one.format), warn)) for one in lists]
+        self._files = [(one, ListFiles([one.file], reader(one.format), warn, MAX_BYTES)) for one in lists]
         self._current = self._read()
+        self._thread: threading.Thread | None = None
 
     def current(self) -> Sequence[tuple[ListSettings, LocalZone]]:
         """Return the lists of the moment."""
         return self._current
 
     def refresh(self) -> None:
-        """Read again what changed on disk."""
+        """Begin to read what changed on disk; the new lists are in force when all of them are read."""
+        if self._files and not (self._thread and self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._reread, name="private-lists", daemon=True)
+            self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until what ``refresh`` began is done."""
+        if self._thread:
+            self._thread.join()
+
+    def _reread(self) -> None:
         changed = [files.refresh() for _, files in self._files]
         if any(changed):
             self._current = self._read()

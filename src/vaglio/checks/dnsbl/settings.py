@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
 from vaglio.lists import AddressList, NetworkSet
@@ -69,7 +69,11 @@ def _address(text: str) -> str:
     return text
 
 
-Code = Annotated[str, AfterValidator(_code)]
+Code = Annotated[
+    str,
+    AfterValidator(_code),
+    Field(description='return codes such as "127.0.0.2", "127.0.0.2-11" or "127.0.0-255.3", or a bit such as "bit 4"'),
+]
 Url = Annotated[str, Field(pattern=r"^[!-~]{0,160}$", description="a URL of at most 160 ASCII characters, no blanks")]
 ListName = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$", description='a short name in lower case such as "spamhaus-zen"')
@@ -83,7 +87,11 @@ class ListSettings(Section):
 
     name: ListName = "private"
     """Stands in replies, logs, metrics and reports, in place of the zone (which may hold a key)."""
-    zone: Annotated[str, AfterValidator(_zone)] = ""
+    zone: Annotated[
+        str,
+        AfterValidator(_zone),
+        Field(description='a zone in lower case such as "zen.spamhaus.org" or "{key}.zen.dq.spamhaus.net"'),
+    ] = ""
     """Zone to ask, with {key} where an access key belongs; "" where file names the list."""
     key: Annotated[
         str, Field(pattern=r"^[a-z0-9]{0,63}$", description="an access key of letters and digits", repr=False)
@@ -101,7 +109,8 @@ class ListSettings(Section):
     subjects: list[Subject] = []
     """What to ask it about; none means the client for addresses, and client_name, helo and sender for domains."""
     weight: Weight = 1.0
-    """What a hit adds to the score; below 0 for an allow list. 0 asks nothing."""
+    """What a hit adds to the score; below 0 for an allow list. Of a shipped list it takes the place of the weights of
+    all its codes."""
     codes: dict[Code, Weight] = {}
     """Weight by return code, for example {"127.0.0.2-3"=5.0, "127.0.0.10-11"=2.0}, or by bit of the last octet,
     {"bit 2"=3.0}: only these count then. Without any, each code from 127.0.0.2 to 127.0.255.255 weighs "weight"."""
@@ -130,12 +139,6 @@ class ListSettings(Section):
     """Under which terms it may be asked, for whoever reads this."""
     checked: Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$", description='a date such as "2026-11-22"')] = ""
     """When codes, terms and url were last compared with what the list says."""
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if KEY in self.zone and self.enabled and not self.key:
-            raise ValueError(f"a key, since the zone of {self.name} has {{key}} in it (or enabled = false)")
-        return self
 
 
 class Rules(Section):

@@ -6,7 +6,7 @@ Counted in memory and added to the store every few seconds; a crash loses those 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Count(NamedTuple):
     """Days since 1970-01-01."""
     name: str = ""
     asked: int = 0
-    """Requests in which the list gave an answer."""
+    """Requests that were judged while the list was in use."""
     hits: int = 0
     alone: int = 0
     """Hits where no other list of the same mind had one; the others are agreement."""
@@ -44,17 +44,18 @@ def count_key(day: int, name: str) -> bytes:
 
 
 class Tally:
-    """Counts that are not in the store yet."""
+    """Counts that are not in the store yet; ``private`` are the lists that are always asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, private: Collection[str] = ()) -> None:
+        self._private = private
+        self._requests: Counter[tuple[int, frozenset[str]]] = Counter()
+        """Requests by day and by lists in use: one count for each request, not one for each list."""
         self._waiting: dict[tuple[int, str], Counter[str]] = {}
 
-    def count(self, asked: Iterable[str], decision: Decision, now: int) -> None:
-        """Count a decision; ``asked`` are the lists that answered."""
+    def count(self, asked: frozenset[str], decision: Decision, now: int) -> None:
+        """Count a decision; ``asked`` are the lists in use."""
         day = now // 86400
-        self._of(day, "")["asked"] += 1
-        for name in asked:
-            self._of(day, name)["asked"] += 1
+        self._requests[day, asked] += 1
         for name in decision.silent:
             self._of(day, name)["silent"] += 1
         if decision.hits:
@@ -77,6 +78,10 @@ class Tally:
 
     async def write_back(self, store: Store) -> None:
         """Add the counts to the store; they wait for the next time when it takes no changes."""
+        for (day, names), count in self._requests.items():
+            for name in ("", *self._private, *names):
+                self._of(day, name)["asked"] += count
+        self._requests.clear()
         waiting, self._waiting = self._waiting, {}
         if not waiting:
             return

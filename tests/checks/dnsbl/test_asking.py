@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from vaglio.checks.dnsbl.asking import BACKGROUND, Findings, Panel
+from vaglio.checks.dnsbl.decide import compiled
+from vaglio.checks.dnsbl.health import Health
+from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
+from vaglio.facts import Envelope, Facts, Session, Stage, client_of
+from vaglio.ports import NXDOMAIN, Answer, Outcome
+
+FACTS = Facts(client_of("192.0.2.7"), Envelope("tizio@tizio.it", "caio@caio.it"), Session(Stage.RCPT))
+
+
+class HeldDns:
+    """Answers when the test says so: ``answers`` by zone, a future for each."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, asyncio.Future[Answer]] = {}
+
+    def at_hand(self, name: str, rrtype: str) -> Answer | None:
+        return None
+
+    async def lookup(self, name: str, rrtype: str) -> Answer:
+        zone = name.removeprefix("7.2.0.192.")
+        return await self.held.setdefault(zone, asyncio.get_running_loop().create_future())
+
+    def answer(self, zone: str, answer: Answer) -> None:
+        self.held[zone].set_result(answer)
+
+
+def panel(dns: HeldDns, **weights: float) -> Panel:
+    settings = DnsblSettings.model_validate({"lookup_timeout": "1s"})
+    lists = [compiled(ListSettings(name=name, zone=f"{name}.test", weight=weight)) for name, weight in weights.items()]
+    return Panel(settings, lists, dns, Health(lists, 3), "mail.caio.it", lambda: 0.0)
+
+
+async def turns(count: int = 3) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_the_verdict_does_not_wait_for_what_can_not_change_it() -> None:
+    async def play() -> None:
+        dns, findings = HeldDns(), Findings()
+        asked = asyncio.create_task(panel(dns, sure=5, small=1).ask(FACTS, findings))
+        await turns()
+        assert not asked.done()
+        dns.answer("sure.test", Answer(Outcome.OK, ("127.0.0.2",)))
+        await asked
+        assert [hit.name for hit in findings.hits] == ["sure"]
+        assert not findings.complete
+        late = asyncio.Event()
+        findings.then = late.set
+        dns.answer("small.test", Answer(Outcome.OK, ("127.0.0.2",)))
+        await late.wait()
+        assert [hit.name for hit in findings.hits] == ["sure", "small"]
+
+    asyncio.run(play())
+
+
+def test_an_allow_list_that_could_outweigh_is_waited_for() -> None:
+    async def play() -> None:
+        dns, findings = HeldDns(), Findings()
+        asked = asyncio.create_task(panel(dns, sure=5, good=-5).ask(FACTS, findings))
+        await turns()
+        dns.answer("sure.test", Answer(Outcome.OK, ("127.0.0.2",)))
+        await turns()
+        assert not asked.done()
+        dns.answer("good.test", NXDOMAIN)
+        await asked
+
+    asyncio.run(play())
+
+
+def test_a_silent_list_costs_its_time_and_no_more() -> None:
+    async def play() -> None:
+        dns, findings = HeldDns(), Findings()
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
+        await panel(dns, bl=5).ask(FACTS, findings)
+        assert loop.time() - begin >= 0.9
+        assert findings.silent == {"bl"}
+        dns.answer("bl.test", NXDOMAIN)
+        await turns()
+
+    asyncio.run(play())
+
+
+def test_a_bug_in_a_look_up_reaches_whoever_asked() -> None:
+    class Broken(HeldDns):
+        async def lookup(self, name: str, rrtype: str) -> Answer:
+            raise ZeroDivisionError
+
+    async def play() -> None:
+        await panel(Broken(), bl=5).ask(FACTS, Findings())
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(play())
+
+
+def test_questions_that_nobody_waits_for_are_bounded() -> None:
+    async def play() -> None:
+        dns = HeldDns()
+        lists = panel(dns, bl=0.5)  # less than any threshold: never waited for
+        for _ in range(BACKGROUND + 50):
+            await lists.ask(FACTS, Findings())
+        await turns()
+        assert len([task for task in asyncio.all_tasks() if task is not asyncio.current_task()]) <= BACKGROUND
+        dns.answer("bl.test", NXDOMAIN)
+        await turns(5)
+
+    asyncio.run(play())

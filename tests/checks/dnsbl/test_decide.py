@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaglio.checks.dnsbl.decide import (
+    Hit,
+    Listed,
+    Trouble,
+    band,
+    compiled,
+    decide,
+    helo_kind,
+    read,
+    reversed_address,
+    score_of,
+    settled,
+)
+from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
+from vaglio.ports import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
+
+PLAIN = compiled(ListSettings(name="bl", zone="bl.test", weight=5))
+SETTINGS = DnsblSettings()
+
+
+def ok(*values: str) -> Answer:
+    return Answer(Outcome.OK, values)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reading"),
+    [
+        (NXDOMAIN, None),
+        (NODATA, None),
+        (TEMPERROR, Trouble.SILENT),
+        (ok("127.0.0.2"), Listed("127.0.0.2", 5)),
+        (ok("127.0.1.255"), Listed("127.0.1.255", 5)),
+        (ok("127.0.0.1"), Trouble.REFUSES_US),
+        (ok("127.255.255.252"), Trouble.REFUSES_US),
+        (ok("127.0.0.2", "127.255.255.255"), Trouble.REFUSES_US),
+        (ok("127.1.0.2"), None),
+        (ok("192.0.2.1"), Trouble.NO_ADDRESS_LIST),
+        (ok("127.0.0.2", "203.0.113.9"), Trouble.NO_ADDRESS_LIST),
+        (ok("127.0.0.256"), Trouble.NO_ADDRESS_LIST),
+        (ok("::1"), Trouble.NO_ADDRESS_LIST),
+        (ok(""), Trouble.NO_ADDRESS_LIST),
+    ],
+)
+def test_what_an_answer_says(answer: Answer, reading: object) -> None:
+    assert read(PLAIN, answer) == reading
+
+
+@given(st.lists(st.text(max_size=20) | st.ip_addresses(v=4).map(str), max_size=40))
+def test_only_an_answer_within_127_of_a_list_that_answers_us_is_ever_a_hit(values: list[str]) -> None:
+    reading = read(PLAIN, ok(*values))
+    if isinstance(reading, Listed):
+        assert ipaddress.ip_address(reading.code) in ipaddress.ip_network("127.0.0.0/16")
+        assert not any(value.startswith("127.255.255.") for value in values[:32])
+
+
+def hit(name: str, weight: float, shadow: bool = False) -> Hit:
+    return Hit(name, "client", "192.0.2.7", "127.0.0.2", weight, shadow=shadow)
+
+
+def test_a_list_counts_once_by_its_weightiest_entry() -> None:
+    assert score_of([hit("a", 1), hit("a", 3), hit("b", -2), hit("b", -1)]) == 1
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.floats(-10, 10)), max_size=6),
+    st.lists(st.tuples(st.floats(-10, 0), st.floats(0, 10)), max_size=4),
+    st.data(),
+)
+def test_a_settled_verdict_is_what_all_answers_would_have_given(
+    known: list[tuple[str, float]], bounds: list[tuple[float, float]], data: st.DataObject
+) -> None:
+    hits = [hit(name, weight) for name, weight in known]
+    if settled(hits, bounds, SETTINGS):
+        late = [hit(f"late{n}", data.draw(st.floats(low, high))) for n, (low, high) in enumerate(bounds)]
+        assert band(score_of(hits + late), SETTINGS) == band(score_of(hits), SETTINGS)
+
+
+def test_thresholds_of_zero_never_act() -> None:
+    idle = DnsblSettings(reject=0, defer=0, greylist=0, header=0, trust=0)
+    assert {band(score, idle) for score in (-100.0, 0.0, 100.0)} == {band(0.0, idle)}
+
+
+def test_a_decision_without_hits_is_clean() -> None:
+    assert decide([], [], SETTINGS).reason == "not-listed"
+
+
+@given(st.ip_addresses())
+def test_addresses_are_reversed_as_in_the_dns_tree(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    wanted = address.reverse_pointer.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa")
+    assert reversed_address(address.packed) == wanted
+
+
+@pytest.mark.parametrize(
+    ("helo", "kind"),
+    [
+        ("mail.tizio.it", "name"), ("mail.tizio.it.", "name"), ("[192.0.2.7]", "literal"), ("[192.0.2.8]", "address"),
+        ("[IPv6:2001:db8::1]", "address"), ("192.0.2.7", "address"), ("2001:db8::1", "address"),
+        ("friend", "unqualified"), ("", "unqualified"), ("x" * 300 + ".it", "unqualified"), ("tìzio.it", "unqualified"),
+    ],
+)  # fmt: skip
+def test_kinds_of_helo(helo: str, kind: str) -> None:
+    assert helo_kind(helo, "192.0.2.7") == kind
