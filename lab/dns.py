@@ -1,7 +1,7 @@
 """A name server for the lab: master files in, answers out, every question remembered.
 
-Authoritative for what the files in zones/ say (RFC 1035 5, PTR zones included); any other name does not exist.
-Not done: TCP, wildcards, delegation, EDNS; the lab's answers are small.
+Authoritative for what the files in zones/ say (RFC 1035 5, PTR zones included); any other name does not exist. It can
+also be as bad as name servers get. Not done: TCP, wildcards, delegation, EDNS; the lab's answers are small.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ ZONES = Path(__file__).parent / "zones"
 
 
 class Zones:
-    """The records of all zones. ``failing`` names answer SERVFAIL, whatever they hold."""
+    """The records of all zones, and who misbehaves, whatever is there.
+
+    ``failing`` names answer SERVFAIL. A zone of ``parrots`` gives one address to every question for one, a ``silent``
+    one gives no answer; both go for all names below them.
+    """
 
     def __init__(self, texts: Iterable[str]) -> None:
         self.failing: set[str] = set()
+        self.parrots: dict[str, str] = {}
+        self.silent: set[str] = set()
         self._records: dict[str, list[RR]] = {}
         for text in texts:
             self.add(text)
@@ -42,6 +48,8 @@ class Zones:
         name = _key(name)
         if name in self.failing:
             return "SERVFAIL", []
+        if zone := _zone_of(name, self.parrots):
+            return "NOERROR", RR.fromZone(f"{name}. 5 IN A {self.parrots[zone]}") if kind == "A" else []
         if name not in self._records:
             # RFC 8020: a name exists if one below it does.
             exists = any(other.endswith(f".{name}") for other in self._records)
@@ -52,9 +60,13 @@ class Zones:
         return "NOERROR", found
 
     def reply(self, query: bytes) -> tuple[str, str, bytes]:
-        """Return name and type that a query asks for, and the packet to send; DNSError if it is none."""
+        """Return name and type that a query asks for, and the packet to send, empty from a silent zone; DNSError if it
+        is no query.
+        """
         request = DNSRecord.parse(query)
         name, kind = str(request.q.qname), str(QTYPE[request.q.qtype])
+        if _zone_of(_key(name), self.silent):
+            return _key(name), kind, b""
         code, records = self.answer(name, kind)
         reply = request.reply()
         reply.header.rcode = getattr(RCODE, code)
@@ -90,7 +102,13 @@ class NameServer:
             except DNSError:
                 continue
             self.asked.append((name, kind))
-            self._socket.sendto(reply, client)
+            if reply:
+                self._socket.sendto(reply, client)
+
+
+def _zone_of(name: str, zones: Iterable[str]) -> str:
+    """Return the zone among ``zones`` that the name lies in; "" if it is in none."""
+    return next((zone for zone in zones if f".{name}".endswith(f".{zone}")), "")
 
 
 def _key(name: str) -> str:

@@ -105,8 +105,16 @@ class Postfix:
         self._home = f"{HOME}/{host.name}"
         self._write()
         space.add_address(host.address)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, again after a stop; it has its old queue and log."""
         self._do("start")
-        until(self._greets, f"the greeting of {host.name}; its log: {self.log()}")
+        until(self._greets, f"the greeting of {self.host.name}; its log: {self.log()}")
+
+    def reload(self) -> None:
+        """Have it read its configuration again; its processes end after the session they are in."""
+        self._do("reload")
 
     def stop(self) -> None:
         """Stop it at once."""

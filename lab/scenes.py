@@ -15,12 +15,12 @@ TIZIOS_POSTFIX = "mail.tizio.it"
 class Attempt:
     """One attempt to hand the message to caio's Postfix, as it ought to go.
 
-    ``answer`` is a regular expression that Postfix's answer holds; ``verdict`` and ``reason`` are Vaglio's.
+    ``answer`` is a regular expression that Postfix's answer holds; ``decided`` is what Vaglio's daemons decide, in the
+    order in which they are asked.
     """
 
     answer: str
-    verdict: str
-    reason: str
+    decided: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Scene:
 
     ``way`` is TIZIOS_POSTFIX, or the address of a client that tries once and never again. ``headers`` are regular
     expressions: each matches exactly one header line of the message that landed; ``lands`` False means that
-    nothing does.
+    nothing does. ``refusing`` is a zone that refuses all questions of ours from now on; ``warning`` a regular
+    expression: a line that Vaglio's log holds in the end.
     """
 
     title: str
@@ -39,23 +40,49 @@ class Scene:
     attempts: tuple[Attempt, ...]
     lands: bool = True
     headers: tuple[str, ...] = ()
+    refusing: str = ""
+    warning: str = ""
 
 
 REFUSED_FOR_NOW = r"^45[01] 4\.7\.1 .*Greylisted.*ref [0-9A-Z]{4}-[0-9A-Z]{4}"
+REFUSED = r"^554 5\.7\.1 .*Service unavailable; client \[{}\] listed by {}; see {}; ref [0-9A-Z]{{4}}-[0-9A-Z]{{4}}"
 ACCEPTED = r"^250 "
+
+NOT_LISTED = "vaglio-dnsbl pass: not-listed"
+LISTED = "vaglio-dnsbl reject: listed"
+FIRST_CONTACT = "vaglio-greylist defer: first-contact"
+RETRIED = "vaglio-greylist pass: retried"
+KNOWN = "vaglio-greylist pass: known"
 
 SCENES = (
     Scene(
         "Tizio writes to Caio for the first time", TIZIOS_POSTFIX, "tizio@tizio.it", "caio@caio.it",
-        (Attempt(REFUSED_FOR_NOW, "defer", "first-contact"), Attempt(ACCEPTED, "pass", "retried")),
+        (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)), Attempt(ACCEPTED, (NOT_LISTED, RETRIED))),
         headers=("X-Greylist: delayed ",),
     ),
     Scene(
         "a guest in a home computer sends spam and never comes back", "198.51.100.66", "win@prizes.example",
-        "sempronia@caio.it", (Attempt(REFUSED_FOR_NOW, "defer", "first-contact"),), lands=False,
+        "sempronia@caio.it", (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)),), lands=False,
+    ),
+    Scene(
+        "a client on a blocklist writes", "198.51.100.77", "win@prizes.example", "sempronia@caio.it",
+        (Attempt(REFUSED.format(r"198\.51\.100\.77", r"lab-blocklist \(sent mail to a trap on 20 November\)",
+                                "https://bl.lab.test/198.51.100.77"), (LISTED,)),),
+        lands=False,
+    ),
+    Scene(
+        "a client on Caio's own list writes", "198.51.100.78", "offers@prizes.example", "caio@caio.it",
+        (Attempt(REFUSED.format(r"198\.51\.100\.78", r"caios-own \(sells addresses, and does not stop\)",
+                                "https://mail.caio.it/blocked"), (LISTED,)),),
+        lands=False,
+    ),
+    Scene(
+        "a blocklist begins to answer 127.255.255.254 to everything, while Tizio's other host writes",
+        "198.51.100.25", "tizio@tizio.it", "caio@caio.it", (Attempt(ACCEPTED, (NOT_LISTED, KNOWN)),),
+        refusing="other.lab.test", warning=r"the list lab-other is suspended: .*127\.255\.255\.254",
     ),
     Scene(
         "Tizio writes to Caio again: nobody waits twice", TIZIOS_POSTFIX, "tizio@tizio.it", "caio@caio.it",
-        (Attempt(ACCEPTED, "pass", "known"),),
+        (Attempt(ACCEPTED, (NOT_LISTED, KNOWN)),),
     ),
 )  # fmt: skip

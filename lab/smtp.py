@@ -58,6 +58,11 @@ class Client:
         """Send one command; return its answer. ``smtplib.SMTPServerDisconnected`` if the server hung up."""
         return _answer(self._smtp.docmd(line))
 
+    def pipeline(self, *lines: str) -> tuple[Answer, ...]:
+        """Send commands all at once, without waiting for answers in between (RFC 2920); return the answers."""
+        self._smtp.send("".join(f"{line}\r\n" for line in lines))
+        return tuple(_answer(self._smtp.getreply()) for _ in lines)
+
     def pretend(self, attributes: Mapping[str, str]) -> None:
         """Be somebody else: Postfix's XCLIENT (XCLIENT_README). ValueError if the server does not let us."""
         words = " ".join(f"{name}={value}" for name, value in attributes.items())

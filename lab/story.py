@@ -17,7 +17,7 @@ from lab.smtp import Client, letter
 from lab.table import table
 from lab.vaglio import why
 from lab.waiting import LabError, clock, until
-from lab.world import CAIO, TIZIO, World
+from lab.world import CAIO, TIZIO, World, dnsbl_toml
 
 DELAY = 5
 """Seconds that Vaglio makes a first contact wait, so that nobody has to watch for five minutes."""
@@ -25,43 +25,52 @@ DELAY = 5
 PATIENCE = 60
 """Seconds until a scene counts as failed."""
 
+REFUSES = "127.255.255.254"
+"""By which a blocklist says that it does not answer us, and which is no listing."""
+
 COLUMNS = ("what was sent", "what Postfix answered", "what Vaglio decided, and why", "where it landed", "as told")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What became of one attempt: when (seconds after the message was sent), Postfix's answer, Vaglio's decision.
+class Decision:
+    """What a daemon decided, as scenes tell it; where there is a reference, also what ``vaglio why`` says of it."""
 
-    ``why`` is what ``vaglio why`` says of the decision's reference, where it has one.
-    """
-
-    seconds: float
-    answer: str
-    decision: dict[str, str]
+    what: str
+    ref: str = ""
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of one attempt: when (seconds after the message was sent), Postfix's answer, Vaglio's decisions."""
+
+    seconds: float
+    answer: str
+    decisions: tuple[Decision, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """A scene as it was played; ``wrong`` says in words what was not as told."""
+    """A scene as it was played; ``warning`` is what Vaglio's log had to say, ``wrong`` what was not as told."""
 
     scene: Scene
     seen: tuple[Seen, ...]
     landed: tuple[bytes, ...]
+    warning: str
     wrong: tuple[str, ...]
 
 
-def judge(scene: Scene, seen: tuple[Seen, ...], landed: tuple[bytes, ...]) -> tuple[str, ...]:
+def judge(scene: Scene, seen: tuple[Seen, ...], landed: tuple[bytes, ...], warning: str = "") -> tuple[str, ...]:
     """Return what was not as the scene tells it; nothing if all was."""
     wrong = [] if len(seen) == len(scene.attempts) else [f"{len(seen)} attempts instead of {len(scene.attempts)}"]
     for number, (want, got) in enumerate(zip(scene.attempts, seen, strict=False), 1):
         if not re.search(want.answer, got.answer):
             wrong.append(f"attempt {number}: Postfix answered {got.answer!r}, not {want.answer!r}")
-        decided = got.decision.get("verdict"), got.decision.get("reason")
-        if decided != (want.verdict, want.reason):
-            wrong.append(f"attempt {number}: Vaglio decided {decided}, not {(want.verdict, want.reason)}")
-        if got.decision.get("ref") and not got.why:
-            wrong.append(f"attempt {number}: vaglio why {got.decision['ref']} says nothing")
+        decided = tuple(decision.what for decision in got.decisions)
+        if decided != want.decided:
+            wrong.append(f"attempt {number}: Vaglio decided {decided}, not {want.decided}")
+        wrong += [f"attempt {number}: vaglio why {decision.ref} says nothing"
+                  for decision in got.decisions if decision.ref and not decision.why]  # fmt: skip
     if len(landed) != scene.lands:
         wrong.append(f"{len(landed)} messages landed instead of {int(scene.lands)}")
     for message in landed:
@@ -71,6 +80,8 @@ def judge(scene: Scene, seen: tuple[Seen, ...], landed: tuple[bytes, ...]) -> tu
             for header in scene.headers
             if sum(bool(re.match(header, line)) for line in lines) != 1
         ]
+    if scene.warning and not warning:
+        wrong.append(f"Vaglio's log has no {scene.warning!r}")
     return tuple(wrong)
 
 
@@ -79,7 +90,8 @@ class Stage:
 
     def __init__(self, world: World, scene: Scene) -> None:
         self._world, self._scene = world, scene
-        self._before = len(self._deliveries()), len(self._decisions()), len(self._mailbox())
+        self._before = len(self._deliveries()), len(self._mailbox())
+        self._decided = [len(found) for found in self._all_decisions()]
         self._answers: list[tuple[float, str]] = []
         self._told = 0
         self._begin = clock()
@@ -87,6 +99,8 @@ class Stage:
     def send(self) -> None:
         """Hand the message to tizio's Postfix, or try caio's directly."""
         scene, by_postfix = self._scene, self._scene.way == TIZIOS_POSTFIX
+        if scene.refusing:
+            self._world.dns.zones.parrots[scene.refusing] = REFUSES
         server, address = (TIZIO.address, TIZIO.address) if by_postfix else (CAIO.address, scene.way)
         with Client(self._world.space, server, address) as client:
             done = client.send(scene.sender, [scene.recipient], letter(scene.sender, scene.recipient, scene.title))
@@ -104,32 +118,50 @@ class Stage:
         if not attempts or (attempts[-1][1].startswith("4") and len(attempts) < len(self._scene.attempts)):
             tick(f"  +{clock() - self._begin:.0f} s  waiting for tizio's Postfix to try again by itself")
             return False
-        told_why = len(self._decisions()) - self._before[1] >= len(attempts)
-        return told_why and (bool(self.landed()) or not attempts[-1][1].startswith("2"))
+        wanted = sum(len(attempt.decided) for attempt in self._scene.attempts[: len(attempts)])
+        decided = sum(map(len, self._decisions())) >= wanted
+        warned = bool(self.warning()) or not self._scene.warning
+        return decided and warned and (bool(self.landed()) or not attempts[-1][1].startswith("2"))
 
     def attempts(self) -> list[tuple[float, str]]:
         """Return seconds and caio's answer for each attempt so far."""
         return self._answers or [(try_.seconds, try_.answer) for try_ in self._deliveries()[self._before[0] :]]
 
     def seen(self) -> tuple[Seen, ...]:
-        """Return the attempts with Vaglio's decision for each."""
-        pairs = zip_longest(self.attempts(), self._decisions()[self._before[1] :])
-        return tuple(self._seen(attempt or (0.0, "(nothing)"), decision or {}) for attempt, decision in pairs)
+        """Return the attempts with Vaglio's decisions for each: a daemon's first ones belong to the first attempt."""
+        decided = [[found for found in of_all if found] for of_all in zip_longest(*self._decisions())]
+        pairs = zip_longest(self.attempts(), decided)
+        return tuple(self._seen(attempt or (0.0, "(nothing)"), found or []) for attempt, found in pairs)
 
-    def _seen(self, attempt: tuple[float, str], decision: dict[str, str]) -> Seen:
-        ref = decision.get("ref", "")
-        return Seen(*attempt, decision, why(self._world.space, ref) if ref else "")
+    def _seen(self, attempt: tuple[float, str], decided: list[dict[str, str]]) -> Seen:
+        return Seen(*attempt, tuple(map(self._decision, decided)))
+
+    def warning(self) -> str:
+        """Return the line that the scene tells of, from the daemons' logs; "" where there is none."""
+        lines = [line for daemon in self._world.daemons for line in daemon.log().splitlines()]
+        return next((line for line in lines if self._scene.warning and re.search(self._scene.warning, line)), "")
 
     def landed(self) -> tuple[bytes, ...]:
         """Return the messages that arrived in the recipient's mailbox."""
-        return tuple(self._mailbox()[self._before[2] :])
+        return tuple(self._mailbox()[self._before[1] :])
 
     def _deliveries(self) -> list[Delivery]:
         return self._world.tizio.deliveries(self._scene.recipient)
 
-    def _decisions(self) -> list[dict[str, str]]:
-        daemons = self._world.daemons
-        return [found for daemon in daemons for found in daemon.decisions(to=self._scene.recipient)]
+    def _decisions(self) -> list[list[dict[str, str]]]:
+        """Return what each daemon decided in this scene."""
+        return [found[before:] for found, before in zip(self._all_decisions(), self._decided, strict=True)]
+
+    def _all_decisions(self) -> list[list[dict[str, str]]]:
+        return [
+            [{"daemon": daemon.name, **found} for found in daemon.decisions(to=self._scene.recipient)]
+            for daemon in self._world.daemons
+        ]
+
+    def _decision(self, found: dict[str, str]) -> Decision:
+        ref = found.get("ref", "")
+        what = f"{found['daemon']} {found['verdict']}: {found.get('reason', '')}"
+        return Decision(what, ref, why(self._world.space, ref) if ref else "")
 
     def _mailbox(self) -> list[bytes]:
         return self._world.caio.mailbox(self._scene.recipient)
@@ -144,9 +176,11 @@ def play(world: World, scene: Scene) -> Outcome:
         until(stage.over, "the end of the scene", PATIENCE, step=0.2)
     except LabError as error:
         say(f"  {error}")
-    seen, landed = stage.seen(), stage.landed()
-    outcome = Outcome(scene, seen, landed, judge(scene, seen, landed))
+    seen, landed, warning = stage.seen(), stage.landed(), stage.warning()
+    outcome = Outcome(scene, seen, landed, warning, judge(scene, seen, landed, warning))
     say(f"  In the end: {_fate(outcome)}".replace("\n", "\n  "))
+    if warning:
+        say(f"  Vaglio's log says: {warning}")
     return outcome
 
 
@@ -172,7 +206,7 @@ def rows(outcome: Outcome) -> list[list[str]]:
         [
             f"{scene.sender}\nto {scene.recipient}\nby {scene.way}\nat +{seen.seconds:.0f} s",
             seen.answer,
-            _explained(seen),
+            _explained(seen) + (f"\nand the log says:\n{outcome.warning}" if outcome.warning else ""),
             _fate(outcome) if number == last else "",
             ("NO" if outcome.wrong else "yes") if number == last else "",
         ]
@@ -181,12 +215,13 @@ def rows(outcome: Outcome) -> list[list[str]]:
 
 
 def _explained(seen: Seen) -> str:
-    """Return the decision, its reference and what ``vaglio why`` says of it."""
-    decision = seen.decision
-    lines = [f"{decision.get('verdict', 'nothing')}: {decision.get('reason', '')}"]
-    if ref := decision.get("ref"):
-        lines += [f"vaglio why {ref} says:", seen.why]
-    return "\n".join(lines)
+    """Return the decisions, their references and what ``vaglio why`` says of them."""
+    lines: list[str] = []
+    for decision in seen.decisions:
+        lines.append(decision.what)
+        if decision.ref:
+            lines += [f"vaglio why {decision.ref} says:", decision.why]
+    return "\n".join(lines) or "nothing"
 
 
 _live = sys.stdout.isatty()
@@ -205,11 +240,11 @@ def tick(text: str) -> None:
 
 def main() -> int:
     """Set up the world, play all scenes, print the table."""
-    say("Setting up a name server, two Postfix instances and vaglio-greylist in namespaces of their own ...")
+    say("Setting up a name server, two Postfix instances, vaglio-dnsbl and vaglio-greylist in namespaces of their own.")
     say(f"(For this story the delay of a first contact is shortened from 5 minutes to {DELAY} seconds,")
     say(" and tizio's Postfix retries after some 8 seconds.)")
     try:
-        with World({"delay": f'"{DELAY}s"'}) as world:
+        with World({"delay": f'"{DELAY}s"'}, dnsbl=dnsbl_toml({})) as world:
             outcomes = [play(world, scene) for scene in SCENES]
             logs = "\n".join([*(daemon.log() for daemon in world.daemons), world.caio.log()])
             sections = [(outcome.scene.title, rows(outcome)) for outcome in outcomes]

@@ -1,11 +1,12 @@
 """The world of the story: a name server, the mail hosts of tizio.it and caio.it, Vaglio beside caio's.
 
 tizio's Postfix retries by itself, but in seconds where the real one takes minutes. caio's asks Vaglio about every
-recipient, and goes on without an answer where there is none.
+recipient, blocklists first if there are any, and goes on without an answer where there is none.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,13 +17,44 @@ from lab.postfix import MailHost, Postfix
 from lab.smtp import Client
 from lab.space import HOME, Space
 from lab.vaglio import Daemon, configure
+from vaglio.checks.dnsbl.catalogue import shipped
 
 GREYLIST_PORT = 10023
+DNSBL_PORT = 10024
 
-POLICY = (
-    f"check_policy_service {{ inet:127.0.0.1:{GREYLIST_PORT}, timeout=10s, try_limit=2, retry_delay=1s,"
-    " default_action=DUNNO }"
-)
+
+def recipient_restrictions(*ports: int) -> str:
+    """Return the restrictions of a Postfix that asks the policy services on these ports, in this order."""
+    services = [
+        f"check_policy_service {{ inet:127.0.0.1:{port}, timeout=10s, try_limit=2, retry_delay=1s,"
+        " default_action=DUNNO }"
+        for port in ports
+    ]
+    return ", ".join(["reject_unauth_destination", *services])
+
+
+PRIVATE_LIST = f"{HOME}/vaglio/blocked"
+"""The file of caio's own list."""
+
+LISTS = f"""
+[[dnsbl.lists]]
+name = "caios-own"
+file = "{PRIVATE_LIST}"
+weight = 5
+url = "https://mail.caio.it/blocked"
+
+[[dnsbl.lists]]
+name = "lab-blocklist"
+zone = "bl.lab.test"
+weight = 5
+url = "https://bl.lab.test/{{ip}}"
+
+[[dnsbl.lists]]
+name = "lab-other"
+zone = "other.lab.test"
+weight = 5
+"""
+"""Caio's blocklists: his own, and those of zones/lists.lab.test.zone."""
 
 TIZIO = MailHost("mail.tizio.it", "192.0.2.25", "tizio.it", {
     "queue_run_delay": "2s",
@@ -31,7 +63,7 @@ TIZIO = MailHost("mail.tizio.it", "192.0.2.25", "tizio.it", {
 })  # fmt: skip
 
 CAIO = MailHost("mail.caio.it", "203.0.113.25", "caio.it", {
-    "smtpd_recipient_restrictions": f"reject_unauth_destination, {POLICY}",
+    "smtpd_recipient_restrictions": recipient_restrictions(GREYLIST_PORT),
 })  # fmt: skip
 
 
@@ -45,23 +77,36 @@ def vaglio_toml(greylist: Mapping[str, str], state: str = f"{HOME}/vaglio") -> s
     )
 
 
-class World:
-    """All of it, running; a context manager. ``daemons`` are those whose decisions the story tells.
+def dnsbl_toml(settings: Mapping[str, str], lists: str = LISTS) -> str:
+    """Return the tables that vaglio-dnsbl needs: the lines of its section, and lists in place of the shipped ones."""
+    lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
+    return f"\n[dnsbl]\nwithout = {json.dumps([*shipped()])}\n{lines}{lists}"
 
-    ``greylist`` are settings of Vaglio's as TOML writes them, ``caio`` settings of main.cf. Raises LabError, and
-    Unavailable where the machine can't have it.
+
+class World:
+    """All of it, running; a context manager. ``daemons`` are those whose decisions the story tells, in the order in
+    which Postfix asks them.
+
+    ``greylist`` are settings of Vaglio's as TOML writes them, ``caio`` settings of main.cf. ``dnsbl`` is what
+    ``dnsbl_toml`` returns; without it there is no vaglio-dnsbl. Raises LabError, and Unavailable where the machine
+    can't have it.
     """
 
-    def __init__(self, greylist: Mapping[str, str], caio: Mapping[str, str] | None = None) -> None:
+    def __init__(self, greylist: Mapping[str, str], caio: Mapping[str, str] | None = None, dnsbl: str = "") -> None:
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
             self.dns = NameServer(self.space, Zones.read())
             stack.callback(self.dns.close)
-            configure(self.space, vaglio_toml(greylist))
+            configure(self.space, vaglio_toml(greylist) + dnsbl)
             self.greylist = Daemon(self.space, "vaglio-greylist", GREYLIST_PORT)
-            self.daemons = [self.greylist]
+            self.daemons, settings = [self.greylist], {**CAIO.settings, **(caio or {})}
+            if dnsbl:
+                self.space.path(PRIVATE_LIST).write_text("198.51.100.78 sells addresses, and does not stop\n")
+                self.dnsbl = Daemon(self.space, "vaglio-dnsbl", DNSBL_PORT)
+                self.daemons.insert(0, self.dnsbl)
+                settings["smtpd_recipient_restrictions"] = recipient_restrictions(DNSBL_PORT, GREYLIST_PORT)
             self.tizio = Postfix(self.space, TIZIO)
-            self.caio = Postfix(self.space, replace(CAIO, settings={**CAIO.settings, **(caio or {})}))
+            self.caio = Postfix(self.space, replace(CAIO, settings=settings))
             self._stack = stack.pop_all()
 
     def connect(self, address: str) -> Client:

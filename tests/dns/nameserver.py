@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dnslib import QTYPE, RCODE, RR, DNSRecord
 
@@ -140,14 +140,15 @@ def run(
     test: Callable[[NetworkResolver], Awaitable[T]],
     *servers: NameServer,
     timeout: float = 5.0,
-    **settings: object,
+    runner: Callable[[Coroutine[Any, Any, T]], T] = asyncio.run,
+    **settings: Any,
 ) -> T:
     """Run a test with a resolver that asks these servers."""
 
     async def whole() -> T:
         for server in servers:
             await server.start()
-        resolver = NetworkResolver([server.address for server in servers], timeout, **settings)  # type: ignore[arg-type]
+        resolver = NetworkResolver([server.address for server in servers], timeout, **settings)
         try:
             return await test(resolver)
         finally:
@@ -156,7 +157,7 @@ def run(
                 server.stop()
             await asyncio.sleep(0)
 
-    return asyncio.run(whole())
+    return runner(whole())
 
 
 FIT_ZONE = """

@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
+import uvloop
 from dnslib import QTYPE, RCODE, RR, DNSRecord
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.dns.nameserver import Clock, NameServer, code, run, silent, truncated
 from vaglio import eager
@@ -129,6 +132,20 @@ def test_what_dnssec_vouches_for_is_marked(question: tuple[str, str]) -> None:
     server = NameServer(ZONE, udp=vouch)
     assert ask(server, question=question).authentic
     assert not ask(NameServer(ZONE), question=question).authentic
+
+
+def test_an_answer_put_together_from_two_is_vouched_for_only_if_both_are() -> None:
+    def vouch(question: DNSRecord) -> list[bytes]:
+        reply = question.reply()
+        name = str(question.q.qname)
+        reply.header.ad = int(name in vouched)
+        records = "www.it. 60 IN CNAME mail.it." if name == "www.it." else "mail.it. 60 IN A 192.0.2.1"
+        reply.add_answer(*RR.fromZone(records))
+        return [reply.pack()]
+
+    for vouched in (["www.it."], ["mail.it."], ["www.it.", "mail.it."]):
+        answer = ask(NameServer(udp=vouch), question=("www.it", "A"))
+        assert answer == MAIL._replace(authentic=len(vouched) == 2)
 
 
 # --- aliases ---
@@ -279,6 +296,31 @@ def test_an_answer_to_the_first_try_counts_while_the_second_is_on_its_way() -> N
     assert len(server.questions) == 2
 
 
+@given(st.lists(st.binary(max_size=300), max_size=5))
+@settings(max_examples=30)
+def test_no_datagrams_bring_it_down(bodies: list[bytes]) -> None:
+    """Garbage with and without the right id and question, and then the answer."""
+
+    def shower(question: DNSRecord) -> list[bytes]:
+        head = question.header.id.to_bytes(2) + b"\x80\x00\x00\x01\x00\x01\x00\x00\x00\x00"
+        asked = question.pack()[12 : 12 + len("mail.caio.it") + 6]
+        ours = [question.header.id.to_bytes(2) + body for body in bodies]
+        return [*bodies, *ours, *(head + asked + body for body in bodies)]
+
+    answer = ask(NameServer(udp=shower), NameServer(ZONE), timeout=0.4)
+    assert answer.outcome in Outcome
+
+
+def test_an_answer_with_the_longest_texts_is_taken_as_a_whole_or_not_at_all() -> None:
+    def txt(question: DNSRecord) -> list[bytes]:
+        return raw("caio.it. 60 IN TXT " + " ".join([f'"{"x" * 250}"'] * (size // 250)), question)
+
+    for size, outcome in ((15_000, Outcome.OK), (60_000, Outcome.TEMPERROR)):
+        answer = ask(NameServer(udp=truncated, tcp=txt), question=("caio.it", "TXT"))
+        assert answer.outcome == outcome
+        assert [len(value) for value in answer.values] == [size] * len(answer.values)
+
+
 # --- TCP ---
 
 
@@ -376,6 +418,28 @@ def test_a_question_ends_in_time_whatever_the_servers_do() -> None:
             return await resolver.lookup(*QUESTION)
 
     assert run(test, *(NameServer(udp=silent) for _ in range(5)), timeout=0.3) == failed("timeout")
+
+
+# --- the other event loop ---
+
+
+@pytest.mark.parametrize("bad", [silent, truncated, code(RCODE.SERVFAIL), wrong_id])
+def test_it_runs_on_uvloop_too(bad: Callable[[DNSRecord], list[bytes]]) -> None:
+    async def test(resolver: NetworkResolver) -> list[Answer]:
+        return list(await asyncio.gather(resolver.lookup(*QUESTION), resolver.lookup("nowhere.it", "A")))
+
+    assert run(test, NameServer(ZONE, udp=bad), NameServer(ZONE), timeout=0.5, runner=uvloop.run) == [MAIL, NXDOMAIN]
+
+
+def test_a_server_that_is_not_there_costs_no_time_on_uvloop() -> None:
+    async def test(resolver: NetworkResolver) -> Answer:
+        gone.stop()
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            return await resolver.lookup(*QUESTION)
+
+    gone = NameServer()
+    assert run(test, gone, NameServer(ZONE), timeout=60, runner=uvloop.run) == MAIL
 
 
 # --- what is kept ---

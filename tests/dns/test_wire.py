@@ -13,7 +13,7 @@ import dns.rdata
 import dns.rdatatype
 import dns.rrset
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from vaglio.dns import wire
@@ -100,7 +100,7 @@ def as_dnspython_reads(message: bytes, name: str, rrtype: str) -> tuple[str, set
     owner, kind = dns.name.from_text(name), dns.rdatatype.from_text(rrtype)
     for _ in range(wire.MAX_CNAMES + 1):
         found = reply.get_rrset(reply.answer, owner, dns.rdataclass.IN, kind)
-        if found is not None:
+        if found is not None and reply.rcode() == dns.rcode.NOERROR:
             return "ok", {_text(record) for record in found}, bool(reply.flags & dns.flags.AD)
         alias = reply.get_rrset(reply.answer, owner, dns.rdataclass.IN, dns.rdatatype.CNAME)
         if alias is None:
@@ -111,7 +111,7 @@ def as_dnspython_reads(message: bytes, name: str, rrtype: str) -> tuple[str, set
     soa = any(rrset.rdtype == dns.rdatatype.SOA for rrset in reply.authority)
     if reply.rcode() == dns.rcode.NXDOMAIN:
         return "nxdomain", set(), bool(reply.flags & dns.flags.AD)
-    if owner != dns.name.from_text(name) and not soa:
+    if owner not in (dns.name.from_text(name), dns.name.root) and not soa:
         return "alias", {owner.canonicalize().to_text(omit_final_dot=True).removesuffix(".")}, False
     return "nodata", set(), bool(reply.flags & dns.flags.AD)
 
@@ -125,6 +125,12 @@ def _text(record: dns.rdata.Rdata) -> str:
         text = host.canonicalize().to_text(omit_final_dot=True).removesuffix(".")
         return f"{getattr(record, 'preference', '')} {text}".lstrip(" ") if exchange else text
     return record.to_text()
+
+
+def has_one_alias_per_name(answers: list[Record]) -> bool:
+    """Return whether the answer is well-formed: of several aliases of a name dnspython takes the last, we the first."""
+    aliases = {(record.owner, record.value) for record in answers if record.rrtype == "CNAME"}
+    return len(aliases) == len(dict(aliases))
 
 
 def as_we_read(message: bytes, name: str, rrtype: str) -> tuple[str, set[str], bool]:
@@ -151,20 +157,16 @@ def as_we_read(message: bytes, name: str, rrtype: str) -> tuple[str, set[str], b
 def test_an_answer_is_read_as_dnspython_reads_it(
     name: str, rrtype: str, rcode: int, answers: list[Record], soa: list[Record], ad: bool
 ) -> None:
+    assume(has_one_alias_per_name(answers))
     message = message_of(name, rrtype, rcode, answers, soa, ad)
-    try:
-        expected = as_dnspython_reads(message, name, rrtype)
-    except dns.exception.DNSException:
-        return  # several CNAMEs of one name: we take the first
-    assert as_we_read(message, name, rrtype) == expected
+    assert as_we_read(message, name, rrtype) == as_dnspython_reads(message, name, rrtype)
 
 
 @given(st.data())
 def test_a_damaged_answer_is_garbled_or_read_as_dnspython_reads_it(data: st.DataObject) -> None:
     rrtype = data.draw(st.sampled_from(TYPES))
-    message = bytearray(
-        message_of("a.it.", rrtype, 0, data.draw(st.lists(records, min_size=1, max_size=5)), [], False)
-    )
+    answers = data.draw(st.lists(records, min_size=1, max_size=5).filter(has_one_alias_per_name))
+    message = bytearray(message_of("a.it.", rrtype, 0, answers, [], False))
     asked = wire.question("a.it", rrtype)
     assert asked is not None
     start = 12 + len(asked)
@@ -228,7 +230,7 @@ HUGE = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 65_280) + b"\xff" * 65_280
         hostile(b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 9) + b"\x01a"),  # longer than the message
         hostile(b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 2) + b"\x09a"),  # a string longer than its record
         hostile(HUGE),
-        hostile((b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 2) + b"\x01a") * 501, 501),
+        hostile((b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 2) + b"\x01a") * 257, 257),
         hostile(b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 2) + b"\x01a", 65_535),
     ],
 )
@@ -245,7 +247,7 @@ def test_pointers_that_lead_to_pointers_are_not_followed_for_long() -> None:
     record = b"\xc0\x0c" + struct.pack("!HHIH", 99, 1, 60, len(chain)) + chain
     last = struct.pack("!H", 0xC000 | (start + 12 + len(chain) - 2)) + struct.pack("!HHIH", 16, 1, 60, 2) + b"\x01a"
     with pytest.raises(Garbled, match="pointers"):
-        wire.read(hostile(record + last * 400, 401), ASKED, "TXT")
+        wire.read(hostile(record + last * 200, 201), ASKED, "TXT")
 
 
 def test_an_answer_of_the_wrong_size_for_its_type_is_garbled() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 from dnslib import DNSRecord
@@ -12,7 +13,7 @@ from lab.logs import Delivery, decisions, deliveries, pairs
 from lab.policy import PolicyClient, encode
 from lab.postfix import MailHost
 from lab.scenes import SCENES, TIZIOS_POSTFIX, Attempt, Scene
-from lab.story import Seen, judge
+from lab.story import Decision, Seen, judge
 from lab.table import table
 from lab.waiting import LabError, until
 
@@ -46,6 +47,22 @@ def test_a_failing_name_answers_servfail() -> None:
     zones = Zones([ZONE])
     zones.failing.add("mail.tizio.it")
     assert zones.answer("mail.tizio.it", "A") == ("SERVFAIL", [])
+
+
+def test_a_zone_that_parrots_gives_one_address_to_every_question() -> None:
+    zones = Zones([ZONE])
+    zones.parrots["tizio.it"] = "127.255.255.254"
+    for name in ("mail.tizio.it", "nobody.tizio.it", "tizio.it"):
+        assert [str(record.rdata) for record in zones.answer(name, "A")[1]] == ["127.255.255.254"]
+    assert zones.answer("mail.tizio.it", "TXT") == ("NOERROR", [])
+    assert zones.answer("mail.untizio.it", "A") == ("NXDOMAIN", [])
+
+
+def test_a_silent_zone_hears_and_says_nothing() -> None:
+    zones = Zones([ZONE])
+    zones.silent.add("tizio.it")
+    query = DNSRecord.question("mail.tizio.it")
+    assert zones.reply(bytes(query.pack())) == ("mail.tizio.it", "A", b"")
 
 
 def test_a_reply_repeats_the_question_and_its_number() -> None:
@@ -158,8 +175,10 @@ def test_waiting_in_vain_says_for_what() -> None:
         until(lambda: False, "godot", seconds=0, step=0)
 
 
-SCENE = Scene("x", TIZIOS_POSTFIX, "a@tizio.it", "b@caio.it", (Attempt("^250 ", "pass", "known"),), True, ("X-G: d",))
-AS_TOLD = Seen(0, "250 2.0.0 Ok", {"verdict": "pass", "reason": "known"})
+TOLD = ("vaglio-dnsbl pass: not-listed", "vaglio-greylist pass: known")
+SCENE = Scene("x", TIZIOS_POSTFIX, "a@tizio.it", "b@caio.it", (Attempt("^250 ", TOLD),), True, ("X-G: d",))
+DECIDED = tuple(map(Decision, TOLD))
+AS_TOLD = Seen(0, "250 2.0.0 Ok", DECIDED)
 MESSAGE = b"Received: here\nX-G:\n delayed\nSubject: x\n\nX-G: delayed\n"
 
 
@@ -167,15 +186,21 @@ def test_a_scene_that_went_as_told_has_nothing_wrong() -> None:
     assert judge(SCENE, (AS_TOLD,), (MESSAGE,)) == ()
 
 
+def test_a_warning_that_a_scene_tells_of_must_come() -> None:
+    scene = replace(SCENE, warning="is suspended")
+    assert judge(scene, (AS_TOLD,), (MESSAGE,), "the list x is suspended") == ()
+    assert judge(scene, (AS_TOLD,), (MESSAGE,)) == ("Vaglio's log has no 'is suspended'",)
+
+
 @pytest.mark.parametrize(
     ("seen", "landed", "wrong"),
     [
         ((), (MESSAGE,), "0 attempts instead of 1"),
         ((AS_TOLD, AS_TOLD), (MESSAGE,), "2 attempts instead of 1"),
-        ((Seen(0, "450 4.7.1 no", AS_TOLD.decision),), (MESSAGE,), "attempt 1: Postfix answered '450 4.7.1 no'"),
-        ((Seen(0, "250 Ok", {"verdict": "pass", "reason": "x"}),), (MESSAGE,), "attempt 1: Vaglio decided"),
-        ((Seen(0, "250 Ok", {}),), (MESSAGE,), "attempt 1: Vaglio decided"),
-        ((Seen(0, "250 Ok", AS_TOLD.decision | {"ref": "A"}),), (MESSAGE,), "attempt 1: vaglio why A says nothing"),
+        ((Seen(0, "450 4.7.1 no", DECIDED),), (MESSAGE,), "attempt 1: Postfix answered '450 4.7.1 no'"),
+        ((Seen(0, "250 Ok", DECIDED[:1]),), (MESSAGE,), "attempt 1: Vaglio decided"),
+        ((Seen(0, "250 Ok", ()),), (MESSAGE,), "attempt 1: Vaglio decided"),
+        ((Seen(0, "250 Ok", (DECIDED[0], Decision(TOLD[1], "A"))),), (MESSAGE,), "attempt 1: vaglio why A"),
         ((AS_TOLD,), (), "0 messages landed instead of 1"),
         ((AS_TOLD,), (MESSAGE, MESSAGE), "2 messages landed instead of 1"),
         ((AS_TOLD,), (b"X-G: delayed\nX-G: delayed\n\n",), "not exactly one header 'X-G: d'"),
@@ -188,6 +213,13 @@ def test_what_was_not_as_told_is_said(seen: tuple[Seen, ...], landed: tuple[byte
     assert said[0].startswith(wrong)
 
 
+@pytest.mark.parametrize("zone", ["bl.lab.test", "other.lab.test"])
+def test_every_blocklist_of_the_lab_has_the_entries_that_a_list_in_order_has(zone: str) -> None:
+    zones = Zones.read()
+    assert [str(record.rdata) for record in zones.answer(f"2.0.0.127.{zone}", "A")[1]] == ["127.0.0.2"]
+    assert zones.answer(f"1.0.0.127.{zone}", "A")[0] == "NXDOMAIN"
+
+
 def test_every_scene_expects_something() -> None:
-    assert all(scene.attempts for scene in SCENES)
+    assert all(attempt.decided for scene in SCENES for attempt in scene.attempts)
     assert len({scene.title for scene in SCENES}) == len(SCENES)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from vaglio import __version__
-from vaglio.cli import config, decisions, dns, greylist, postconf
+from vaglio.cli import config, decisions, dns, dnsbl, greylist, postconf
 from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
 
@@ -25,6 +25,8 @@ examples:
   vaglio journal --since 1h --verdict defer
   vaglio greylist check --client 'mail.tizio.it[192.0.2.7]' --from tizio@tizio.it --to caio@caio.it
   vaglio greylist allow example.com         let a sender in without waiting
+  vaglio dnsbl check 198.51.100.7           what do the blocklists say of it?
+  vaglio dnsbl status                       are the lists themselves in order?
   vaglio dns check                          is the resolver fit for a mail server?
   vaglio config check
   vaglio postconf                           the lines for Postfix's main.cf
@@ -44,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
     whole.set_defaults(run=lambda _: helpless(whole))
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (decisions, greylist, dns, config, postconf):
+    for module in (decisions, greylist, dnsbl, dns, config, postconf):
         module.add_to(commands)
     return whole
 

@@ -39,7 +39,7 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     yield from _shared_sockets(config)
     yield from _late_delays(config.greylist)
     for misfit in misfits(config.dnsbl):
-        yield Clash((("dnsbl", misfit.key, misfit.index),), f'"{misfit.found}"', misfit.wanted)
+        yield Clash((("dnsbl", misfit.key, misfit.place),), f'"{misfit.found}"', misfit.wanted)
     for name, section in _daemons(config):
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(

@@ -59,7 +59,7 @@ def kind_at(model: type[BaseModel], path: Path) -> Kind:
 
 
 def is_secret(model: type[BaseModel], path: Path) -> bool:
-    """Return whether the value at ``path`` below ``model`` is one that nobody may read (a field with ``repr=False``)."""
+    """Return whether the value at ``path`` below ``model`` is one that nobody may read (``repr=False``)."""
     section, last = kind_at(model, path[:-1]).type, path[-1]
     return is_section(section) and last in section.model_fields and not section.model_fields[last].repr
 

@@ -14,9 +14,8 @@ from vaglio.ports import Answer
 Key = tuple[str, str]
 """Name in normal form and type."""
 
-_ENTRY = 450
-"""About what an entry takes (bytes, CPython 3.11): slot, key, name, expiry, answer, without long names and values."""
-_VALUE = 60
+_ENTRY, _ANSWER, _VALUE = 300, 120, 60
+"""About what they take (bytes, CPython 3.11): slot, key, name and expiry; an answer that is not shared; a value."""
 
 
 class Cache:
@@ -35,19 +34,22 @@ class Cache:
     def get(self, key: Key) -> Answer | None:
         """Return what is known and has not expired."""
         entry = self._young.get(key)
-        if entry is None:
-            entry = self._old.pop(key, None)
-            if entry is None:
-                return None
-            self._keep(key, entry)
-        return entry[1] if entry[0] > self._now() else None
+        if entry is not None:
+            return entry[1] if entry[0] > self._now() else None
+        entry = self._old.pop(key, None)
+        if entry is None or entry[0] <= self._now():
+            return None
+        self._keep(key, entry)
+        return entry[1]
 
     def put(self, key: Key, answer: Answer, ttl: float) -> None:
         """Keep an answer for ``ttl`` seconds."""
         self._keep(key, (self._now() + ttl, answer))
 
     def _keep(self, key: Key, entry: tuple[float, Answer]) -> None:
-        self._size += _ENTRY + len(key[0]) + sum(_VALUE + 2 * len(value) for value in entry[1].values)
-        if self._size > self._half:
+        values = entry[1].values
+        size = _ENTRY + len(key[0]) + (_ANSWER + sum([_VALUE + 2 * len(value) for value in values]) if values else 0)
+        if self._size + size > self._half:
             self._young, self._old, self._size = {}, self._young, 0
+        self._size += size
         self._young[key] = entry

@@ -170,7 +170,7 @@ class NetworkResolver:
         while server not in failed:
             reply = await sent.reply(patience)
             if reply is None:
-                if server.last_heard < began or not server.last_heard:
+                if server.last_heard < began:
                     self.counts.silent += 1
                     server.avoided_until = self._now() + AVOID_SECONDS
                 return None

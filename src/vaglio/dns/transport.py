@@ -12,6 +12,7 @@ and counted, and the wait goes on.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Question:
     def close(self) -> None:
         """Give up the places: what comes in later is dropped."""
         for port, number in self._places:
-            port.forget(number)
+            port.forget(number, self)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
@@ -105,7 +106,8 @@ class _Port(asyncio.DatagramProtocol):
         return self._left > 0 and now < self._expires and self._transport is not None
 
     def send(self, question: Question) -> None:
-        assert self._transport is not None
+        if self._transport is None:
+            raise ConnectionResetError("the socket was lost as soon as it was opened")
         number = secrets.randbits(16)
         while number in self._pending:
             number = secrets.randbits(16)
@@ -114,8 +116,9 @@ class _Port(asyncio.DatagramProtocol):
         question.is_at(self, number)
         self._transport.sendto(query(number, question.asked))
 
-    def forget(self, number: int) -> None:
-        self._pending.pop(number, None)
+    def forget(self, number: int, question: Question) -> None:
+        if self._pending.get(number) is question:  # else it was answered, and the id is another's by now
+            del self._pending[number]
         self._close_if_idle()
 
     def retire(self) -> None:
@@ -158,7 +161,7 @@ class Server:
         self.counts = counts
         self.avoided_until = 0.0
         """It was silent: until then it is asked last."""
-        self.last_heard = 0.0
+        self.last_heard = -math.inf
         self._now = now
         self._ports: list[_Port] = []
         self._opening = asyncio.Lock()
@@ -198,15 +201,22 @@ class Server:
             port.retire()
 
     async def _port(self) -> _Port:
-        now = self._now()
-        for port in [port for port in self._ports if not port.is_fresh(now)]:
-            self._ports.remove(port)
-            port.retire()
-        if len(self._ports) < PORTS:
+        if len(self._fresh()) < PORTS:
             async with self._opening:
-                if len(self._ports) < PORTS:
-                    self._ports.append(await self._open())
+                if len(self._fresh()) < PORTS:
+                    port = await self._open()
+                    self._ports.append(port)
+                    return port
         return secrets.choice(self._ports)
+
+    def _fresh(self) -> list[_Port]:
+        """Return the ports that may still be used, and let go of the others."""
+        now = self._now()
+        for port in list(self._ports):
+            if not port.is_fresh(now):
+                self._ports.remove(port)
+                port.retire()
+        return self._ports
 
     async def _open(self) -> _Port:
         loop = asyncio.get_running_loop()

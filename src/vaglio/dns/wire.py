@@ -2,9 +2,9 @@
 
 The question is a template that dnspython makes once: only id, name and type differ (2 us against 88 for a message of
 its own). Of an answer only what was asked for is read: the header, the records of the answer section that belong to the
-name or to its aliases, and the SOA of a "no". dnspython reads whole messages into objects, which takes 50 to 100 us and
-has no bound for pointers that lead to pointers; here it reads the values of other types than names and addresses. That
-both read the same is what the tests hold against each other.
+name or to its aliases, and the SOA of a "no". dnspython reads whole messages into objects, which takes 50 to 100 us
+against 15, and 1.7 s for 8 KiB of pointers that someone made for it. Here it reads the values of types that hold
+neither an address nor a host. The tests hold what is read here against what dnspython reads.
 
 Nothing here knows of servers, waiting or caching. What can't be read is Garbled.
 """
@@ -23,7 +23,7 @@ import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
-import dns.rdtypes.ANY.TXT  # at once: later the daemon may have given up the right to read it
+import dns.rdtypes.ANY.TXT
 
 from vaglio.facts import unpack_address
 from vaglio.ports import NODATA, NXDOMAIN, Answer, Outcome
@@ -32,7 +32,7 @@ PAYLOAD = 1232
 """RFC 9715: larger datagrams would be fragmented."""
 MAX_MESSAGE = 16_384
 """Longer answers, which only TCP can carry, are not taken."""
-MAX_RECORDS = 500
+MAX_RECORDS = 256
 MAX_CNAMES = 8
 MAX_TTL = 86_400.0
 MAX_NEGATIVE_TTL = 3_600.0  # RFC 2308 5: one to three hours
@@ -40,6 +40,7 @@ BRIEF_TTL = 30.0
 """For a "no" without a SOA: RFC 2308 5 would not keep it at all, and then it is asked for every mail."""
 
 _MAX_NAME = 255
+_LONGEST_TEXT = 4 * _MAX_NAME  # each byte may take four characters
 _MAX_POINTERS = 127  # a name has no more labels
 _IN = dns.rdataclass.IN
 _A, _AAAA, _CNAME, _SOA = 1, 28, 5, 6
@@ -100,8 +101,8 @@ def question(name: str, rrtype: str) -> bytes | None:
     Raises ValueError for a type that there isn't.
     """
     number = _number(rrtype)
-    if not name:
-        return None  # the root: no mail has to do with it
+    if not name or len(name) > _LONGEST_TEXT:  # the root has no mail
+        return None
     text = name.encode("utf-8", "surrogatepass")
     if len(text) < _MAX_NAME - 1 and _HOST_NAME.fullmatch(text):
         labels = text.split(b".")
@@ -115,6 +116,10 @@ def question(name: str, rrtype: str) -> bytes | None:
             return None
     return b"%b%b\0\1" % (wire.lower(), number)
 
+
+# What these import, they import now: later the daemon may have given up the right to read it.
+dns.rdata.from_text(_IN, dns.rdatatype.TXT, "-")
+dns.name.from_text("perché.it.")
 
 _NUMBERS: dict[str, bytes] = {}
 
@@ -184,12 +189,12 @@ def _read(message: bytes, asked: bytes, rrtype: str) -> Found:
     _, flags, _, answers, authorities, _ = _HEADER.unpack_from(message)
     if len(message) > MAX_MESSAGE or answers + authorities > MAX_RECORDS:
         raise Garbled("more than is taken")
-    authentic, number = bool(flags & _AD), int.from_bytes(asked[-4:-2])
+    authentic, missing, number = bool(flags & _AD), bool(flags & _RCODE), int.from_bytes(asked[-4:-2])
     records, end = _section(message, 12 + len(asked), answers, asked[:-4])
     name, ttl = asked[:-4], MAX_TTL
     for _ in range(MAX_CNAMES + 1):
         here = [record for record in records if record.owner == name and record.rrtype == number]
-        if here:
+        if here and not missing:
             values = tuple(dict.fromkeys(_value(message, record, rrtype) for record in here))
             return Found(Answer(Outcome.OK, values, authentic=authentic), min(ttl, *(record.ttl for record in here)))
         alias = next((record for record in records if record.owner == name and record.rrtype == _CNAME), None)
@@ -200,14 +205,12 @@ def _read(message: bytes, asked: bytes, rrtype: str) -> Found:
         raise Looped("aliases without an end")
     soa, _ = _section(message, end, authorities, asked[:-4])
     negative = next((_negative_ttl(message, record) for record in soa if record.rrtype == _SOA), None)
-    missing = bool(flags & _RCODE)
-    if name != asked[:-4] and not missing and negative is None:
-        return Found(NODATA, ttl, _host(name))
     answer = NXDOMAIN if missing else NODATA
-    return Found(
-        answer._replace(authentic=True) if authentic else answer,
-        min(ttl, MAX_NEGATIVE_TTL, BRIEF_TTL if negative is None else negative),
-    )
+    if authentic:
+        answer = answer._replace(authentic=True)
+    if name != asked[:-4] and not missing and negative is None:
+        return Found(answer, ttl, _host(name))  # an alias of the root, which has no records of use, ends here too
+    return Found(answer, min(ttl, MAX_NEGATIVE_TTL, BRIEF_TTL if negative is None else negative))
 
 
 def _section(message: bytes, position: int, count: int, asked: bytes) -> tuple[list[_Record], int]:

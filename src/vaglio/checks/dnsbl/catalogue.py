@@ -24,10 +24,10 @@ def shipped() -> Mapping[str, ListSettings]:
 
 
 class Misfit(NamedTuple):
-    """An entry of ``dnsbl.use``, ``dnsbl.without`` or ``dnsbl.lists`` (``key``) that can't be."""
+    """An entry of ``dnsbl.use``, ``dnsbl.without`` or ``dnsbl.lists`` (``key``) that can't be; ``place`` counts from 0."""
 
     key: str
-    index: int
+    place: int
     found: str
     wanted: str
 

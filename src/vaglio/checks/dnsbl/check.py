@@ -81,7 +81,7 @@ class Dnsbl:
             return self._exempt(exempt)
         findings = Findings()
         for settings, zone in self._context.files():
-            _look_into(settings, zone, facts, findings)
+            look_into(settings, zone, facts, findings)
         await self._panel.ask(facts, findings)
         decision = decide(findings.hits, findings.silent, self._settings)
         if decision.band.action is not Action.PASS and (text := await self._panel.text_of(decision.hits[0])):
@@ -168,7 +168,7 @@ class Dnsbl:
         return {**self._sweep.rows, "lists": len(self._lists), "suspended_lists": suspended}
 
 
-def _look_into(settings: ListSettings, zone: LocalZone, facts: Facts, findings: Findings) -> None:
+def look_into(settings: ListSettings, zone: LocalZone, facts: Facts, findings: Findings) -> None:
     """Add what a private list says of the client, or of the names that it is asked about."""
     if settings.kind == "address" and not settings.subjects:
         asked = [("client", facts.client.address, zone.find_address(facts.client.packed))]
