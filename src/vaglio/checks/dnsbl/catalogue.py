@@ -24,7 +24,7 @@ def shipped() -> Mapping[str, ListSettings]:
 
 
 class Misfit(NamedTuple):
-    """An entry of ``dnsbl.use``, ``dnsbl.without`` or ``dnsbl.lists`` (``key``) that can't be; ``place`` counts from 0."""
+    """An entry of ``dnsbl.use``, ``dnsbl.without`` or ``dnsbl.lists`` (``key``) that can't be, at ``place`` from 0."""
 
     key: str
     place: int

@@ -88,15 +88,15 @@ class Dnsbl:
             decision = decision._replace(hits=(decision.hits[0]._replace(text=text), *decision.hits[1:]))
         now = int(self._context.clock.now())
         if findings.complete:
-            self._count(findings, decision, now)
+            self._tally.count(self._panel.names, decision, now)
         else:
-            findings.then = partial(self._count, findings, decision, now)
+            findings.then = partial(self._count_all, findings, decision, now)
         if decision.hits or self._hinted:
             await self._hint(facts.client, decision, now)
         return self._verdict(decision, facts)
 
-    def _count(self, findings: Findings, decision: Decision, now: int) -> None:
-        """Count what all lists said, also those whose answer came after the verdict."""
+    def _count_all(self, findings: Findings, decision: Decision, now: int) -> None:
+        """Count what all lists have said, now that the last has."""
         everything = decide(findings.hits, findings.silent, self._settings)._replace(band=decision.band)
         self._tally.count(self._panel.names, everything, now)
 
