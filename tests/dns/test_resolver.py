@@ -297,7 +297,7 @@ def test_an_answer_to_the_first_try_counts_while_the_second_is_on_its_way() -> N
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_no_datagrams_bring_it_down(bodies: list[bytes]) -> None:
     """Garbage with and without the right id and question, and then the answer."""
 
@@ -640,3 +640,15 @@ def test_closing_ends_what_is_on_its_way() -> None:
 
     server = NameServer(udp=silent)
     assert run(test, server) == failed("network")
+
+
+def test_closing_ends_what_has_not_begun_and_what_comes_later() -> None:
+    async def test(resolver: NetworkResolver) -> list[Answer]:
+        rest = eager.start(resolver.lookup(*QUESTION))
+        assert isinstance(rest, eager.Rest)
+        resolver.close()
+        return [await rest, await resolver.lookup("caio.it", "MX")]
+
+    server = NameServer(ZONE)
+    assert run(test, server) == [failed("network")] * 2
+    assert server.questions == []

@@ -13,7 +13,7 @@ import dns.rdata
 import dns.rdatatype
 import dns.rrset
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from vaglio.dns import wire
@@ -33,6 +33,7 @@ labels = st.text("abcXYZ019-_", min_size=1, max_size=70) | st.text(min_size=1, m
 @example(".".join(["x" * 63] * 3 + ["y" * 61]), "A", 1)
 @example(".".join(["x" * 63] * 3 + ["y" * 62]), "A", 1)
 @example("", "A", 1)
+@settings(deadline=None)  # dnspython imports a type when it meets it
 def test_a_question_is_the_one_that_dnspython_writes(name: str, rrtype: str, number: int) -> None:
     text = wire.normal(name)
     asked = wire.question(text, rrtype)
@@ -154,6 +155,7 @@ def as_we_read(message: bytes, name: str, rrtype: str) -> tuple[str, set[str], b
     st.lists(soas, max_size=1),
     st.booleans(),
 )
+@settings(deadline=None)  # dnspython imports a type when it meets it
 def test_an_answer_is_read_as_dnspython_reads_it(
     name: str, rrtype: str, rcode: int, answers: list[Record], soa: list[Record], ad: bool
 ) -> None:
@@ -163,6 +165,7 @@ def test_an_answer_is_read_as_dnspython_reads_it(
 
 
 @given(st.data())
+@settings(deadline=None)  # dnspython imports a type when it meets it
 def test_a_damaged_answer_is_garbled_or_read_as_dnspython_reads_it(data: st.DataObject) -> None:
     rrtype = data.draw(st.sampled_from(TYPES))
     answers = data.draw(st.lists(records, min_size=1, max_size=5).filter(has_one_alias_per_name))
@@ -187,6 +190,7 @@ def test_a_damaged_answer_is_garbled_or_read_as_dnspython_reads_it(data: st.Data
 
 
 @given(st.binary(max_size=200), st.sampled_from(TYPES), st.integers(0, 20), st.integers(0, 20), st.sampled_from((0, 3)))
+@settings(deadline=None)  # dnspython imports a type when it meets it
 def test_no_bytes_bring_it_down(body: bytes, rrtype: str, answers: int, authorities: int, code: int) -> None:
     asked = wire.question("a.it", rrtype)
     assert asked is not None

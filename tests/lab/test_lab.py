@@ -213,7 +213,7 @@ def test_what_was_not_as_told_is_said(seen: tuple[Seen, ...], landed: tuple[byte
     assert said[0].startswith(wrong)
 
 
-@pytest.mark.parametrize("zone", ["bl.lab.test", "other.lab.test"])
+@pytest.mark.parametrize("zone", [f"{name}.lab.test" for name in ("bl", "other", "suspicious", "allow", "silent")])
 def test_every_blocklist_of_the_lab_has_the_entries_that_a_list_in_order_has(zone: str) -> None:
     zones = Zones.read()
     assert [str(record.rdata) for record in zones.answer(f"2.0.0.127.{zone}", "A")[1]] == ["127.0.0.2"]

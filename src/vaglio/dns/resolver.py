@@ -66,6 +66,7 @@ class NetworkResolver:
         self._servers = [Server(address, self.counts, self._now) for address in servers]
         self._flights: dict[Key, asyncio.Task[Answer]] = {}
         self._slots = _Slots(in_flight, WAITING)
+        self._closed = False
 
     def _now(self) -> float:
         """Return seconds; before a loop runs nothing is known, so that any will do."""
@@ -89,12 +90,20 @@ class NetworkResolver:
             asked = question(*key)
             if asked is None:
                 return NXDOMAIN
+            if self._closed:
+                return _NETWORK
             flight = asyncio.get_running_loop().create_task(self._fly(key, asked))
             self._flights[key] = flight
-        return await asyncio.shield(flight)  # who gives up waiting does not end it for the others
+        try:
+            return await asyncio.shield(flight)  # who gives up waiting does not end it for the others
+        except asyncio.CancelledError:
+            if flight.cancelled():  # by close(), before it began
+                return _NETWORK
+            raise
 
     def close(self) -> None:
         """Let go of the sockets; questions on their way end as TEMPERROR."""
+        self._closed = True
         for flight in list(self._flights.values()):
             flight.cancel()
         for server in self._servers:

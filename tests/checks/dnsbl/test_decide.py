@@ -78,7 +78,7 @@ def test_a_settled_verdict_is_what_all_answers_would_have_given(
     known: list[tuple[str, float]], bounds: list[tuple[float, float]], data: st.DataObject
 ) -> None:
     hits = [hit(name, weight) for name, weight in known]
-    if settled(hits, bounds, SETTINGS):
+    if settled(hits, sum(low for low, _ in bounds), sum(high for _, high in bounds), SETTINGS):
         late = [hit(f"late{n}", data.draw(st.floats(low, high))) for n, (low, high) in enumerate(bounds)]
         assert band(score_of(hits + late), SETTINGS) == band(score_of(hits), SETTINGS)
 

@@ -7,9 +7,9 @@ verdict stands goes on by itself, and its answer is at hand next time. Judges no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vaglio.checks.dnsbl.decide import DnsList, Hit, Listed, Trouble, manners, read, reversed_address, settled
 from vaglio.checks.dnsbl.health import Health
@@ -50,7 +50,7 @@ class Findings:
 class _Job(NamedTuple):
     """Something to wait for; ``low`` and ``high`` bound what it can add, ``names`` are the lists in it."""
 
-    run: Callable[[Findings], Awaitable[None]]
+    run: Callable[[Findings], Coroutine[Any, Any, None]]
     low: float
     high: float
     names: tuple[str, ...]
@@ -229,13 +229,16 @@ class Panel:
     # --- waiting ----------------------------------------------------------------------------------------------------
 
     async def _wait_for(self, jobs: Sequence[_Job], findings: Findings) -> None:
-        loop = asyncio.get_running_loop()
-        outstanding = {loop.create_task(_run(job, findings)): job for job in jobs}
+        loop, settings = asyncio.get_running_loop(), self._settings
+        outstanding = {loop.create_task(job.run(findings)): job for job in jobs}
+        least, most = sum(job.low for job in jobs), sum(job.high for job in jobs)
         enough: asyncio.Future[bool] = loop.create_future()
 
         def landed(task: asyncio.Task[None]) -> None:
-            del outstanding[task]
+            nonlocal least, most
+            job = outstanding.pop(task)
             self._background.discard(task)
+            least, most = least - job.low, most - job.high
             if not outstanding:
                 findings.complete = True
                 if findings.then:
@@ -244,7 +247,7 @@ class Panel:
             if not enough.done():
                 if error:
                     enough.set_exception(error)
-                elif self._is_enough(findings, outstanding.values()):
+                elif not outstanding or settled(findings.hits, least, most, settings):
                     enough.set_result(True)
 
         findings.complete = False
@@ -252,8 +255,8 @@ class Panel:
             self._background.add(task)
             task.add_done_callback(landed)
         # Shadow lists, or what can't matter any more, are asked and not waited for.
-        if not self._is_enough(findings, outstanding.values()):
-            timer = loop.call_later(self._settings.lookup_timeout, _time_is_over, enough)
+        if not settled(findings.hits, least, most, settings):
+            timer = loop.call_later(settings.lookup_timeout, _time_is_over, enough)
             try:
                 in_time = await enough
             finally:
@@ -262,9 +265,6 @@ class Panel:
                 findings.silent.update(name for job in outstanding.values() for name in job.names)
         while len(self._background) > BACKGROUND:
             self._background.pop().cancel()
-
-    def _is_enough(self, findings: Findings, outstanding: Iterable[_Job]) -> bool:
-        return settled(findings.hits, [(job.low, job.high) for job in outstanding], self._settings)
 
     async def text_of(self, hit: Hit) -> str:
         """Return a list's own words for a hit, if it has any and gives them soon; "" otherwise."""
@@ -281,10 +281,6 @@ class Panel:
             answer = task.result()
         text = answer.values[0][:300] if answer.values else ""
         return text.replace(one.settings.key, "***") if one.settings.key else text
-
-
-async def _run(job: _Job, findings: Findings) -> None:
-    await job.run(findings)
 
 
 def _time_is_over(enough: asyncio.Future[bool]) -> None:

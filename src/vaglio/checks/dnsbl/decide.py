@@ -236,15 +236,10 @@ def score_of(hits: Iterable[Hit]) -> float:
     return round(sum(weights.values()), 3)
 
 
-def settled(hits: Sequence[Hit], outstanding: Iterable[tuple[float, float]], settings: DnsblSettings) -> bool:
-    """True when no outstanding answer can change what the score leads to; each is given by what it can add, the least
-    and the most.
-    """
-    low = high = score_of(hits)
-    for least, most in outstanding:
-        low += least
-        high += most
-    return band(low, settings) == band(high, settings)
+def settled(hits: Collection[Hit], least: float, most: float, settings: DnsblSettings) -> bool:
+    """True when nothing that is outstanding can change what the score leads to: it can add ``least`` to ``most``."""
+    score = score_of(hits) if hits else 0.0
+    return band(score + least, settings) == band(score + most, settings)
 
 
 class Decision(NamedTuple):
