@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
-from vaglio.config.types import Duration, Section, Size, SocketAddress
+from vaglio.config.types import DaemonSection, Duration, Section, Size, SocketAddress
 
 _STATE = re.compile(r"sqlite://(/[^\0?#]*)")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})", re.ASCII)
@@ -128,8 +128,16 @@ class Metrics(Section):
     """Figures for Prometheus, with /healthz and /readyz."""
 
     listen: SocketAddress | Literal[""] = ""
-    """Where to serve them, for example "inet:127.0.0.1:9187" or "unix:/run/vaglio/{daemon}-metrics.sock": {daemon}
-    becomes the daemon's name, greylist. "" switches them off."""
+    """Where to serve them, for example "unix:/run/vaglio/{daemon}-metrics.sock", where {daemon} becomes the daemon's
+    name, or "inet:127.0.0.1:9187": that is greylist's, and dnsbl has the next port, each daemon in the order of this
+    file. "" switches them off."""
+
+    def listen_of(self, place: int, name: str) -> str:
+        """Return the socket of the daemon ``name``, the ``place``-th (from 0) of all; "" where there is none."""
+        if not self.listen.startswith("inet:") or self.listen.endswith(":0"):
+            return self.listen.replace("{daemon}", name)
+        host, _, port = self.listen.rpartition(":")
+        return f"{host}:{int(port) + place}"
 
 
 class Journal(Section):
@@ -156,6 +164,15 @@ class Alert(Section):
 
 class VaglioConfig(Section):
     """All settings of all daemons. A duration is written "90s", "5m", "1h30m" or "35d", a size "200 MB"."""
+
+    def daemons(self) -> list[tuple[str, DaemonSection]]:
+        """Return the sections of the daemons by name, in their order."""
+        return [(name, section) for name, section in self if isinstance(section, DaemonSection)]
+
+    def metrics_of(self, daemon: str) -> str:
+        """Return where a daemon serves its metrics; "" where it does not."""
+        before = [name for name, _ in self.daemons()]
+        return self.metrics.listen_of(before.index(daemon) if daemon in before else 0, daemon)
 
     identity: Identity = Field(default_factory=Identity)
     state: State = Field(default_factory=State)

@@ -13,7 +13,7 @@ from vaglio.checks.dnsbl.catalogue import misfits
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
-from vaglio.config.types import DaemonSection, format_duration
+from vaglio.config.types import format_duration
 from vaglio.config.words import dotted
 
 SHIPPED_LANGUAGES = frozenset({"en", "it"})
@@ -40,7 +40,7 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     yield from _late_delays(config.greylist)
     for misfit in misfits(config.dnsbl):
         yield Clash((("dnsbl", misfit.key, misfit.place),), f'"{misfit.found}"', misfit.wanted)
-    for name, section in _daemons(config):
+    for name, section in config.daemons():
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
                 ((name, "tarpit"), (name, "deadline")),
@@ -60,10 +60,6 @@ def _late_delays(settings: GreylistSettings) -> Iterator[Clash]:
             yield Clash((path, window), f'"{format_duration(delay)}"', wanted)
 
 
-def _daemons(config: VaglioConfig) -> Iterator[tuple[str, DaemonSection]]:
-    return ((name, section) for name, section in config if isinstance(section, DaemonSection))
-
-
 def _shared_sockets(config: VaglioConfig) -> Iterator[Clash]:
     users: dict[str, Path] = {}
     for path, address in _sockets(config):
@@ -73,12 +69,13 @@ def _shared_sockets(config: VaglioConfig) -> Iterator[Clash]:
 
 
 def _sockets(config: VaglioConfig) -> Iterator[tuple[Path, str]]:
-    for name, section in _daemons(config):
+    for name, section in config.daemons():
         for index, address in enumerate(section.listen):
             if not address.endswith(":0"):  # port 0: the system gives each its own
                 yield (name, "listen", index), address
-    if config.metrics.listen and not config.metrics.listen.endswith(":0"):
-        yield ("metrics", "listen"), config.metrics.listen
+    for address in dict.fromkeys(config.metrics_of(name) for name, _ in config.daemons()):
+        if address and not address.endswith(":0"):
+            yield ("metrics", "listen"), address
 
 
 def remarks(config: VaglioConfig) -> Iterator[Remark]:

@@ -179,7 +179,7 @@ class _Process:
             "listen": self._options.listen or section.listen,
             "workers": self._options.workers or section.workers,
             "state.url": config.state.url,
-            "metrics.listen": config.metrics.listen.replace("{daemon}", self._daemon.name),
+            "metrics.listen": config.metrics_of(self._daemon.name),
         }
 
     # --- configuration ---
