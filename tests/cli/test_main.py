@@ -50,7 +50,7 @@ def test_all_commands_are_there() -> None:
         "why", "journal", "postconf", "dns check", "config check", "config show", "config defaults", *(
             f"greylist {name}" for name in
             ("check", "why", "list", "pools", "stats", "report", "allow", "forget", "import")
-        ),
+        ), *(f"dnsbl {name}" for name in ("check", "status", "lists", "report")),
     }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_every_command_helps_with_examples_that_parse(
         parser().parse_args(typed[1:])
 
 
-@pytest.mark.parametrize("words", [(), ("greylist",), ("config",)])
+@pytest.mark.parametrize("words", [(), ("greylist",), ("dnsbl",), ("config",)])
 def test_a_command_without_its_subcommand_lists_them(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

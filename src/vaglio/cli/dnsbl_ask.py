@@ -18,6 +18,7 @@ from vaglio.checks.dnsbl.health import Health
 from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings, Rules
 from vaglio.cli.common import progress, warn
+from vaglio.cli.dnsbl_lists import asked_about
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.clock import wall
 from vaglio.dns.open import OpenResolver
@@ -30,7 +31,7 @@ _OF_SENDERS = ("sender", "sender_ns", "sender_mx")
 class Heard(NamedTuple):
     """What one list answered: ``listed``, ``not listed``, ``other code``, ``not asked``, or a ``Trouble``.
 
-    ``hit`` is there for what is listed; ``detail`` is a code or failure.
+    ``hit`` is there for what is listed; ``detail`` is a code, a failure, or why it was not asked.
     """
 
     one: ListSettings
@@ -70,7 +71,7 @@ class _Listener:
         return answer
 
     def _tell(self) -> None:
-        progress(f"waiting for {self._outstanding} answers" if self._outstanding else "")
+        progress(f"answers outstanding: {self._outstanding}" if self._outstanding else "")
 
 
 async def ask_about_client(config: VaglioConfig, facts: Facts, resolver: OpenResolver) -> Judgement:
@@ -94,10 +95,9 @@ async def named(client: Client, resolver: Resolver) -> Client:
     """Return the client with its names, as Postfix finds them: the one in the DNS, verified if it leads back."""
     progress("looking for the client's name")
     pointer = await resolver.lookup(_reverse_name(client.packed), "PTR")
-    if not pointer.values:
-        return client
-    name = pointer.values[0]
-    found = await resolver.lookup(name, "A" if len(client.packed) == 4 else "AAAA")
+    name = next(iter(pointer.values), "")
+    found = await resolver.lookup(name, "A" if len(client.packed) == 4 else "AAAA") if name else pointer
+    progress("")
     verified = client.packed in map(pack_address, found.values)
     return client._replace(name=name if verified else "", reverse_name=name)
 
@@ -145,4 +145,6 @@ def _heard(
     codes = [value for answer in mine if answer.outcome is Outcome.OK for value in answer.values[:3]]
     if codes:
         return [Heard(one, "other code", None, ", ".join(codes))]
-    return [Heard(one, "not listed" if mine else "not asked")]
+    if mine:
+        return [Heard(one, "not listed")]
+    return [Heard(one, "not asked", None, f"is asked only about {asked_about(one)}")]

@@ -37,7 +37,9 @@ _MORE = (
     "--name or NAME[IP]. A domain is judged as that of a sender. All answers are waited for; the daemon stops as soon\n"
     "as none can change what comes of it. Nothing is remembered or counted. Exit status 0 whatever is found."
 )
-_ANSWERS = {"other code": "a code that weighs nothing", "not asked": "not asked: it knows nothing of this kind"}
+_SAID = {"listed": "{code} {text} {url}", "other code": "{detail}, which weighs nothing", "not asked": "{detail}",
+         "not listed": ""}  # fmt: skip
+"""By answer; any other is a list in trouble."""
 
 
 class _Subject(NamedTuple):
@@ -238,17 +240,17 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     answer = "LISTED" if row["answer"] == "listed" else row["answer"].replace("-", " ")
     if row["shadow"]:
         answer += " (shadow)"
-    if "code" not in row:
-        return row["name"], answer, "", "", _ANSWERS.get(row["answer"], "") or row["detail"]
+    said = " ".join(_SAID.get(row["answer"], "{detail}").format_map(row).split())
+    if row["answer"] != "listed":
+        return row["name"], answer, "", "", said
     about = row["about"] if row["subject"] == "client" else f"{row['subject']} {row['about']}"
-    weighs = "0" if row["shadow"] else f"{row['weight']:+g}"
-    return row["name"], answer, weighs, about, " ".join(filter(None, (row["code"], row["text"], row["url"])))
+    return row["name"], answer, "0" if row["shadow"] else f"{row['weight']:+g}", about, said
 
 
 def _tell_of_troubles(rows: Sequence[Mapping[str, Any]]) -> None:
     """Say what to do about lists that gave no answer, and which are not asked by the daemon for now."""
     for row in rows:
-        if row["answer"] not in ("listed", "not listed", *_ANSWERS):
+        if row["answer"] not in _SAID:
             what, then = trouble_text(row["answer"], row["detail"])
             print(paragraph(f"{row['name']}: {what}; that counts as no hit. {then}", ""))
         elif row["suspended"]:

@@ -39,10 +39,11 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     },
     "it": {
         Reason.LISTED: (
-            "Le liste interrogate danno insieme {score}; {by} vale {threshold}. Hanno pesato: {hits}. Il più viene da "
-            "{list}, che contiene {about} con il codice {code}{text}.",
+            "Le liste interrogate danno insieme {score}; {by} vale {threshold}. Hanno pesato: {hits}. La parte "
+            "maggiore viene da {list}, che contiene {about} con il codice {code}{text}.",
             "Tocca a chi gestisce {about}: eliminare la causa, poi chiedere a {list} di toglierlo dalla lista{url}. "
-            "Chi vuole comunque la sua posta gli dia un peso negativo in una lista propria.",
+            "Per ricevere comunque la sua posta gli si dà un peso negativo in una lista propria (docs/dnsbl.md, "
+            '"Letting somebody through").',
         ),
         Reason.MANNERS: (
             "Le regole di dnsbl.rules danno insieme {score}; {by} vale {threshold}. Hanno pesato: {hits}.",
@@ -50,11 +51,11 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "mittente.",
         ),
         Reason.SUSPICIOUS: (
-            "Qualcosa parla contro ({hits}), in tutto {score}: non basta per rifiutarlo.",
-            "È passato; vaglio-greylist può guardarlo più da vicino.",
+            "Qualcosa depone contro il client ({hits}), in tutto {score}: non basta per rifiutarlo.",
+            "È passato; vaglio-greylist può esaminarlo più da vicino.",
         ),
         Reason.TRUSTED: ("Il client è garantito da liste di fiducia: {hits}.", "È passato, senza greylisting."),
-        Reason.CLEAN: ("Nessuna lista parla contro.", "È passato."),
+        Reason.CLEAN: ("Nessuna lista depone contro il client.", "È passato."),
         Reason.AUTHENTICATED: ("Il client si è autenticato.", "È passato senza domande."),
         Reason.CERTIFICATE: ("Il client ha mostrato un certificato verificato.", "È passato senza domande."),
         Reason.LOCAL: ("Il client è in una rete privata o nostra ({by}).", "È passato senza domande."),
@@ -74,16 +75,23 @@ class _Facts(dict[str, str]):
 def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:
     """Return why it was decided so, and what happens next. In a rehearsal nobody was refused, and it says so."""
     why, then = _SENTENCES.get(language, _SENTENCES["en"]).get(reason, ("", ""))
-    filled = _Facts({name: str(fact) for name, fact in facts.items()})
+    filled = _Facts({name: f"{fact:g}" if isinstance(fact, float) else str(fact) for name, fact in facts.items()})
     if "text" in filled:
         filled["text"] = f' ("{filled["text"]}")'
     if "url" in filled:
         filled["url"] = f": {filled['url']}"
     why, then = why.format_map(filled), then.format_map(filled)
+    if filled["by"] == "dnsbl.defer":
+        then = f"{_DEFERRED.get(language, _DEFERRED['en'])} {then}"
     if rehearsed:
         then = _REHEARSED.get(language, _REHEARSED["en"]) + " " + then
     return why, then
 
+
+_DEFERRED = {
+    "en": "It was refused for now only: its server tries again by itself, and gets in once the score is lower.",
+    "it": "È un rifiuto temporaneo: il suo server riprova da solo, e passa quando il punteggio è più basso.",
+}
 
 _REHEARSED = {
     "en": 'This is a rehearsal (dnsbl.mode = "rehearse"): it was let through; enforced, it would have been refused.',
