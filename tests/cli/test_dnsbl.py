@@ -244,6 +244,19 @@ def test_a_name_that_was_given_is_not_looked_up(host: Host) -> None:
         assert host.fine("dnsbl", "check", *words).startswith("203.0.113.7 (mail.caio.it)\n")
 
 
+def test_a_name_that_can_not_be_looked_up_is_told(host: Host) -> None:
+    configure(host, zone=ZONE + "11.113.0.203.in-addr.arpa PTR TIMEOUT\n")
+    said = host.run("dnsbl", "check", "203.0.113.11")
+    assert said.status == 0
+    assert said.err == "vaglio: the client's name could not be looked up (timeout): it is judged as one without\n"
+
+
+def test_what_several_lists_suffer_from_is_told_once(host: Host) -> None:
+    silent = "\n".join(f"12.113.0.203.{zone} A TIMEOUT" for zone in ("bl.test", "wl.test"))
+    configure(host, zone=f"{ZONE}{silent}\n")
+    assert "bl, wl: it does not answer (timeout)" in host.fine("dnsbl", "check", "203.0.113.12")
+
+
 def test_rules_about_helo_are_judged_only_when_it_is_given(host: Host) -> None:
     configure(host, LISTS + "[dnsbl.rules]\nhelo_unqualified = 2\n")
     assert host.json("dnsbl", "check", "203.0.113.10")["rules"] == []
@@ -349,7 +362,7 @@ def test_what_a_list_says_commands_no_terminal(host: Host) -> None:
 def test_a_list_that_the_daemon_does_not_ask_for_now_is_told(host: Host, start: Start) -> None:
     start(LISTS + REFUSER).probe()
     said = host.fine("dnsbl", "check", "203.0.113.8")
-    assert "refuser is suspended: the daemon does not ask it for now" in said
+    assert "refuser: suspended, the daemon does not ask for now" in said
 
 
 def test_on_a_terminal_it_is_told_how_many_answers_are_waited_for(
@@ -567,7 +580,7 @@ def test_why_explains_a_refusal_in_italian(host: Host, start: Start) -> None:
         "esito: rifiutato, ref B7K2-0001",
         "Le liste interrogate danno insieme 6; dnsbl.reject vale 5.",
         'La parte maggiore viene da bl, che contiene 203.0.113.7 con il codice 127.0.0.4 ("sent spam on 2026-09-20").',
-        "poi chiedere a bl di toglierlo dalla lista: https://bl.test/203.0.113.7.",
+        "poi farsi togliere da bl: https://bl.test/203.0.113.7.",
     ):
         assert words in said
 

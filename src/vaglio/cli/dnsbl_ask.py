@@ -98,6 +98,8 @@ async def named(client: Client, resolver: Resolver) -> Client:
     name = next(iter(pointer.values), "")
     found = await resolver.lookup(name, "A" if len(client.packed) == 4 else "AAAA") if name else pointer
     progress("")
+    if Outcome.TEMPERROR in (pointer.outcome, found.outcome):
+        warn(f"the client's name could not be looked up ({pointer.why or found.why}): it is judged as one without")
     verified = client.packed in map(pack_address, found.values)
     return client._replace(name=name if verified else "", reverse_name=name)
 

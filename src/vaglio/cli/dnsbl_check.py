@@ -249,10 +249,12 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _tell_of_troubles(rows: Sequence[Mapping[str, Any]]) -> None:
     """Say what to do about lists that gave no answer, and which are not asked by the daemon for now."""
+    told: dict[str, list[str]] = {}
     for row in rows:
         if row["answer"] not in _SAID:
             what, then = trouble_text(row["answer"], row["detail"])
-            print(paragraph(f"{row['name']}: {what}; that counts as no hit. {then}", ""))
+            told.setdefault(f"{what}; that counts as no hit. {then}", []).append(row["name"])
         elif row["suspended"]:
-            text = "is suspended: the daemon does not ask it for now (see vaglio dnsbl status)"
-            print(paragraph(f"{row['name']} {text}", ""))
+            told.setdefault("suspended, the daemon does not ask for now: vaglio dnsbl status", []).append(row["name"])
+    for text, names in told.items():
+        print(paragraph(f"{', '.join(names)}: {text}", ""))

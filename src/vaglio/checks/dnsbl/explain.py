@@ -15,7 +15,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.LISTED: (
             "The lists that were asked add up to {score}; {by} is {threshold}. What weighed: {hits}. Most came from "
             "{list}, which has {about} with the code {code}{text}.",
-            "It is the move of whoever runs {about}: end what got it listed, then ask {list} to take it off{url}. "
+            "It is the move of whoever runs {about}: end what got it listed, then have it taken off {list}{url}. "
             'If you want its mail all the same, give it an entry in a list of yours with a negative weight '
             '(docs/dnsbl.md, "Letting somebody through").',
         ),
@@ -41,7 +41,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.LISTED: (
             "Le liste interrogate danno insieme {score}; {by} vale {threshold}. Hanno pesato: {hits}. La parte "
             "maggiore viene da {list}, che contiene {about} con il codice {code}{text}.",
-            "Tocca a chi gestisce {about}: eliminare la causa, poi chiedere a {list} di toglierlo dalla lista{url}. "
+            "Tocca a chi gestisce {about}: eliminare la causa, poi farsi togliere da {list}{url}. "
             "Per ricevere comunque la sua posta gli si dà un peso negativo in una lista propria (docs/dnsbl.md, "
             '"Letting somebody through").',
         ),
