@@ -28,7 +28,7 @@ ANONYMOUS = ("--set", "client_name=unknown", "--set", "reverse_client_name=unkno
 
 class Measured(NamedTuple):
     """What one run gave. ``p50`` and ``p99`` in milliseconds; ``cpu`` is the server's processor time in microseconds a
-    request; ``other`` is how many processors were busy with neither server nor generator.
+    request; ``helper`` is how many processors the helper took, ``other`` those who had no part in it.
     """
 
     rate: float
@@ -36,6 +36,7 @@ class Measured(NamedTuple):
     p99: float
     cpu: float
     other: float
+    helper: float = 0.0
 
 
 class Generator(NamedTuple):
@@ -45,23 +46,30 @@ class Generator(NamedTuple):
     title: str
 
     def run(
-        self, server: Server, cores: Sequence[int], expect: str, *options: str, warmup: float = 0.0
+        self,
+        server: Server,
+        cores: Sequence[int],
+        expect: str,
+        *options: str,
+        warmup: float = 0.0,
+        helper: int = 0,
     ) -> Measured:
-        """Run it on ``cores`` against ``server``; the first ``warmup`` seconds don't count. Raises BenchError unless
-        every answer's action is ``expect``.
+        """Run it on ``cores`` against ``server``; the first ``warmup`` seconds don't count. ``helper`` is a process
+        that the server needs. Raises BenchError unless every answer's action is ``expect``.
         """
         pinned = ("taskset", "-c", ",".join(map(str, cores)))
         command = [*pinned, *self.command, "--json", "--warmup", str(warmup), *options, server.address]
-        began, busy, used, ours = time.perf_counter(), busy_seconds(), used_seconds(server.pid), _children()
+        pids = [server.pid, *([helper] if helper else [])]
+        began, busy, used, ours = time.perf_counter(), busy_seconds(), [*map(used_seconds, pids)], _children()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
-        served = used_seconds(server.pid) - used
-        other = (busy_seconds() - busy - served - (_children() - ours)) / seconds
+        served, *helped = (used_seconds(pid) - before for pid, before in zip(pids, used, strict=True))
+        other = (busy_seconds() - busy - served - sum(helped) - (_children() - ours)) / seconds
         if not done.stdout:
             raise BenchError(f"the generator failed: {done.stderr}")
         figures = json.loads(done.stdout)
         complain(figures, expect, server.name)
-        return measured(figures, warmup, served, other)
+        return measured(figures, warmup, served, other)._replace(helper=sum(helped) / seconds)
 
 
 def _children() -> float:

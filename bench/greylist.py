@@ -6,27 +6,18 @@ measured, and under which conditions, is told in docs/performance.md; how, in th
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
-import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from bench import fill, machine, report
-from bench.generator import ANONYMOUS, Generator, Measured, find
-from bench.processes import Memory, cores, family, memory
+from bench import fill, runs
+from bench.generator import ANONYMOUS, Generator, Measured
+from bench.processes import Memory, family, memory
 from bench.report import Row, Target
-from bench.servers import BenchError, Postgrey, Server, Vaglio
-
-CACHE = Path(".cache/bench")
-DOCUMENT = Path("docs/performance.md")
+from bench.runs import Lengths, Pair, Runs, Say, Subject, rates
+from bench.servers import Postgrey, Server, Vaglio
 
 DEFER, PREPEND, PASS = "DEFER_IF_PERMIT", "PREPEND", "DUNNO"
 PARTNER = "partner.example.net"
@@ -34,12 +25,10 @@ ONE_CLIENT = ("--set", "client_address=192.0.2.25", "--set", f"client_name=mail.
 AGED = 2 * 3600  # seconds: what was last seen an hour ago is written anew
 
 
-class Plan(NamedTuple):
-    """How much is measured; durations in seconds."""
+@dataclass(frozen=True, slots=True)
+class Plan(Lengths):
+    """How much is measured."""
 
-    runs: int
-    seconds: float
-    warmup: float
     repeated: int
     """Triplets of the row "known"."""
     few: int
@@ -52,57 +41,13 @@ class Plan(NamedTuple):
 FULL = Plan(5, 3.0, 0.5, 5000, 1000, 1_000_000, 100_000)
 QUICK = Plan(3, 1.0, 0.2, 1000, 1000, 50_000, 5000)
 
-Step = Callable[[], Measured]
 
+class Bench(Runs):
+    """The measurements, one method each."""
 
-class Pair(NamedTuple):
-    """Runs of the peer and of ours, or of two configurations of ours."""
-
-    peer: list[Measured]
-    ours: list[Measured]
-
-    def row(self, name: str, unit: str, figure: str, target: Target | None = None) -> Row:
-        """Return one ``figure`` (a field of ``Measured``) as a row."""
-        peer, ours = (tuple(getattr(run, figure) for run in side) for side in self)
-        return Row(name, unit, peer, ours, target)
-
-
-class Bench:
-    """The measurements, one method each; ``say`` tells what is being done."""
-
-    def __init__(self, plan: Plan, generator: Generator, directory: Path, say: Callable[[str], None]) -> None:
-        self._plan, self._generator, self._directory, self._say = plan, generator, directory, say
-        self._server, self._load = ([core] for core in cores()[:2])
-        self._count = 0
-        self.busy: list[float] = []
-        """How many cores other processes took, run by run."""
-
-    # --- tools ---
-
-    def _fresh(self) -> Path:
-        self._count += 1
-        return self._directory / f"{self._count:03}"
-
-    def _timed(self, server: Server, expect: str, *options: str, both_cores: bool = False) -> Measured:
-        """Return one measured run: ten connections, or twenty on both cores."""
-        plan = self._plan
-        where, connections = (self._server + self._load, "20") if both_cores else (self._load, "10")
-        wanted = ("-c", connections, "-d", str(plan.seconds), *options)
-        found = self._generator.run(server, where, expect, *wanted, warmup=plan.warmup)
-        self.busy.append(found.other)
-        return found
-
-    def _ask(self, server: Server, expect: str, *options: str) -> None:
-        """Send requests for their effect only."""
-        self._generator.run(server, self._load, expect, "-c", "10", *options)
-
-    def _in_turns(self, peer: Step, ours: Step) -> Pair:
-        pair = Pair([], [])
-        for number in range(self._plan.runs):
-            self._say(f"  run {number + 1} of {self._plan.runs}")
-            pair.peer.append(peer())
-            pair.ours.append(ours())
-        return pair
+    def __init__(self, plan: Plan, generator: Generator, directory: Path, say: Say) -> None:
+        super().__init__(plan, generator, directory, say)
+        self._plan = plan
 
     def _make_known(self, server: Server, triplets: int, *options: str) -> None:
         """Have each of so many triplets deferred, wait out the delay of 1 s, and try again."""
@@ -240,11 +185,11 @@ class Bench:
         server = Vaglio(many, self._server)
         fill.age(server.database, AGED)
         with server:
-            runs = [
+            stale = [
                 self._timed(server, PASS, "-T", str(plan.many), "-R", "1", "--seed", str(number + 100), *ANONYMOUS)
                 for number in range(plan.runs)
             ]
-        yield Row(f"known, {plan.many:,} stored, all last seen {AGED // 3600} h ago", "req/s", (), _rates(runs))
+        yield Row(f"known, {plan.many:,} stored, all last seen {AGED // 3600} h ago", "req/s", (), rates(stale))
 
     def rows(self) -> Iterator[Row]:
         """Measure everything."""
@@ -262,15 +207,11 @@ def _rows(name: str, pair: Pair, times: float, share: float | None = None) -> It
 
 def _growth(pair: Pair, less: str, more: str, bound: float) -> Iterator[Row]:
     """Return the rates of two configurations of ours, and the second's over the first's, run by run."""
-    before, after = _rates(pair.peer), _rates(pair.ours)
+    before, after = rates(pair.peer), rates(pair.ours)
     yield Row(less, "req/s", (), before)
     yield Row(more, "req/s", (), after)
     quotients = tuple(b / a for a, b in zip(before, after, strict=True))
     yield Row("the second over the first", "", (), quotients, Target("ours", ">=", bound))
-
-
-def _rates(runs: Sequence[Measured]) -> tuple[float, ...]:
-    return tuple(run.rate for run in runs)
 
 
 def _start(server: Server) -> float:
@@ -283,64 +224,11 @@ def _journal(server: Vaglio) -> float:
     return file.stat().st_size / fill.rows(file, "journal")
 
 
-# --- the command ------------------------------------------------------------------------------------------------
+def _make(quick: bool, generator: Generator, directory: Path, say: Say) -> Bench:
+    return Bench(QUICK if quick else FULL, generator, directory, say)
 
 
-@contextmanager
-def workspace() -> Iterator[Path]:
-    """Give a directory that is gone at the end, also after a SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        directory = Path(tempfile.mkdtemp(prefix="run-", dir=CACHE)).resolve()
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        yield directory
-
-
-def notes(generator: Generator, plan: Plan, busy: Sequence[float]) -> list[str]:
-    """Return what must be known beside the table."""
-    return [
-        f"Load generator: {generator.title}. Medians of {plan.runs} runs of {plan.seconds:g} s each.",
-        f"Other processes took {sorted(busy)[len(busy) // 2]:.2f} cores in the median run, {max(busy):.2f} at most"
-        + ("." if max(busy) < 0.15 else ": above 0.15, rates are too low; trust the processor times."),
-    ]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and report; return 0 when all could be measured, whatever the figures say."""
-    parser = argparse.ArgumentParser(prog="scripts/bench greylist", description="Measures it beside Debian's postgrey.")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, smaller stores: to see it work")
-    parser.add_argument("--json", action="store_true", help="print JSON, with the figures of each run")
-    parser.add_argument("--write", action="store_true", help=f"put date, machine and table into {DOCUMENT}")
-    options = parser.parse_args(arguments)
-    try:
-        measure(QUICK if options.quick else FULL, options.json, options.write)
-    except BenchError as error:
-        sys.stderr.write(f"bench: {error}\n")
-        return 1
-    return 0
-
-
-def measure(plan: Plan, json_wanted: bool, write: bool) -> None:
-    """Do all of it and print the report. Raises BenchError."""
-    if len(cores()) < 2:
-        raise BenchError("two processors are needed: one for the server, one for the load generator")
-    facts = {"Date": f"{datetime.now(UTC):%Y-%m-%d}", **machine.describe()}
-    with workspace() as directory:
-        generator = find(CACHE)
-        bench = Bench(plan, generator, directory, lambda text: print(text, file=sys.stderr, flush=True))
-        rows = list(bench.rows())
-    remarks = notes(generator, plan, bench.busy)
-    if json_wanted:
-        print(json.dumps({**facts, "notes": remarks, "rows": [report.as_json(row) for row in rows]}, indent=2))
-    else:
-        where = "\n".join(f"{name}: {value}" for name, value in facts.items())
-        print(where, report.text_table(rows), *remarks, sep="\n\n")
-    if write:
-        title = "vaglio-greylist and postgrey" + (" (a quick run: figures are rough)" if plan == QUICK else "")
-        body = report.section(title, facts, rows, remarks)
-        DOCUMENT.write_text(report.replace_section(DOCUMENT.read_text(), "greylist", body))
-
+SUBJECT = Subject("greylist", "postgrey", "postgrey", ("postgrey",), _make)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(runs.main(SUBJECT))

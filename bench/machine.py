@@ -7,18 +7,19 @@ import platform
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
 
-def describe() -> dict[str, str]:
-    """Return what a reader needs to judge the figures, by name."""
+def describe(packages: Iterable[str]) -> dict[str, str]:
+    """Return what a reader needs to judge the figures, by name; with the versions of Debian ``packages``."""
     return {
         "Processor": f"{_processor()}, {os.cpu_count()} cores, {_memory() / 2**30:.0f} GiB of memory",
         "System": f"{_system()}, Linux {platform.release()}",
         "Vaglio": f"{metadata.version('vaglio')} on Python {platform.python_version()} ({_build()}), SQLite "
         f"{sqlite3.sqlite_version}, {_uvloop()}",
-        "postgrey": _package("postgrey"),
+        **{name: _package(name) for name in packages},
     }
 
 

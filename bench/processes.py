@@ -23,13 +23,13 @@ def family(pid: int) -> list[int]:
 
 
 def used_seconds(pid: int) -> float:
-    """Return the processor time of ``pid`` and its living descendants, user and system."""
+    """Return the processor time of ``pid`` and its descendants, also of those that ended, user and system."""
     return sum(_ticks(one) for one in family(pid)) / _TICK
 
 
 def _ticks(pid: int) -> int:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])  # utime and stime, counted from the field after the name
+    return sum(map(int, fields[11:15]))  # utime, stime, and those of children that ended; counted from behind the name
 
 
 def memory(pid: int) -> Memory:

@@ -58,8 +58,12 @@ class Row:
         return value >= self.target.bound if self.target.sign == ">=" else value <= self.target.bound
 
 
-HEAD = ("", "unit", "postgrey", "vaglio", "ratio", "target", "met")
 _RIGHT = (2, 3, 4)  # columns of numbers
+
+
+def head(peer: str) -> tuple[str, ...]:
+    """Return the headings; ``peer`` is that of the figures that ours are compared with."""
+    return "", "unit", peer, "vaglio", "ratio", "target", "met"
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -83,9 +87,9 @@ def _number(value: float | None) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def text_table(rows: Sequence[Row]) -> str:
+def text_table(rows: Sequence[Row], peer: str = "postgrey") -> str:
     """Return the rows as an aligned table."""
-    lines = [HEAD, *map(cells, rows)]
+    lines = [head(peer), *map(cells, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
     return "\n".join([texts[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *texts[1:]])
@@ -96,25 +100,27 @@ def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [f"{cell:>{width}}" if column in _RIGHT else f"{cell:{width}}" for column, (cell, width) in enumerate(pairs)]
 
 
-def markdown_table(rows: Sequence[Row]) -> str:
+def markdown_table(rows: Sequence[Row], peer: str = "postgrey") -> str:
     """Return the rows as a Markdown table."""
-    rule = ["---:" if column in _RIGHT else "---" for column in range(len(HEAD))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [HEAD, rule, *map(cells, rows)])
+    rule = ["---:" if column in _RIGHT else "---" for column in range(len(head(peer)))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head(peer), rule, *map(cells, rows)])
 
 
-def as_json(row: Row) -> dict[str, Any]:
+def as_json(row: Row, peer: str = "postgrey") -> dict[str, Any]:
     """Return the row with the figures of every run."""
     return {
-        "name": row.name, "unit": row.unit, "postgrey": row.peer_median, "vaglio": row.our_median, "ratio": row.ratio,
+        "name": row.name, "unit": row.unit, peer: row.peer_median, "vaglio": row.our_median, "ratio": row.ratio,
         "target": str(row.target) if row.target else None, "met": row.met,
-        "postgrey_runs": list(row.peer), "vaglio_runs": list(row.ours),
+        f"{peer}_runs": list(row.peer), "vaglio_runs": list(row.ours),
     }  # fmt: skip
 
 
-def section(title: str, facts: Mapping[str, str], rows: Sequence[Row], notes: Sequence[str]) -> str:
+def section(
+    title: str, facts: Mapping[str, str], rows: Sequence[Row], notes: Sequence[str], peer: str = "postgrey"
+) -> str:
     """Return what goes into the docs: on which machine, the table, what is to be known of it."""
     where = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    return "\n\n".join([f"### {title}", where, markdown_table(rows), *(f"- {note}" for note in notes)])
+    return "\n\n".join([f"### {title}", where, markdown_table(rows, peer), *(f"- {note}" for note in notes)])
 
 
 def replace_section(document: str, name: str, body: str) -> str:

@@ -1,4 +1,4 @@
-"""The two servers, started alike: in the foreground, their log in a file, their data in a fresh directory, each on the
+"""Servers, started alike: in the foreground, their log in a file, their data in a fresh directory, each on the
 processors it is given. None outlives the ``with`` that started it.
 """
 
@@ -122,10 +122,6 @@ class Server(ABC):
         """Return the last lines of its log."""
         return "\n".join((self.directory / "log").read_text(errors="replace").splitlines()[-15:])
 
-    @abstractmethod
-    def disk(self) -> int:
-        """Return the bytes of its database."""
-
 
 class Postgrey(Server):
     """Debian's postgrey. ``auto_whitelist`` 0 is off."""
@@ -164,10 +160,36 @@ class Postgrey(Server):
         return self.disk() + sum(path.stat().st_size for path in self.directory.glob("log.*"))
 
 
-class Vaglio(Server):
-    """Our daemon, as it is by default but for the settings given here. ``auto_whitelist`` 0 is off."""
+class Daemon(Server):
+    """A daemon of ours; ``config`` is what stands in its file but for the store."""
 
     name = "vaglio"
+    program: str
+
+    def __init__(self, directory: Path, cores: Sequence[int], config: str, workers: int = 1) -> None:
+        super().__init__(directory, cores)
+        self._workers = workers
+        self._config = directory / "vaglio.toml"
+        self._config.write_text(f'[state]\nurl = "sqlite://{directory}"\n{config}')
+
+    def command(self) -> list[str]:
+        """Return the command and its arguments."""
+        return [
+            str(Path(sys.executable).with_name(self.program)),
+            f"--config={self._config}",
+            f"--listen={self.address}",
+            f"--workers={self._workers}",
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        # As an installed package is: compiled once. (The checkout is left alone.)
+        return {**super()._environment(), "PYTHONPYCACHEPREFIX": str(self.directory.parent / "pycache")}
+
+
+class Vaglio(Daemon):
+    """Our greylisting daemon, as it is by default but for the settings given here. ``auto_whitelist`` 0 is off."""
+
+    program = "vaglio-greylist"
 
     def __init__(
         self,
@@ -178,28 +200,14 @@ class Vaglio(Server):
         listed: str = "",
         workers: int = 1,
     ) -> None:
-        super().__init__(directory, cores)
-        self._workers = workers
+        directory.mkdir(parents=True, exist_ok=True)
         clients = ", ".join(f'"{path}"' for path in client_lists(directory, listed))
-        self._config = directory / "vaglio.toml"
-        self._config.write_text(
-            f'[state]\nurl = "sqlite://{directory}"\n[greylist]\ndelay = "{delay}s"\nmax_pending = 0\n'
+        config = (
+            f'[greylist]\ndelay = "{delay}s"\nmax_pending = 0\n'
             f"auto_whitelist = {auto_whitelist}\nwhitelist_clients = [{clients}]\n"
             f'whitelist_recipients = ["{LISTS}/whitelist_recipients"]\n'
         )
-
-    def command(self) -> list[str]:
-        """Return the command and its arguments."""
-        return [
-            str(Path(sys.executable).with_name("vaglio-greylist")),
-            f"--config={self._config}",
-            f"--listen={self.address}",
-            f"--workers={self._workers}",
-        ]
-
-    def _environment(self) -> dict[str, str]:
-        # As an installed package is: compiled once. (The checkout is left alone.)
-        return {**super()._environment(), "PYTHONPYCACHEPREFIX": str(self.directory.parent / "pycache")}
+        super().__init__(directory, cores, config, workers)
 
     @property
     def database(self) -> Path:

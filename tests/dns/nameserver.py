@@ -36,12 +36,21 @@ class NameServer:
         self.records = list(RR.fromZone(self.zone))
 
     async def start(self) -> None:
+        """Listen on a port that is free for both; one that is free for TCP may be somebody's for UDP."""
         loop = asyncio.get_running_loop()
-        self._tcp = await asyncio.start_server(self._serve, "127.0.0.1", self.address.port)
-        self.address = Address("127.0.0.1", self._tcp.sockets[0].getsockname()[1])
-        self._udp, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self), local_addr=("127.0.0.1", self.address.port)
-        )
+        for left in reversed(range(50)):
+            self._tcp = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            self.address = Address("127.0.0.1", self._tcp.sockets[0].getsockname()[1])
+            try:
+                self._udp, _ = await loop.create_datagram_endpoint(
+                    lambda: _Datagrams(self), local_addr=("127.0.0.1", self.address.port)
+                )
+            except OSError:
+                self._tcp.close()
+                if not left:
+                    raise
+            else:
+                return
 
     def stop(self) -> None:
         self._udp.close()

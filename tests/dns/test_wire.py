@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from vaglio.dns import wire
 from vaglio.dns.wire import Found, Garbled, Looped
-from vaglio.ports import Answer, Outcome
+from vaglio.ports import NODATA, Answer, Outcome
 
 TYPES = ("A", "AAAA", "MX", "TXT", "NS", "PTR", "CNAME")
 NAMES = ("a.it.", "b.it.", "c.a.it.", "Mixed.It.", r"w\.x\255\000.it.", ".", "it.")
@@ -229,6 +229,7 @@ HUGE = b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 65_280) + b"\xff" * 65_280
         hostile(b""),
         hostile(LOOP + bytes(10)),  # a pointer to itself
         hostile(b"\xc0\xff" + bytes(10)),  # a pointer forward
+        hostile(b"\xc0" + bytes((12 + len(ASKED) + 12,)) + struct.pack("!HHIH", 16, 1, 60, 6) + b"\x01a\x02it\0"),
         hostile(b"\x41a" + bytes(10)),  # no kind of label
         hostile((b"\x01a" * 130 + b"\0") + bytes(10)),  # 260 bytes
         hostile(b"\xc0\x0c" + struct.pack("!HHIH", 16, 1, 60, 9) + b"\x01a"),  # longer than the message
@@ -260,6 +261,11 @@ def test_an_answer_of_the_wrong_size_for_its_type_is_garbled() -> None:
     record = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 5) + bytes(5)
     with pytest.raises(Garbled):
         wire.read(struct.pack("!HHHHHH", 1, 0x8000, 1, 1, 0, 0) + asked + record, asked, "A")
+
+
+def test_records_of_another_class_are_ignored() -> None:
+    record = b"\xc0\x0c" + struct.pack("!HHIH", 16, 3, 60, 2) + b"\x01a"
+    assert wire.read(hostile(record), ASKED, "TXT").answer == NODATA
 
 
 def test_other_types_are_given_as_zone_files_have_them() -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.root
 MAIL = TIZIO.address
 CLIENTS = 4
 RECIPIENTS = 5
+READ_AGAIN = "the configuration was read again"
 
 
 class Traffic:
@@ -127,9 +128,9 @@ def test_a_reload_under_load_loses_no_request(world: World) -> None:
     before = warnings(world)
     with traffic(world, "reload") as made:
         for _ in range(5):
-            said = world.greylist.log().count("reload")
+            said = world.greylist.log().count(READ_AGAIN)
             world.greylist.reload()
-            until(lambda said=said: world.greylist.log().count("reload") > said, "a word of the reload")  # type: ignore[misc]
+            until(lambda said=said: world.greylist.log().count(READ_AGAIN) > said, "the reload")  # type: ignore[misc]
             made.more(50)
     assert only_proper_answers(made)
     assert warnings(world) == before

@@ -157,7 +157,8 @@ def _more_plain(facts: Mapping[str, Fact]) -> str:
         text = "".join([f" {key}={value}" for key, value in facts.items()])
     except ValueError:  # an integer of more digits than Python writes
         return ""
-    return text if len(text) <= VALUE and _plain("".join([str(value) for value in facts.values()])) else ""
+    said = "".join([value for value in facts.values() if type(value) is str])
+    return text if len(text) <= VALUE and _plain(said) else ""
 
 
 def _more(facts: Mapping[str, Fact], room: int) -> str:
