@@ -116,7 +116,7 @@ def test_a_full_buffer_drops_the_oldest_and_counts_them(desk: Desk, monkeypatch:
 def test_a_long_queue_is_written_in_portions(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "_TRANSACTION", 6)
     journal = desk.writer()
-    for _ in range(writer.BATCH - 1):
+    for _ in range(15):
         journal.record(desk.entry())
     sizes = [(journal.flush(), journal.written)[1] for _ in range(4)]
     assert sizes == [6, 12, 15, 15]
