@@ -19,13 +19,16 @@ from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import ListSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
 from vaglio.checks.dnsbl.tally import COUNTS, Count, count_key
+from vaglio.cli import dnsbl_check
 from vaglio.cli.dnsbl_lists import asked_about, weighs
 from vaglio.config.load import load
 from vaglio.daemon.guard import rehearsed
 from vaglio.dns.open import open_resolver
+from vaglio.dns.zonefile import Zone, parse_lines
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.hints import SCHEMA as HINTS
 from vaglio.journal import FILE_NAME, Entry, JournalWriter
+from vaglio.ports import Answer
 from vaglio.store import open_store
 from vaglio.store.memory import MemoryStore
 from vaglio.verdict import Verdict
@@ -323,10 +326,36 @@ def test_a_silent_list_is_told_with_what_to_do(host: Host) -> None:
     assert "wl: it does not answer (timeout); that counts as no hit." in said
 
 
-def test_all_answers_are_waited_for_also_those_that_change_nothing(host: Host) -> None:
-    configure(host, LISTS.replace("weight = 2\n", "weight = 2\nshadow = true\n"))
-    table = rows(host.fine("dnsbl", "check", "203.0.113.7"))
-    assert table["keyed"].startswith("LISTED (shadow) 0 203.0.113.7 127.0.0.2")
+class LateResolver:
+    """Answers from the zone, and for one of its lists long after the others."""
+
+    def __init__(self, late: str) -> None:
+        self._late = late
+        self._zone = Zone(parse_lines(ZONE))
+
+    def at_hand(self, name: str, rrtype: str) -> None:
+        pass
+
+    async def lookup(self, name: str, rrtype: str) -> Answer:
+        for _ in range(50 if self._late in name else 1):
+            await asyncio.sleep(0)
+        return self._zone(name, rrtype)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("shadow", ["", "shadow = true\n"])
+def test_all_answers_are_waited_for_also_those_that_change_nothing(
+    host: Host, monkeypatch: pytest.MonkeyPatch, shadow: str
+) -> None:
+    configure(host, "reject = 3\n" + LISTS.replace("weight = -3\n", "weight = 1\n").replace(
+        "weight = 2\n", f"weight = 2\n{shadow}"))  # fmt: skip
+    monkeypatch.setattr(dnsbl_check, "open_resolver", lambda *_: LateResolver("keyed.test"))
+    told = host.json("dnsbl", "check", "unknown[203.0.113.7]")
+    (keyed,) = [one for one in told["lists"] if one["name"] == "keyed"]
+    assert (keyed["answer"], keyed["code"], keyed["shadow"]) == ("listed", "127.0.0.2", bool(shadow))
+    assert told["score"] == (3 if shadow else 5)
 
 
 def test_a_zone_file_can_be_given(host: Host, tmp_path: Path) -> None:
@@ -362,7 +391,7 @@ def test_what_a_list_says_commands_no_terminal(host: Host) -> None:
 def test_a_list_that_the_daemon_does_not_ask_for_now_is_told(host: Host, start: Start) -> None:
     start(LISTS + REFUSER).probe()
     said = host.fine("dnsbl", "check", "203.0.113.8")
-    assert "refuser: suspended, the daemon does not ask for now" in said
+    assert "refuser: suspended, so the daemon leaves it out for now" in said
 
 
 def test_on_a_terminal_it_is_told_how_many_answers_are_waited_for(

@@ -40,6 +40,7 @@ _MORE = (
 _SAID = {"listed": "{code} {text} {url}", "other code": "{detail}, which weighs nothing", "not asked": "{detail}",
          "not listed": ""}  # fmt: skip
 """By answer; any other is a list in trouble."""
+_SUSPENDED = "suspended, so the daemon leaves it out for now, whatever it says here: see vaglio dnsbl status"
 
 
 class _Subject(NamedTuple):
@@ -255,6 +256,6 @@ def _tell_of_troubles(rows: Sequence[Mapping[str, Any]]) -> None:
             what, then = trouble_text(row["answer"], row["detail"])
             told.setdefault(f"{what}; that counts as no hit. {then}", []).append(row["name"])
         elif row["suspended"]:
-            told.setdefault("suspended, the daemon does not ask for now: vaglio dnsbl status", []).append(row["name"])
+            told.setdefault(_SUSPENDED, []).append(row["name"])
     for text, names in told.items():
         print(paragraph(f"{', '.join(names)}: {text}", ""))
