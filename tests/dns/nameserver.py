@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -41,15 +42,17 @@ class NameServer:
         for left in reversed(range(50)):
             self._tcp = await asyncio.start_server(self._serve, "127.0.0.1", 0)
             self.address = Address("127.0.0.1", self._tcp.sockets[0].getsockname()[1])
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             try:
-                self._udp, _ = await loop.create_datagram_endpoint(
-                    lambda: _Datagrams(self), local_addr=("127.0.0.1", self.address.port)
-                )
+                sock.bind(self.address)
             except OSError:
+                sock.close()
                 self._tcp.close()
                 if not left:
                     raise
             else:
+                sock.setblocking(False)
+                self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=sock)
                 return
 
     def stop(self) -> None:
