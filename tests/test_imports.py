@@ -56,7 +56,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/hints",
-        "vaglio/checks/*/decide", "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render", "vaglio/dns/networks")  # fmt: skip
+        "vaglio/checks/*/decide", "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
+        "vaglio/dns/networks")  # fmt: skip
 """No I/O, no clock, no logging."""
 IMPURE = ("os", "io", "pathlib", "logging", "asyncio", "subprocess", "threading", "random", "secrets", "http.*",
           "urllib.*", "smtplib", "signal", "select", "selectors", "multiprocessing", "tempfile", "shutil",

@@ -122,8 +122,8 @@ class Answer(NamedTuple):
     Addresses are in text form; host names in lower case without a dot at their end; an MX is ``"10 mail.caio.it"``;
     the strings of a TXT record are joined without a blank (RFC 7208 3.3), bytes that are no UTF-8 kept as surrogate
     escapes. ``why`` is a slug for a TEMPERROR: ``timeout``, ``servfail``, ``refused``, ``garbled``, ``network``,
-    ``too-many`` (questions at once). ``authentic`` is true where the name server says that DNSSEC vouches for it
-    (AD of RFC 4035 3.2.3).
+    ``loop`` (of aliases), ``too-many`` (questions at once). ``authentic`` is true where the name server says that
+    DNSSEC vouches for it (AD of RFC 4035 3.2.3).
     """
 
     outcome: Outcome

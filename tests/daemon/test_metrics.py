@@ -70,7 +70,7 @@ def test_the_figures_of_all_workers_are_read_from_any(tmp_path: Path) -> None:
             meter.journal_dropped(2)
             meter.journal_dropped(5)
             meter.journal_dropped(1)  # the configuration was read again: another writer, counting from 0
-            meter.rows({"triplets": 1234})
+            meter.gauges({"rows": {"triplets": 1234}})
 
         def other(meter):
             meter.request(Action.DEFER, "first", 0.00005)
@@ -143,7 +143,7 @@ def test_where_metrics_are_off_nothing_is_imported_or_written(tmp_path: Path) ->
         meter.request(Action.PASS, "known", 0.1)
         meter.store_error()
         meter.journal_dropped(1)
-        meter.rows({"triplets": 1})
+        meter.gauges({"rows": {"triplets": 1}})
         meter.push()
         assert meter.exposition() == b""
         files.close()

@@ -69,9 +69,9 @@ class Trivial:
         self._ports.warn("keeping up")
         return 60.0
 
-    def gauges(self) -> Mapping[str, float]:
+    def gauges(self) -> Mapping[str, Mapping[str, float]]:
         """Return a figure."""
-        return {"counts": 1}
+        return {"rows": {"counts": 1}}
 
 
 def build(config: VaglioConfig, ports: Ports) -> Service:

@@ -185,13 +185,16 @@ def _parse(file: str, text: str) -> dict[str, Any]:
         raise ConfigError([Problem(file, 0, "", "a number of thousands of digits", "shorter numbers")]) from error
 
 
+_SECRET = re.compile(r"(\bkey\b *= *).*")  # an access key must not reach a log, not even by way of an open quote
+
+
 def _syntax_problem(file: str, text: str, message: str) -> Problem:
     """Put tomllib's message, which ends in "(at line 3, column 7)" or "(at end of document)", into our words."""
     lines = text.split("\n")
     said, _, where = message.rpartition(" (at ")
     match = re.match(r"line (\d+)", where)
     line = int(match[1]) if match else len(text.rstrip().split("\n"))
-    found = words.found_line(lines[line - 1].strip())
+    found = words.found_line(_SECRET.sub(r"\1...", lines[line - 1].strip()))
     wanted = next((ours for theirs, ours in _SYNTAX if said.startswith(theirs)), f"TOML: {said}")
     return Problem(file, line, "", found, wanted)
 

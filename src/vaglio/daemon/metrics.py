@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+from vaglio.daemon.service import Gauges
 from vaglio.verdict import Action
 
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -57,6 +58,13 @@ class SharedFiles:
             self._path = None
 
 
+GAUGES: Mapping[str, tuple[str, str]] = {
+    "rows": ("table", "Rows in a table of the store, as of the last sweep."),
+    "list_suspended": ("list", "1 where a blocklist is not asked at the moment, since it is in trouble."),
+    "list_hits_today": ("list", "Requests of this day (UTC) in which a blocklist had a hit."),
+}
+"""What services may report, as ``vaglio_NAME``: the label, and what it is."""
+
 class Meter:
     """Counts nothing: stands in where metrics are off."""
 
@@ -71,8 +79,8 @@ class Meter:
     def journal_dropped(self, total: int) -> None:
         """Take note of how many journal entries this process has lost so far."""
 
-    def rows(self, tables: Mapping[str, float]) -> None:
-        """Take note of how many rows each table has."""
+    def gauges(self, figures: Gauges) -> None:
+        """Take note of figures, by one of ``GAUGES`` and then by what its label says."""
 
     def push(self) -> None:
         """Pass the counts on to the other workers; to be called before the process ends."""
@@ -109,10 +117,12 @@ class PrometheusMeter(Meter):
             registry=own,
         ).labels(daemon)  # fmt: skip
         self._dropped_so_far = 0
-        self._rows = library.Gauge(
-            "vaglio_rows", "Rows in a table of the store, as of the last sweep.", ["daemon", "table"], registry=own,
-            multiprocess_mode="mostrecent",
-        )  # fmt: skip
+        self._gauges = {
+            name: library.Gauge(
+                f"vaglio_{name}", text, ["daemon", label], registry=own, multiprocess_mode="mostrecent"
+            )
+            for name, (label, text) in GAUGES.items()
+        }
         library.Gauge(
             "vaglio_workers", "Worker processes at work.", ["daemon"], registry=own, multiprocess_mode="livesum"
         ).labels(daemon).set(1)
@@ -138,10 +148,11 @@ class PrometheusMeter(Meter):
         self._dropped.inc(total - self._dropped_so_far if total >= self._dropped_so_far else total)
         self._dropped_so_far = total
 
-    def rows(self, tables: Mapping[str, float]) -> None:
-        """Take note of how many rows each table has."""
-        for table, count in tables.items():
-            self._rows.labels(self._daemon, table).set(count)
+    def gauges(self, figures: Gauges) -> None:
+        """Take note of figures, by one of ``GAUGES`` and then by what its label says."""
+        for name, by_label in figures.items():
+            for label, value in by_label.items():
+                self._gauges[name].labels(self._daemon, label).set(value)
 
     def push(self) -> None:
         """Pass the counts on to the other workers; to be called before the process ends."""

@@ -17,6 +17,9 @@ from vaglio.facts import Facts
 from vaglio.ports import Clock, References, Resolver, Schema, Store
 from vaglio.verdict import Verdict
 
+Gauges = Mapping[str, Mapping[str, float]]
+"""Figures by name (see ``metrics.GAUGES``) and label: ``{"rows": {"triplets": 1234}}``."""
+
 Check = Callable[[Facts], Coroutine[Any, Any, Verdict]]
 """Answers one question. May raise anything: the guard turns that into the failure verdict."""
 
@@ -47,14 +50,14 @@ class Service:
     worker only: one small step of housekeeping, which returns the seconds until it wants to be called again; it may
     raise StoreError. ``write_back`` is called every 2 s in each worker, before a reload and before the end: it adds to
     the store what was only counted so far; it may raise StoreError, and is called again then. ``gauges`` are figures
-    for the metrics, as of the last sweep, such as ``{"triplets": 1234}``.
+    for the metrics, as of the last sweep.
     """
 
     check: Check
     refresh: Callable[[], None]
     upkeep: Callable[[], Coroutine[Any, Any, float]]
     write_back: Callable[[], Coroutine[Any, Any, None]]
-    gauges: Callable[[], Mapping[str, float]]
+    gauges: Callable[[], Gauges]
 
 
 @dataclass(frozen=True, slots=True)

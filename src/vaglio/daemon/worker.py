@@ -348,7 +348,7 @@ class _Worker:
         elif error is not None:
             self._logger.error("a bug in the housekeeping", exc_info=error)
         else:
-            self._meter.rows(self._service.gauges())
+            self._meter.gauges(self._service.gauges())
         self._loop.call_later(step.result() if error is None else UPKEEP_AGAIN, self._keep_up)
 
     # --- the end ---

@@ -7,6 +7,7 @@ verdict stands goes on by itself, and its answer is at hand next time. Judges no
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -86,7 +87,7 @@ class Panel:
         clients = [one for one in sound if one.settings.kind == "address" and "client" in one.subjects]
         self._about4 = [one for one in clients if one.settings.ipv4]
         self._about6 = [one for one in clients if one.settings.ipv6]
-        subjects = ("client_name", "helo", "sender", "sender_ns", "sender_mx")
+        subjects = ("client_name", "reverse_name", "helo", "sender", "sender_ns", "sender_mx")
         about = {subject: [one for one in sound if subject in one.subjects] for subject in subjects}
         self._about_names = {subject: lists for subject, lists in about.items() if lists}
         self.names = frozenset(one.name for one in sound)
@@ -123,17 +124,25 @@ class Panel:
         sender = registered_domain(sender_domain(facts))
         names = {
             "client_name": registered_domain(facts.client.name),
+            "reverse_name": registered_domain(facts.client.reverse_name),
             "helo": registered_domain(facts.session.helo),
             "sender": sender,
         }
         for subject, lists in self._about_names.items():
-            name = names.get(subject)
-            if name:
+            if subject in names:
                 for one in lists:
-                    jobs += self._ask_unless_at_hand(Question(one, subject, name, name + one.suffix), findings)
-            elif name is None and sender:
+                    jobs += self._ask_about(one, subject, names[subject], facts, findings)
+            elif sender:
                 jobs.append(self._host_job(subject, sender, lists))
         return jobs
+
+    def _ask_about(self, one: DnsList, subject: str, name: str, facts: Facts, findings: Findings) -> list[_Job]:
+        if one.settings.kind == "hash":
+            address = facts.envelope.sender.lower()
+            label = hashlib.new(one.settings.hash, address.encode("utf-8", "surrogateescape")).hexdigest()
+            question = Question(one, subject, address[:200], label + one.suffix)
+            return self._ask_unless_at_hand(question, findings) if "@" in address else []
+        return self._ask_unless_at_hand(Question(one, subject, name, name + one.suffix), findings) if name else []
 
     def _ask_unless_at_hand(self, question: Question, findings: Findings) -> list[_Job]:
         answer = self._resolver.at_hand(question.name, "A")
@@ -205,6 +214,23 @@ class Panel:
                 ]
         asked = {question.one.name + question.name: question for question in questions}
         await asyncio.gather(*(self._ask(question, findings) for question in asked.values()))
+
+    async def servers(self, domain: str, subject: str) -> list[tuple[str, bytes]]:
+        """Return names (with b"") and addresses of a domain's ``sender_ns`` or ``sender_mx`` servers; none in time is
+        none at all.
+        """
+        if not domain:
+            return []
+        task = asyncio.ensure_future(self._servers(domain, "NS" if subject == "sender_ns" else "MX"))
+        await asyncio.wait([task], timeout=self._settings.lookup_timeout)
+        if task.done():
+            return task.result()
+        task.cancel()
+        return []
+
+    async def _servers(self, domain: str, rrtype: str) -> list[tuple[str, bytes]]:
+        names = (await self._hosts.of(domain, rrtype)).names
+        return [(name, b"") for name in names] + await self._hosts.addresses(names)
 
     def _rule_jobs(self, facts: Facts) -> list[_Job]:
         jobs: list[_Job] = []

@@ -70,6 +70,9 @@ class Dnsbl:
         self._exemptions = Exemptions.of(settings)
         self._health = Health(lists, settings.suspend_after)
         self._panel = Panel(settings, lists, context.resolver, self._health, context.hostname, context.clock.now)
+        self._about_servers = {
+            subject for one, _ in context.files() for subject in one.subjects if subject in ("sender_ns", "sender_mx")
+        }
         self._tally = Tally([one.name for one, _ in context.files()])
         self._sweep = Sweep(context.store, context.hints)
         self._hinted: OrderedDict[bytes, tuple[Standing, int]] = OrderedDict()
@@ -82,6 +85,8 @@ class Dnsbl:
         findings = Findings()
         for settings, zone in self._context.files():
             look_into(settings, zone, facts, findings)
+        if self._about_servers:
+            await self._look_at_servers(facts, findings)
         await self._panel.ask(facts, findings)
         decision = decide(findings.hits, findings.silent, self._settings)
         if decision.band.action is not Action.PASS and (text := await self._panel.text_of(decision.hits[0])):
@@ -94,6 +99,15 @@ class Dnsbl:
         if decision.hits or self._hinted:
             await self._hint(facts.client, decision, now)
         return self._verdict(decision, facts)
+
+    async def _look_at_servers(self, facts: Facts, findings: Findings) -> None:
+        """Look into private lists for the servers of the sender's domain, as far as the DNS names them in time."""
+        for subject in sorted(self._about_servers):
+            for about, packed in await self._panel.servers(sender_domain(facts), subject):
+                for settings, zone in self._context.files():
+                    listing = zone.find_address(packed) if packed else zone.find_name(about)
+                    if listing and subject in settings.subjects:
+                        findings.hits.append(_hit(settings, subject, about, listing))
 
     def _count_all(self, findings: Findings, decision: Decision, now: int) -> None:
         """Count what all lists have said, now that the last has."""
@@ -162,10 +176,10 @@ class Dnsbl:
             await self.write_back()
         return await self._sweep.step(now)
 
-    def gauges(self) -> Mapping[str, float]:
-        """Return rows, and lists in use and suspended, as of the last sweep."""
-        suspended = sum(self._health.suspended(one.name) for one in self._lists)
-        return {**self._sweep.rows, "lists": len(self._lists), "suspended_lists": suspended}
+    def gauges(self) -> Mapping[str, Mapping[str, float]]:
+        """Return rows, hits of the day, and which lists are suspended, as of the last sweep."""
+        suspended = {one.name: float(self._health.suspended(one.name)) for one in self._lists}
+        return {"rows": self._sweep.rows, "list_suspended": suspended, "list_hits_today": self._sweep.hits_today}
 
 
 def look_into(settings: ListSettings, zone: LocalZone, facts: Facts, findings: Findings) -> None:
@@ -175,7 +189,12 @@ def look_into(settings: ListSettings, zone: LocalZone, facts: Facts, findings: F
         if facts.client.name:  # a plain file may have both
             asked.append(("client_name", facts.client.name, zone.find_name(facts.client.name.lower())))
     else:
-        names = {"client_name": facts.client.name, "helo": facts.session.helo, "sender": sender_domain(facts)}
+        names = {
+            "client_name": facts.client.name,
+            "reverse_name": facts.client.reverse_name,
+            "helo": facts.session.helo,
+            "sender": sender_domain(facts),
+        }
         asked = [
             (subject, name, zone.find_name(name.lower().removesuffix(".")))
             for subject, name in names.items()

@@ -85,12 +85,15 @@ class DnsList:
         return next((text for fits, text in self.reasons if fits(packed)), "") if packed else ""
 
 
+_SUBJECTS = {"address": ("client",), "domain": ("client_name", "helo", "sender"), "hash": ("sender",)}
+
+
 def compiled(settings: ListSettings) -> DnsList:
     """Read the codes of a list, which were validated with the settings."""
     weights = [(_matcher(code), weight) for code, weight in settings.codes.items()] or [(_any_code, settings.weight)]
     at_all = [weight for _, weight in weights]
     shadow = settings.shadow
-    subjects = settings.subjects or (("client",) if settings.kind == "address" else ("client_name", "helo", "sender"))
+    subjects = settings.subjects or _SUBJECTS[settings.kind]
     return DnsList(
         settings,
         "." + settings.zone.replace(KEY, settings.key),

@@ -6,6 +6,7 @@ questions of a list, four where it knows IPv6, and judges by the answers alone.
 
 from __future__ import annotations
 
+import hashlib
 from typing import NamedTuple
 
 from vaglio.checks.dnsbl.decide import DnsList, Trouble, read, reversed_address
@@ -32,6 +33,8 @@ async def probe(one: DnsList, resolver: Resolver) -> Finding:
 def _points(one: DnsList) -> list[tuple[str, bool]]:
     """Return the names before the zone, and whether the list must have them."""
     settings = one.settings
+    if settings.kind == "hash":  # RFC 5782 knows none: what must not be there is the hash of nothing
+        return [(hashlib.new(settings.hash, b"").hexdigest(), False)]
     if settings.kind == "domain":
         return [(settings.probe_listed or "test", True), (settings.probe_unlisted or "invalid", False)]
     points: list[tuple[str, bool]] = []

@@ -10,9 +10,10 @@ from pydantic import AfterValidator, Field
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
 from vaglio.lists import AddressList, NetworkSet
 
-Subject = Literal["client", "client_name", "helo", "sender", "sender_ns", "sender_mx"]
-"""What a list is asked about: the client's address; its verified name; its HELO name; the domain of the sender; the
-name servers or the mail servers of that domain (their names in a list of domains, their addresses in one of addresses).
+Subject = Literal["client", "client_name", "reverse_name", "helo", "sender", "sender_ns", "sender_mx"]
+"""What a list is asked about: the client's address; its verified name; its name as PTR has it, verified or not; its
+HELO name; the sender (the domain, in a list of hashes the address); the name servers or the mail servers of the
+sender's domain (their names in a list of domains, their addresses in one of addresses).
 """
 
 Weight = Annotated[float, Field(ge=-100, le=100)]
@@ -104,10 +105,13 @@ class ListSettings(Section):
     behind it; the others are those of rbldnsd."""
     enabled: bool = True
     """false keeps the list in the file and asks it nothing."""
-    kind: Literal["address", "domain"] = "address"
-    """What is in it: addresses, or domain names."""
+    kind: Literal["address", "domain", "hash"] = "address"
+    """What is in it: addresses, domain names, or hashes of mail addresses."""
+    hash: Literal["md5", "sha1", "sha256"] = "sha1"
+    """How a list of hashes makes them, of the sender's address in lower case."""
     subjects: list[Subject] = []
-    """What to ask it about; none means the client for addresses, and client_name, helo and sender for domains."""
+    """What to ask it about; none means the client for addresses, client_name, helo and sender for domains, and the
+    sender for hashes."""
     weight: Weight = 1.0
     """What a hit adds to the score; below 0 for an allow list. Of a shipped list it takes the place of the weights of
     all its codes."""

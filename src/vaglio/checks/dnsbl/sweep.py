@@ -20,13 +20,16 @@ AGAIN = 0.2
 
 
 class Sweep:
-    """Walks through both stores, over and over. ``rows`` is how many there were at the last walk."""
+    """Walks through both stores, over and over. ``rows`` is how many hints there were at the last walk, ``hits_today``
+    the hits of each list on this day (UTC).
+    """
 
     def __init__(self, store: Store, hints: Store) -> None:
         self._store, self._hints = store, hints
         self._after = b""
         self._seen = 0
         self.rows: dict[str, float] = {}
+        self.hits_today: dict[str, float] = {}
 
     async def step(self, now: int) -> float:
         """Take one step; return the seconds until the next."""
@@ -41,6 +44,8 @@ class Sweep:
         self.rows = {"hints": self._seen}
         self._after, self._seen = b"", 0
         await self._forget_days(now // 86400 - KEEP_DAYS)
+        today = await self._store.scan(COUNTS, (now // 86400).to_bytes(4, "big"), STEP)
+        self.hits_today = {count.name: count.hits for _, count in today if count.name}
         return REST
 
     async def _forget_days(self, before: int) -> None:

@@ -215,9 +215,9 @@ class Greylist:
         """Take one small step of forgetting what has expired; return the seconds until the next one is due."""
         return await self._sweep.step(int(self._context.clock.now()))
 
-    def gauges(self) -> Mapping[str, float]:
+    def gauges(self) -> Mapping[str, Mapping[str, float]]:
         """Return the rows of each table, as of the last whole sweep."""
-        return self._sweep.rows
+        return {"rows": self._sweep.rows}
 
 
 def recall(tx: Transaction, keys: Keys, case: Case, key: bytes) -> tuple[Triplet | None, bytes]:
