@@ -117,8 +117,9 @@ class Postfix:
         self._do("reload")
 
     def stop(self) -> None:
-        """Stop it at once."""
+        """Stop it at once; when this returns, its address is free for another."""
         self._do("stop")
+        until(lambda: not self._listens(), f"the end of {self.host.name}")
 
     def log(self) -> str:
         """Return what it logged so far."""
@@ -151,6 +152,14 @@ class Postfix:
 
     def _do(self, what: str) -> None:
         self._space.run("postfix", "-c", f"{self._home}/etc", what)
+
+    def _listens(self) -> bool:
+        try:
+            with self._space.inside():
+                socket.create_connection((self.host.address, 25), timeout=5).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def _greets(self) -> bool:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.catalogue import misfits
+from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
@@ -38,8 +38,7 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     """Yield what keeps the daemons from running with this configuration."""
     yield from _shared_sockets(config)
     yield from _late_delays(config.greylist)
-    for misfit in misfits(config.dnsbl):
-        yield Clash((("dnsbl", misfit.key, misfit.place),), f'"{misfit.found}"', misfit.wanted)
+    yield from _list_misfits(config.dnsbl)
     for name, section in config.daemons():
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
@@ -47,6 +46,14 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
                 f'"{format_duration(section.tarpit)}"',
                 f'less than {name}.deadline, which is "{format_duration(section.deadline)}"',
             )
+
+
+def _list_misfits(settings: DnsblSettings) -> Iterator[Clash]:
+    if settings.use or settings.without or settings.lists:
+        from vaglio.checks.dnsbl.catalogue import misfits  # the other daemons start without reading the shipped lists
+
+        for misfit in misfits(settings):
+            yield Clash((("dnsbl", misfit.key, misfit.place),), f'"{misfit.found}"', misfit.wanted)
 
 
 def _late_delays(settings: GreylistSettings) -> Iterator[Clash]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vaglio import __version__
 from vaglio.config.load import ConfigError, Loaded
@@ -33,7 +34,6 @@ from vaglio.daemon.record import Recorder
 from vaglio.daemon.service import Daemon, Ports, Service
 from vaglio.daemon.sockets import Listener
 from vaglio.daemon.turns import TurnStore
-from vaglio.dns.open import OpenResolver, open_resolver
 from vaglio.facts import Facts
 from vaglio.journal.references import references
 from vaglio.journal.writer import JournalWriter
@@ -41,6 +41,9 @@ from vaglio.policy.serve import Server
 from vaglio.ports import Resolver, Schema, Store, StoreError
 from vaglio.store import open_store
 from vaglio.verdict import Verdict
+
+if TYPE_CHECKING:
+    from vaglio.dns.open import OpenResolver
 
 MAX_CONNECTIONS = 10_000
 """Connections of one worker. Postfix has one for each smtpd process, 100 by default."""
@@ -230,6 +233,8 @@ class _Worker:
 
     def _resolver_of(self, config: VaglioConfig) -> Resolver:
         if self._resolver is None:
+            from vaglio.dns.open import open_resolver  # for the daemons that ask the DNS
+
             try:
                 self._resolver = open_resolver(config.dns.servers, config.dns.timeout, config.dns.zone_file)
             except ValueError as error:

@@ -34,8 +34,6 @@ class Misfit(NamedTuple):
 
 def misfits(settings: DnsblSettings) -> Iterator[Misfit]:
     """Yield names that no shipped list has, lists that are neither in the DNS nor in a file, and keys that lack."""
-    if not (settings.use or settings.without or settings.lists):
-        return  # the usual one, and the other daemons need not read the shipped file
     known = shipped()
     for key in ("use", "without"):
         for index, name in enumerate(getattr(settings, key)):
