@@ -54,6 +54,55 @@ def test_bounces_are_asked_at_data_when_so_set(host: Host, tmp_path: Path) -> No
     assert re.search(r"reject_unauth_pipelining check_policy_service \{ inet:127\.0\.0\.1:10023, .* \}$", found)
 
 
+BOTH = ["check_policy_service $vaglio_dnsbl", "check_policy_service $vaglio_greylist"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "services"),
+    [
+        ((), "", [BOTH[1]]),
+        ((), "[greylist]\n[dnsbl]", BOTH),
+        ((), "[dnsbl]", [BOTH[0]]),
+        ((), "[greylist]", [BOTH[1]]),
+        ((), '[identity]\nhostname = "mail.caio.it"', [BOTH[1]]),
+        (("greylist", "dnsbl"), "", BOTH),
+        (("vaglio-dnsbl",), "[greylist]", [BOTH[0]]),
+    ],
+)
+def test_the_daemons_of_the_configuration_are_wired_blocklists_first(
+    host: Host, words: tuple[str, ...], text: str, services: list[str]
+) -> None:
+    host.config.write_text(text)
+    document = host.json("postconf", *words)
+    assert [entry for entry in document["smtpd_recipient_restrictions"] if "policy" in entry] == services
+    assert [f"check_policy_service ${name}" for name in document if name.startswith("vaglio_")] == services
+
+
+@needs_postfix
+def test_postfix_reads_the_lines_of_both_daemons_without_a_warning(host: Host, tmp_path: Path) -> None:
+    host.configure('null_sender = "data"\n[dnsbl]\non_error = "defer"\ndeadline = "6s"')
+    found = postfix_reads(tmp_path, host.fine("postconf"))
+    assert found["smtpd_recipient_restrictions"].endswith(
+        "check_policy_service { inet:127.0.0.1:10024, timeout=11s, try_limit=2, retry_delay=1s, "
+        "default_action=DEFER_IF_PERMIT } "
+        "check_policy_service { inet:127.0.0.1:10023, timeout=10s, try_limit=2, retry_delay=1s, default_action=DUNNO }"
+    )
+    assert found["smtpd_data_restrictions"].count("check_policy_service") == 1
+
+
+@needs_postfix
+def test_postfix_reads_the_lines_of_blocklists_alone_without_a_warning(host: Host, tmp_path: Path) -> None:
+    found = postfix_reads(tmp_path, host.fine("postconf", "dnsbl"))["smtpd_recipient_restrictions"]
+    assert "reject_unauth_destination reject_unlisted_recipient check_policy_service { inet:127.0.0.1:10024, " in found
+    assert found.count("check_policy_service") == 1
+
+
+def test_an_unknown_daemon_is_named(host: Host) -> None:
+    said = host.run("postconf", "dkim")
+    assert said.status == 2
+    assert "found 'dkim', wanted one of dnsbl, greylist" in said.err
+
+
 def test_json_has_the_parameters(host: Host) -> None:
     document = host.json("postconf")
     assert document["smtpd_recipient_restrictions"][-1] == "check_policy_service $vaglio_greylist"

@@ -12,7 +12,7 @@ from lab import containers
 from vaglio.config.load import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-KNOWN = {".toml", ".greylist", ".submission", ".service", ".socket", ".sysusers", ""}
+KNOWN = {".toml", ".dnsbl", ".greylist", ".submission", ".service", ".socket", ".sysusers", ""}
 MAIN_CF = sorted(EXAMPLES.rglob("main.cf.*"))
 MASTER_CF = sorted(EXAMPLES.rglob("master.cf.*"))
 
@@ -72,14 +72,16 @@ def test_postfix_reads_the_main_cf_lines_without_a_warning(
 
 @needs_postfix
 @pytest.mark.parametrize("path", MAIN_CF, ids=name)
-def test_mail_is_asked_about_last_and_own_mail_never(tmp_path: Path, path: Path) -> None:
+def test_mail_is_asked_about_last_blocklists_first_and_own_mail_never(tmp_path: Path, path: Path) -> None:
     (tmp_path / "main.cf").write_text(path.read_text())
     (tmp_path / "master.cf").touch()
     order = postconf(tmp_path, "-h", "smtpd_recipient_restrictions").split()
     places = [order.index(word) for word in ("permit_mynetworks", "permit_sasl_authenticated",
                                              "reject_unauth_destination", "check_policy_service")]  # fmt: skip
     assert places == sorted(places)
-    assert places[-1] == len(order) - 2
+    greylist, both = ["$vaglio_greylist"], ["$vaglio_dnsbl", "$vaglio_greylist"]
+    services = {".greylist": greylist, ".dnsbl": both}[path.suffix]
+    assert order[places[-1] :] == [word for name in services for word in ("check_policy_service", name)]
 
 
 @needs_postfix
@@ -103,9 +105,10 @@ def test_the_user_is_made_as_described(tmp_path: Path, path: Path) -> None:
 
 
 @pytest.mark.root
-def test_the_containerfile_builds_the_daemon_alone() -> None:
+def test_the_containerfile_builds_the_daemons_alone() -> None:
     if reason := containers.skip_reason():
         pytest.skip(reason)
     image = containers.build("vaglio")
-    said = containers.podman("run", "--rm", "--network=none", image, "/opt/vaglio/bin/vaglio-greylist", "--version")
-    assert re.search(r"\d+\.\d+", said)
+    for daemon in ("vaglio-greylist", "vaglio-dnsbl"):
+        said = containers.podman("run", "--rm", "--network=none", image, f"/opt/vaglio/bin/{daemon}", "--version")
+        assert re.search(rf"{daemon} \d+\.\d+", said)

@@ -1,17 +1,20 @@
-"""The units at work: a systemd in a container starts, watches, reloads and stops the daemon, and Postfix asks it.
+"""The units at work: a systemd in a container starts, watches, reloads and stops each daemon, and Postfix asks it.
 
 The image is the ``systemd`` target of ``examples/postfix/Containerfile``: Debian with Postfix, Vaglio in /opt/vaglio,
-and the shipped unit files.
+and the shipped unit files. The daemons have no configuration: the blocklists that are on by themselves are in the lab's
+name server.
 """
 
 import itertools
 import socket
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
 from lab import containers
 from lab.containers import Container
+from lab.dns import NameServer, Zones
 from lab.logs import decisions
 from lab.policy import PolicyClient
 from lab.smtp import Client
@@ -20,35 +23,53 @@ from lab.waiting import until
 
 pytestmark = pytest.mark.root
 
-SERVICE = "vaglio-greylist.service"
-SOCKET = "vaglio-greylist.socket"
 CONFIG = "etc/vaglio/vaglio.toml"
 EXAMPLES = containers.CONTAINERFILE.parent
-CHROOT_SOCKET = "var/spool/postfix/vaglio/greylist.sock"
 QUICK_WATCHDOG = "[Service]\nWatchdogSec=1s\nRestartSec=100ms\nTimeoutAbortSec=1s\n"
 
+UNITS = ("vaglio-dnsbl.socket", "vaglio-greylist.socket", "vaglio-dnsbl.service", "vaglio-greylist.service")
 SAME_AS_EVER = f"""
-rm -rf /run/systemd/system/{SERVICE}.d /{CONFIG}
-systemctl stop {SERVICE} {SOCKET}
+rm -rf /run/systemd/system/vaglio-*.service.d /{CONFIG}
+systemctl stop {" ".join(UNITS)}
 systemctl daemon-reload
 systemctl reset-failed
-systemctl start {SOCKET}
-systemctl start {SERVICE}
+systemctl start {" ".join(UNITS)}
+"""
+LISTS = """\
+$TTL 60
+2.0.0.127.psbl.surriel.com.     IN A 127.0.0.2
+77.100.51.198.psbl.surriel.com. IN A 127.0.0.2
+2.0.0.127.bl.spamcop.net.       IN A 127.0.0.2
+77.100.51.198.bl.spamcop.net.   IN A 127.0.0.2
 """
 
 
-class Machine:
-    """A booted container, and what an admin does on it."""
+class Daemon(NamedTuple):
+    """A daemon, its port, a client that it does not let in, and what it says then."""
 
-    def __init__(self, space: Space, container: Container) -> None:
-        self.space, self.container = space, container
-        self.numbers = itertools.count(1)
+    name: str
+    port: int
+    client: str
+    says: str
+    code: int
+
+
+GREYLIST = Daemon("greylist", 10023, "192.0.2.25", "DEFER_IF_PERMIT 4.7.1 Greylisted", 450)
+DNSBL = Daemon("dnsbl", 10024, "198.51.100.77", "554 5.7.1 Service unavailable; client [198.51.100.77] listed by ", 554)
+
+
+class Machine:
+    """A booted container, and what an admin does on it with one of the daemons."""
+
+    def __init__(self, space: Space, container: Container, daemon: Daemon) -> None:
+        self.space, self.container, self.daemon = space, container, daemon
+        self.service, self.socket = f"vaglio-{daemon.name}.service", f"vaglio-{daemon.name}.socket"
 
     def systemctl(self, *arguments: str, check: bool = True) -> str:
         return self.container.exec("systemctl", *arguments, check=check)
 
     def show(self, name: str) -> str:
-        return self.systemctl("show", "--value", f"--property={name}", SERVICE)
+        return self.systemctl("show", "--value", f"--property={name}", self.service)
 
     def write(self, path: str, text: str) -> None:
         file = self.container.root / path
@@ -56,24 +77,24 @@ class Machine:
         file.write_text(text)
 
     def drop_in(self, text: str) -> None:
-        self.write(f"run/systemd/system/{SERVICE}.d/test.conf", text)
+        self.write(f"run/systemd/system/{self.service}.d/test.conf", text)
         self.systemctl("daemon-reload")
-        self.systemctl("restart", SERVICE)
+        self.systemctl("restart", self.service)
 
     def over_tcp(self) -> PolicyClient:
         with self.space.inside():
-            return PolicyClient(socket.create_connection(("127.0.0.1", 10023), timeout=10))
+            return PolicyClient(socket.create_connection(("127.0.0.1", self.daemon.port), timeout=10))
 
     def over_unix(self) -> PolicyClient:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(10)
-        connection.connect(str(self.container.root / CHROOT_SOCKET))
+        connection.connect(str(self.container.root / f"var/spool/postfix/vaglio/{self.daemon.name}.sock"))
         return PolicyClient(connection)
 
-    def first_contact(self, client: PolicyClient | None = None) -> str:
-        """Ask about a sender that was never seen."""
+    def ask(self, client: PolicyClient | None = None) -> str:
+        """Ask about a client that is not let in: one from a list, or for a sender that was never seen."""
         with client or self.over_tcp() as asking:
-            return asking.ask(sender=f"nuovo{next(self.numbers)}@tizio.it")
+            return asking.ask(client_address=self.daemon.client, sender=f"nuovo{next(_numbers)}@tizio.it")
 
     def workers(self) -> list[str]:
         main = self.show("MainPID")
@@ -88,55 +109,66 @@ class Machine:
         return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
+_numbers = itertools.count(1)
+
+
 @pytest.fixture(scope="module")
-def booted() -> Iterator[Machine]:
+def booted() -> Iterator[tuple[Space, Container]]:
     if reason := containers.skip_reason():
         pytest.skip(reason)
     image = containers.build("systemd")
-    with Space() as space, containers.run_systemd(image, space, "--hostname=mail.caio.it") as container:
-        yield Machine(space, container)
+    with Space() as space:
+        names = NameServer(space, Zones([LISTS]))
+        try:
+            with containers.run_systemd(image, space, "--hostname=mail.caio.it", "--dns=127.0.0.1") as container:
+                yield space, container
+        finally:
+            names.close()
 
 
-@pytest.fixture
-def machine(booted: Machine) -> Machine:
-    booted.container.exec("sh", "-euc", SAME_AS_EVER)
-    return booted
+@pytest.fixture(params=[DNSBL, GREYLIST], ids=lambda daemon: daemon.name)
+def machine(booted: tuple[Space, Container], request: pytest.FixtureRequest) -> Machine:
+    machine = Machine(*booted, request.param)
+    machine.container.exec("sh", "-euc", SAME_AS_EVER)
+    return machine
 
 
-def test_the_machine_boots_without_a_failed_unit(booted: Machine) -> None:
-    assert booted.systemctl("is-system-running", check=False) == "running"
-    assert booted.systemctl("is-active", SERVICE, SOCKET, "postfix@-.service").split() == ["active"] * 3
+def test_the_machine_boots_without_a_failed_unit(booted: tuple[Space, Container]) -> None:
+    _, container = booted
+    assert container.exec("systemctl", "is-system-running", check=False) == "running"
+    assert container.exec("systemctl", "is-active", *UNITS, "postfix@-.service").split() == ["active"] * 5
 
 
 def test_systemd_finds_nothing_to_say_about_the_installed_units(machine: Machine) -> None:
-    assert machine.container.exec("systemd-analyze", "verify", "--man=no", SERVICE, SOCKET) == ""
+    assert machine.container.exec("systemd-analyze", "verify", "--man=no", machine.service, machine.socket) == ""
 
 
 def test_the_sandbox_is_in_force(machine: Machine) -> None:
-    machine.first_contact()
+    machine.ask()
     for pid in [machine.show("MainPID"), *machine.workers()]:
         status = machine.status(pid)
         assert (status["NoNewPrivs"], status["Seccomp"], int(status["CapBnd"], 16)) == ("1", "2", 0), status["Name"]
         assert "0" not in status["Uid"].split()
 
 
-def test_a_first_contact_is_deferred_over_each_socket(machine: Machine) -> None:
-    assert machine.first_contact(machine.over_tcp()).startswith("DEFER_IF_PERMIT 4.")
-    assert machine.first_contact(machine.over_unix()).startswith("DEFER_IF_PERMIT 4.")
+def test_who_is_not_let_in_hears_so_over_each_socket(machine: Machine) -> None:
+    assert machine.ask(machine.over_tcp()).startswith(machine.daemon.says)
+    assert machine.ask(machine.over_unix()).startswith(machine.daemon.says)
 
 
 def test_a_chrooted_postfix_asks_over_the_unix_socket(machine: Machine) -> None:
-    with Client(machine.space, "127.0.0.1", "192.0.2.25") as client:
-        answers = client.send("tizio@tizio.it", ["caio@caio.it"], "Subject: ciao\n\nciao\n")
-    assert answers.last.code == 450
-    assert answers.last.text.startswith("4.7.1 ")
-    log = machine.container.exec("journalctl", "--unit", SERVICE, "--output=cat")
-    assert any(found["verdict"] == "defer" and "tizio@tizio.it" in found.values() for found in decisions(log)), log
+    sender = f"nuovo{next(_numbers)}@tizio.it"
+    with Client(machine.space, "127.0.0.1", machine.daemon.client) as client:
+        (answer,) = client.ask(sender, "caio@caio.it")
+    assert (answer.code, answer.text[:6]) == (machine.daemon.code, f"{answer.code // 100}.7.1 ")
+    log = machine.container.exec("journalctl", "--unit", machine.service, "--output=cat")
+    assert any(found["verdict"] != "pass" and sender in found.values() for found in decisions(log)), log
 
 
 def test_the_state_directory_is_the_daemons_own(machine: Machine) -> None:
-    machine.first_contact()
-    found = machine.container.exec("stat", "--format=%U %a", "/var/lib/vaglio", "/var/lib/vaglio/greylist.sqlite")
+    machine.ask()
+    found = machine.container.exec("stat", "--format=%U %a", "/var/lib/vaglio",
+                                   f"/var/lib/vaglio/{machine.daemon.name}.sqlite")  # fmt: skip
     directory, file = found.splitlines()
     assert directory == "vaglio 700"
     assert file.startswith("vaglio 6")
@@ -144,20 +176,20 @@ def test_the_state_directory_is_the_daemons_own(machine: Machine) -> None:
 
 def test_a_reload_takes_the_new_configuration_without_a_new_process(machine: Machine) -> None:
     before = machine.show("MainPID")
-    machine.write(CONFIG, '[greylist]\nmode = "rehearse"\n')
-    machine.systemctl("reload", SERVICE)
-    until(lambda: machine.first_contact() == "DUNNO", "the new configuration")
+    machine.write(CONFIG, f'[{machine.daemon.name}]\nmode = "rehearse"\n')
+    machine.systemctl("reload", machine.service)
+    until(lambda: machine.ask() == "DUNNO", "the new configuration")
     assert machine.show("MainPID") == before
     assert machine.show("ActiveState") == "active"
 
 
 def test_the_shipped_configuration_serves_in_the_sandbox(machine: Machine) -> None:
     machine.write(CONFIG, (EXAMPLES / "vaglio.toml").read_text())
-    machine.systemctl("restart", SERVICE)
-    assert machine.first_contact() == "DUNNO"  # it rehearses
+    machine.systemctl("restart", machine.service)
+    assert machine.ask() == "DUNNO"  # it rehearses
     with socket.socket(socket.AF_UNIX) as metrics:
         metrics.settimeout(10)
-        metrics.connect(str(machine.container.root / "run/vaglio/greylist-metrics.sock"))
+        metrics.connect(str(machine.container.root / f"run/vaglio/{machine.daemon.name}-metrics.sock"))
         metrics.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         with metrics.makefile("rb") as answer:
             said = answer.read()
@@ -177,7 +209,7 @@ def test_a_daemon_that_hangs_is_started_anew(machine: Machine) -> None:
     hanging = machine.show("MainPID")
     machine.kill("STOP", hanging)
     until(lambda: machine.show("NRestarts") != "0", "the restart")
-    assert machine.first_contact().startswith("DEFER_IF_PERMIT")
+    assert machine.ask().startswith(machine.daemon.says)
     assert machine.show("MainPID") != hanging
 
 
@@ -185,32 +217,32 @@ def test_a_killed_worker_comes_back(machine: Machine) -> None:
     main, workers = machine.show("MainPID"), machine.workers()
     machine.kill("KILL", *workers)
     until(lambda: {*machine.workers()} - {*workers}, "a new worker")
-    assert machine.first_contact().startswith("DEFER_IF_PERMIT")
+    assert machine.ask().startswith(machine.daemon.says)
     assert machine.show("MainPID") == main
 
 
 def test_a_stop_is_clean(machine: Machine) -> None:
-    machine.first_contact()
-    machine.systemctl("stop", SOCKET, SERVICE)
+    machine.ask()
+    machine.systemctl("stop", machine.socket, machine.service)
     assert machine.show("ActiveState") == "inactive"
     assert (machine.show("Result"), machine.show("ExecMainStatus")) == ("success", "0")
 
 
 def test_the_first_question_starts_a_daemon_that_rests(machine: Machine) -> None:
-    machine.systemctl("stop", SERVICE)
+    machine.systemctl("stop", machine.service)
     assert machine.show("ActiveState") == "inactive"
-    assert machine.first_contact(machine.over_unix()).startswith("DEFER_IF_PERMIT")
+    assert machine.ask(machine.over_unix()).startswith(machine.daemon.says)
     assert machine.show("ActiveState") == "active"
 
 
 def test_without_the_socket_unit_the_daemon_listens_by_itself(machine: Machine) -> None:
-    machine.systemctl("stop", SOCKET, SERVICE)
-    machine.systemctl("start", SERVICE)
-    assert machine.first_contact().startswith("DEFER_IF_PERMIT")
+    machine.systemctl("stop", machine.socket, machine.service)
+    machine.systemctl("start", machine.service)
+    assert machine.ask().startswith(machine.daemon.says)
 
 
 def test_a_bad_configuration_is_not_tried_again(machine: Machine) -> None:
-    machine.write(CONFIG, "[greylist]\ndelay = 5\n")
-    machine.systemctl("restart", SERVICE, check=False)
+    machine.write(CONFIG, f"[{machine.daemon.name}]\ndeadline = 5\n")
+    machine.systemctl("restart", machine.service, check=False)
     assert (machine.show("ActiveState"), machine.show("ExecMainStatus")) == ("failed", "78")
     assert machine.show("NRestarts") == "0"

@@ -1,5 +1,6 @@
 """The unit files as text: what systemd says of them without running them."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "postfix"
+POLICYD = Path(__file__).parents[2] / "policyd"
 SERVICES = sorted(EXAMPLES.glob("*.service"))
 UNITS = [*SERVICES, *sorted(EXAMPLES.glob("*.socket"))]
 
@@ -18,8 +20,10 @@ def analyze(*arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_there_is_a_service_and_a_socket() -> None:
-    assert {unit.suffix for unit in UNITS} == {".service", ".socket"}
+def test_each_policy_daemon_has_a_service_and_a_socket() -> None:
+    daemons = [path.stem for path in POLICYD.glob("[a-z]*.py")]
+    wanted = {f"vaglio-{name}{ending}" for name in daemons for ending in (".service", ".socket")}
+    assert {unit.name for unit in UNITS} == wanted
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
@@ -32,7 +36,7 @@ def test_a_service_is_exposed_no_more_than_1_5(service: Path) -> None:
 def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
     # Where Vaglio is not installed its program is missing; the container test verifies the files as they are.
     for unit in UNITS:
-        (tmp_path / unit.name).write_text(unit.read_text().replace("/opt/vaglio/bin/vaglio-greylist", "/bin/true"))
+        (tmp_path / unit.name).write_text(re.sub(r"/opt/vaglio/bin/vaglio-\w+", "/bin/true", unit.read_text()))
     _, said = analyze("verify", "--man=no", *(str(tmp_path / unit.name) for unit in UNITS))
     # It also speaks of the machine's other units; unknown keys and bad values leave its exit status at 0.
     about_ours = [line for line in said.splitlines() if any(unit.name in line for unit in UNITS)]

@@ -1,32 +1,44 @@
 """``vaglio postconf``: the lines that wire the daemons of the current configuration into Postfix.
 
-Why they stand in this order: examples/postfix/main.cf.greylist.
+Why they stand in this order: examples/postfix/main.cf.dnsbl.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.cli.common import Commands, command, configuration, print_json, usual_options, warn
+from vaglio.config.model import VaglioConfig
+from vaglio.config.types import DaemonSection
+
+DAEMONS = ("dnsbl", "greylist")
+"""In the order in which Postfix is to ask them."""
 
 _LATER = 5
 """Seconds that Postfix waits longer than the daemon takes at most, so that the daemon's own on_error decides."""
 _SPOOL = "unix:/var/spool/postfix/"
 _ANY_HOST = {"inet:0.0.0.0:": "inet:127.0.0.1:", "inet:[::]:": "inet:[::1]:"}
 _OWN = ("permit_mynetworks", "permit_sasl_authenticated")
-_SERVICE = "check_policy_service $vaglio_greylist"
+_SERVICE = "check_policy_service $vaglio_{}"
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = command(
         commands, "postconf", _postconf, "print the main.cf lines for the current configuration",
-        "vaglio postconf\nvaglio postconf --json",
+        "vaglio postconf\nvaglio postconf dnsbl greylist\nvaglio postconf --json",
+        "Without the name of a daemon: those that have a section in the configuration; greylist where none has.\n"
         "A parameter that main.cf has already keeps its other entries. Then: postfix reload",
     )  # fmt: skip
+    parser.add_argument("daemons", nargs="*", type=_daemon, metavar="DAEMON", help=f"one of {', '.join(DAEMONS)}")
     usual_options(parser)
+
+
+def _daemon(text: str) -> str:
+    if (name := text.removeprefix("vaglio-")) not in DAEMONS:
+        raise argparse.ArgumentTypeError(f"found {text!r}, wanted one of {', '.join(DAEMONS)}")
+    return name
 
 
 def endpoint(listen: str) -> str:
@@ -39,35 +51,59 @@ def endpoint(listen: str) -> str:
     return f"unix:{listen.removeprefix(_SPOOL)}" if listen.startswith(_SPOOL) else listen
 
 
-def parameters(settings: GreylistSettings) -> dict[str, str | list[str]]:
+def parameters(config: VaglioConfig, daemons: Sequence[str]) -> dict[str, str | list[str]]:
     """Return the parameters by name: text, or a list of restrictions (postconf(5), SMTPD_POLICY_README)."""
-    default = "DUNNO" if settings.on_error == "pass" else "DEFER_IF_PERMIT"
-    found: dict[str, str | list[str]] = {
-        "vaglio_greylist": f"{{ {endpoint(settings.listen[0])}, timeout={settings.deadline + _LATER}s, try_limit=2, "
-        f"retry_delay=1s, default_action={default} }}",
-        "smtpd_recipient_restrictions": [*_OWN, "reject_unauth_destination", "reject_unlisted_recipient", _SERVICE],
-    }
-    if settings.null_sender == "data":
-        found["smtpd_data_restrictions"] = [*_OWN, "reject_unauth_pipelining", _SERVICE]
+    services = [_SERVICE.format(name) for name in daemons]
+    found: dict[str, str | list[str]] = {f"vaglio_{name}": _service(_section(config, name)) for name in daemons}
+    found["smtpd_recipient_restrictions"] = [*_OWN, "reject_unauth_destination", "reject_unlisted_recipient", *services]
+    if "greylist" in daemons and config.greylist.null_sender == "data":
+        found["smtpd_data_restrictions"] = [*_OWN, "reject_unauth_pipelining", _SERVICE.format("greylist")]
     return found
 
 
+def _section(config: VaglioConfig, name: str) -> DaemonSection:
+    return {"dnsbl": config.dnsbl, "greylist": config.greylist}[name]
+
+
+def _service(settings: DaemonSection) -> str:
+    default = "DUNNO" if settings.on_error == "pass" else "DEFER_IF_PERMIT"
+    wait = f"timeout={settings.deadline + _LATER}s, try_limit=2, retry_delay=1s"
+    return f"{{ {endpoint(settings.listen[0])}, {wait}, default_action={default} }}"
+
+
+def _chosen(config: VaglioConfig, named: Sequence[str]) -> list[str]:
+    """Return the daemons to be wired, in their order."""
+    wanted = named or config.model_fields_set.intersection(DAEMONS) or ["greylist"]
+    return [name for name in DAEMONS if name in wanted]
+
+
 def _postconf(args: argparse.Namespace) -> int:
-    settings = configuration(args).config.greylist
-    if endpoint(settings.listen[0]).startswith("unix:/"):
-        warn(f"{settings.listen[0]} is out of reach for a chrooted smtpd (Debian's default, see master.cf): listen in "
-             "unix:/var/spool/postfix/vaglio/ or on inet:127.0.0.1")  # fmt: skip
+    config = configuration(args).config
+    daemons = _chosen(config, args.daemons)
+    for name in daemons:
+        listen = _section(config, name).listen[0]
+        if endpoint(listen).startswith("unix:/"):
+            warn(f"{listen} is out of reach for a chrooted smtpd (Debian's default, see master.cf): listen in "
+                 "unix:/var/spool/postfix/vaglio/ or on inet:127.0.0.1")  # fmt: skip
+    found = parameters(config, daemons)
     if args.json:
-        print_json(parameters(settings))
+        print_json(found)
     else:
-        print("\n".join(_lines(settings)))
+        print("\n".join([*_comments(daemons), *_lines(found)]))
     return 0
 
 
-def _lines(settings: GreylistSettings) -> Iterator[str]:
-    yield "# Lines for main.cf. A parameter that is already there keeps its other entries: add the last one to it."
-    yield "# Greylisting stands last, behind reject_unauth_destination and all that refuses for good."
-    for name, value in parameters(settings).items():
+def _comments(daemons: Sequence[str]) -> Iterator[str]:
+    entries = "the last one" if len(daemons) == 1 else "the last two"
+    yield f"# Lines for main.cf. A parameter that is already there keeps its other entries: add {entries} to it."
+    if "dnsbl" in daemons:
+        yield "# Blocklists stand behind reject_unauth_destination, in the place of reject_rbl_client and its like."
+    if "greylist" in daemons:
+        yield "# Greylisting stands last, behind reject_unauth_destination and all that refuses for good."
+
+
+def _lines(found: dict[str, str | list[str]]) -> Iterator[str]:
+    for name, value in found.items():
         if name == "smtpd_data_restrictions":
             yield '# greylist.null_sender = "data": bounces are asked here'
         if isinstance(value, str):
