@@ -15,7 +15,7 @@ from lab.logs import Delivery
 from lab.scenes import SCENES, TIZIOS_POSTFIX, Scene
 from lab.smtp import Client, letter
 from lab.table import table
-from lab.vaglio import why
+from lab.vaglio import list_status, why
 from lab.waiting import LabError, clock, until
 from lab.world import CAIO, TIZIO, World, dnsbl_toml
 
@@ -246,6 +246,7 @@ def main() -> int:
     try:
         with World({"delay": f'"{DELAY}s"'}, dnsbl=dnsbl_toml({})) as world:
             outcomes = [play(world, scene) for scene in SCENES]
+            status = list_status(world.space)
             logs = "\n".join([*(daemon.log() for daemon in world.daemons), world.caio.log()])
             sections = [(outcome.scene.title, rows(outcome)) for outcome in outcomes]
     except LabError as error:
@@ -253,7 +254,10 @@ def main() -> int:
         return 2
     width = max(100, min(150, shutil.get_terminal_size((120, 40)).columns))
     say("\n" + table(COLUMNS, sections, (22, 28, 32, 26, 5), width))
+    say(f"\nvaglio dnsbl status says in the end:\n\n{status}")
     wrong = [f"{outcome.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
+    if any(scene.refusing for scene in SCENES) and "SUSPENDED: refuses-us" not in status:
+        wrong.append("vaglio dnsbl status does not tell of the list that refuses us")
     for line in wrong:
         say(f"NOT AS TOLD: {line}")
     if wrong:

@@ -87,6 +87,11 @@ def why(space: Space, ref: str, seconds: float = 5) -> str:
     return ""
 
 
+def list_status(space: Space) -> str:
+    """Return what ``vaglio dnsbl status`` says."""
+    return space.run(command("vaglio"), "dnsbl", "status", "--config", CONFIG, check=False)
+
+
 def _explanation(space: Space, ref: str) -> str:
     said = space.run(command("vaglio"), "why", ref, "--config", CONFIG, "--json", check=False)
     try:
