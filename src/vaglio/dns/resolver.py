@@ -27,7 +27,7 @@ from vaglio.dns.wire import (
 )
 from vaglio.ports import NXDOMAIN, Answer, Outcome
 
-CACHE_BYTES = 20 << 20
+CACHE_BYTES = 12 << 20
 IN_FLIGHT = 256
 WAITING = 2048
 """Questions that may wait for others to end; more are not taken."""
@@ -158,8 +158,10 @@ class NetworkResolver:
 
     def _tries(self, until: float) -> Iterator[tuple[Server, float]]:
         """Yield whom to ask and until when to wait for it alone; what is left of the time is shared out evenly."""
-        now = self._now()
-        servers = sorted(self._servers, key=lambda server: server.avoided_until > now)
+        servers = self._servers
+        if len(servers) > 1:
+            now = self._now()
+            servers = sorted(servers, key=lambda server: server.avoided_until > now)
         count = max(_TRIES, len(servers))
         for number in range(count):
             start = asyncio.get_running_loop().time()

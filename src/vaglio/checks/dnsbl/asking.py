@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from vaglio.checks.dnsbl.decide import DnsList, Hit, Listed, Trouble, manners, read, reversed_address, settled
+from vaglio.checks.dnsbl.decide import DnsList, Hit, Listed, Reading, Trouble, manners, read, reversed_address, settled
 from vaglio.checks.dnsbl.health import Health
 from vaglio.checks.dnsbl.hosts import Hosts
 from vaglio.checks.dnsbl.settings import DnsblSettings
@@ -157,12 +157,10 @@ class Panel:
 
     async def _ask(self, question: Question, findings: Findings) -> None:
         answer = await self._resolver.lookup(question.name, "A")
-        self._note(question.one, answer)
-        self._take(question, answer, findings)
+        self._note(question.one, answer, self._take(question, answer, findings))
 
-    def _note(self, one: DnsList, answer: Answer) -> None:
+    def _note(self, one: DnsList, answer: Answer, reading: Reading) -> None:
         """Let the list's health know how it answered."""
-        reading = read(one, answer)
         if reading is Trouble.SILENT and answer.why == "too-many":
             return  # that is our own trouble
         detail = answer.why if reading is Trouble.SILENT else ", ".join(answer.values[:3])[:80]
@@ -171,7 +169,8 @@ class Panel:
         if self._health.suspended(one.name) != before:
             self.refresh()
 
-    def _take(self, question: Question, answer: Answer, findings: Findings) -> None:
+    def _take(self, question: Question, answer: Answer, findings: Findings) -> Reading:
+        """Take in an answer; return what it says."""
         one, reading = question.one, read(question.one, answer)
         if isinstance(reading, Trouble):
             findings.silent.add(one.name)
@@ -189,6 +188,7 @@ class Panel:
                     question.name,
                 )
             )
+        return reading
 
     # --- servers of the sender's domain, and rules that need the DNS --------------------------------------------------
 

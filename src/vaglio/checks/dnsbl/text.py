@@ -91,6 +91,8 @@ def sentence(hit: Hit, language: str) -> str:
 
 def help_url(template: str, address: str, about: str) -> str:
     """Return a list's help page with {ip} and {name} filled in: percent-encoded, since names come from clients."""
+    if not template:
+        return ""
     return template.replace("{ip}", quote(address, safe=":.")).replace("{name}", quote(about, safe=".-"))
 
 
