@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from vaglio import __version__
 from vaglio.config.load import ConfigError, Loaded
-from vaglio.config.model import VaglioConfig
+from vaglio.config.model import Dns, VaglioConfig
 from vaglio.daemon import log
 from vaglio.daemon.accept import Acceptor, Shares
 from vaglio.daemon.alert import Alerter
@@ -146,7 +146,9 @@ class _Worker:
         self._upkeep: asyncio.Task[float] | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._shared: dict[str, TurnStore] = {}
-        self._resolver: OpenResolver | None = None
+        self._resolver: tuple[Dns, OpenResolver] | None = None
+        self._resolvers: list[OpenResolver] = []
+        """All that were opened: who asked one before a reload still gets its answer."""
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
         self._fit(job.config)
@@ -189,12 +191,7 @@ class _Worker:
         """Build what depends on the configuration, all of it before any of it is used."""
         daemon = self._job.daemon
         section = daemon.settings(config)
-        before, self._resolver = self._resolver, None
-        try:
-            service = daemon.build(config, self._ports(config))
-        except OSError:
-            self._resolver = before
-            raise
+        service = daemon.build(config, self._ports(config))
         journal = self._journal_for(config)
         lines = log.setup(config.log.format, config.log.level)
         self._service: Service = service
@@ -204,9 +201,6 @@ class _Worker:
         self._log, self._journal = lines, journal
         self._alerter = Alerter(config.alert, config.identity.hostname)
         self._recorder = Recorder(lines, self._meter, journal, daemon.name, self._clock.now, config.identity.hostname)
-
-        if before:
-            before.close()
 
     def _ports(self, config: VaglioConfig) -> Ports:
         return Ports(
@@ -232,14 +226,20 @@ class _Worker:
         return self._shared[schema.name]
 
     def _resolver_of(self, config: VaglioConfig) -> Resolver:
-        if self._resolver is None:
+        """Return the resolver for these settings; where they are as before, with all that it knows."""
+        if self._resolver is None or self._resolver[0] != config.dns:
             from vaglio.dns.open import open_resolver  # for the daemons that ask the DNS
 
             try:
-                self._resolver = open_resolver(config.dns.servers, config.dns.timeout, config.dns.zone_file)
+                opened = open_resolver(config.dns.servers, config.dns.timeout, config.dns.zone_file)
             except ValueError as error:
                 raise OSError(f"[dns]: {error}") from None
-        return self._resolver
+            if self._resolver is not None:
+                before, retired = self._resolver
+                self._loop.call_later(before.timeout, retired.close)
+            self._resolver = config.dns, opened
+            self._resolvers.append(opened)
+        return self._resolver[1]
 
     def _journal_for(self, config: VaglioConfig) -> JournalWriter | None:
         directory = self._job.config.state.directory  # where the store is; another one takes a restart
@@ -372,8 +372,8 @@ class _Worker:
             self._upkeep.cancel()
         if self._journal:
             self._journal.close()
-        if self._resolver:
-            self._resolver.close()
+        for resolver in self._resolvers:
+            resolver.close()
         for store in (self._store, *self._shared.values()):
             try:
                 store.close()
