@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.asking import Findings, Panel
+from vaglio.checks.dnsbl.asking import Panel
 from vaglio.checks.dnsbl.catalogue import effective
-from vaglio.checks.dnsbl.check import look_into
 from vaglio.checks.dnsbl.decide import Decision, DnsList, Hit, compiled, decide, reversed_address
 from vaglio.checks.dnsbl.health import Health
 from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings, Rules
+from vaglio.checks.dnsbl.waiting import Findings
 from vaglio.cli.common import progress, warn
 from vaglio.cli.dnsbl_lists import asked_about
 from vaglio.config.model import VaglioConfig
@@ -113,9 +113,8 @@ async def _ask(
 ) -> Judgement:
     zones = [compiled(one) for one in lists if one.zone]
     health, listener, findings = Health(zones, suspend_after=1), _Listener(resolver), Findings()
-    for one, zone in PrivateLists([one for one in lists if one.file], warn).current():
-        look_into(one, zone, facts, findings)
-    panel = Panel(settings, zones, listener, health, hostname, wall)
+    files = PrivateLists([one for one in lists if one.file], warn)
+    panel = Panel(settings, zones, listener, health, hostname, wall, files.current)
     await panel.ask(facts, findings)
     # What the daemon would leave to itself, since it can't change the verdict, is waited for here.
     while others := asyncio.all_tasks() - {asyncio.current_task()}:

@@ -69,18 +69,27 @@ def test_a_list_counts_once_by_its_weightiest_entry() -> None:
     assert score_of([hit("a", 1), hit("a", 3), hit("b", -2), hit("b", -1)]) == 1
 
 
+WEIGHTS = st.floats(-10, 10)
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.floats(-10, 10)), max_size=6),
-    st.lists(st.tuples(st.floats(-10, 0), st.floats(0, 10)), max_size=4),
+    st.lists(st.tuples(st.sampled_from("abc"), WEIGHTS), max_size=6),
+    st.dictionaries(st.sampled_from("abcde"), st.tuples(st.floats(-10, 0), st.floats(0, 10)), max_size=4),
     st.data(),
 )
 def test_a_settled_verdict_is_what_all_answers_would_have_given(
-    known: list[tuple[str, float]], bounds: list[tuple[float, float]], data: st.DataObject
+    known: list[tuple[str, float]], outstanding: dict[str, tuple[float, float]], data: st.DataObject
 ) -> None:
     hits = [hit(name, weight) for name, weight in known]
-    if settled(hits, sum(low for low, _ in bounds), sum(high for _, high in bounds), SETTINGS):
-        late = [hit(f"late{n}", data.draw(st.floats(low, high))) for n, (low, high) in enumerate(bounds)]
+    if settled(hits, outstanding, SETTINGS):
+        late = [hit(name, data.draw(st.floats(low, high))) for name, (low, high) in outstanding.items()]
         assert band(score_of(hits + late), SETTINGS) == band(score_of(hits), SETTINGS)
+
+
+def test_a_list_that_may_still_turn_to_the_other_side_is_waited_for() -> None:
+    known = [hit("both", 3), hit("other", 7)]
+    assert not settled(known, {"both": (-5, 3)}, SETTINGS)
+    assert settled(known, {"third": (-4.9, 3)}, SETTINGS)
 
 
 def test_thresholds_of_zero_never_act() -> None:

@@ -1,28 +1,42 @@
-"""Asks all lists at once about one client, and stops waiting as soon as no answer can change what comes of it.
+"""Asks all lists at once about one client, and what lies behind its names.
 
-What the resolver knows already, nearly always most of it, costs no task and no wait. What is still under way when the
-verdict stands goes on by itself, and its answer is at hand next time. Judges nothing, makes no texts.
+What the resolver knows already, nearly always most of it, costs no task and no wait. Judges nothing, makes no texts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from vaglio.checks.dnsbl.decide import DnsList, Hit, Listed, Reading, Trouble, manners, read, reversed_address, settled
+from vaglio.checks.dnsbl.decide import (
+    DnsList,
+    Hit,
+    Listed,
+    Reading,
+    Trouble,
+    manners,
+    read,
+    reversed_address,
+    subjects_of,
+)
 from vaglio.checks.dnsbl.health import Health
 from vaglio.checks.dnsbl.hosts import Hosts
-from vaglio.checks.dnsbl.settings import DnsblSettings
+from vaglio.checks.dnsbl.localzone import Listing, LocalZone, filled
+from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
 from vaglio.checks.dnsbl.text import help_url
+from vaglio.checks.dnsbl.waiting import Background, Bounds, Findings, Job, Outstanding
 from vaglio.facts import Facts
 from vaglio.names import registered_domain
 from vaglio.ports import NXDOMAIN, Answer, Resolver
 
-BACKGROUND = 500
-"""Questions that may go on after the verdict; further ones are given up."""
+Files = Sequence[tuple[ListSettings, LocalZone]]
+"""Private lists, each with its settings."""
+
+_SERVERS = {"sender_ns": "NS", "sender_mx": "MX"}
 
 
 class Question(NamedTuple):
@@ -34,31 +48,8 @@ class Question(NamedTuple):
     name: str
 
 
-class Findings:
-    """What is known of one request: ``hits``, and the lists that were ``silent``. Where the verdict did not wait for
-    all, more comes in later; ``then`` is called when nothing more will.
-    """
-
-    __slots__ = ("complete", "hits", "silent", "then")
-
-    def __init__(self) -> None:
-        self.hits: list[Hit] = []
-        self.silent: set[str] = set()
-        self.complete = True
-        self.then: Callable[[], None] | None = None
-
-
-class _Job(NamedTuple):
-    """Something to wait for; ``low`` and ``high`` bound what it can add, ``names`` are the lists in it."""
-
-    run: Callable[[Findings], Coroutine[Any, Any, None]]
-    low: float
-    high: float
-    names: tuple[str, ...]
-
-
 class Panel:
-    """The lists that are in order at the moment. ``now`` gives Unix seconds."""
+    """The lists that are in order at the moment. ``now`` gives Unix seconds, ``files`` the private lists."""
 
     def __init__(
         self,
@@ -68,15 +59,17 @@ class Panel:
         health: Health,
         hostname: str,
         now: Callable[[], float],
+        files: Callable[[], Files] = tuple,
     ) -> None:
         self._settings, self._lists, self._resolver, self._health = settings, lists, resolver, health
-        self._hostname, self._now = hostname, now
+        self._hostname, self._now, self._files = hostname, now, files
         self._hosts = Hosts(resolver)
         self._rules = {name: weight for name, weight in settings.rules.model_dump().items() if weight}
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Background()
         self._about4: list[DnsList] = []
         self._about6: list[DnsList] = []
         self._about_names: dict[str, list[DnsList]] = {}
+        self._asks_about_servers = False
         self.names: frozenset[str] = frozenset()
         """The lists that are asked at the moment."""
         self.refresh()
@@ -90,19 +83,28 @@ class Panel:
         subjects = ("client_name", "reverse_name", "helo", "sender", "sender_ns", "sender_mx")
         about = {subject: [one for one in sound if subject in one.subjects] for subject in subjects}
         self._about_names = {subject: lists for subject, lists in about.items() if lists}
+        named = {subject for one in sound for subject in one.subjects}
+        named |= {subject for one, _ in self._files() for subject in one.subjects}
+        self._asks_about_servers = not named.isdisjoint(_SERVERS)
         self.names = frozenset(one.name for one in sound)
 
     async def ask(self, facts: Facts, findings: Findings) -> None:
         """Add what lists and rules say of a client. Returns after ``dnsbl.lookup_timeout`` at the latest."""
+        for settings, zone in self._files():
+            look_into(settings, zone, facts, findings)
         jobs = self._ask_about_client(facts, findings)
         if self._rules:
             findings.hits += manners(facts, self._settings, self._hostname)
-        if self._rules or self._about_names:
+        if self._rules:
+            jobs += self._rule_jobs(facts)
+        if self._about_names:
             jobs += self._ask_about_names_of(facts, findings)
+        if self._asks_about_servers:
+            jobs += self._server_jobs(facts)
         if jobs:
             await self._wait_for(jobs, findings)
 
-    def _ask_about_client(self, facts: Facts, findings: Findings) -> list[_Job]:
+    def _ask_about_client(self, facts: Facts, findings: Findings) -> list[Job]:
         """Take what is at hand about the client's address; return what must be asked."""
         packed, jobs = facts.client.packed, []
         lists = self._about4 if len(packed) == 4 else self._about6
@@ -118,25 +120,15 @@ class Panel:
                     self._take(question, answer, findings)
         return jobs
 
-    def _ask_about_names_of(self, facts: Facts, findings: Findings) -> list[_Job]:
+    def _ask_about_names_of(self, facts: Facts, findings: Findings) -> list[Job]:
         """Take what is at hand about names; return what must be asked."""
-        jobs = self._rule_jobs(facts)
-        sender = registered_domain(sender_domain(facts))
-        names = {
-            "client_name": registered_domain(facts.client.name),
-            "reverse_name": registered_domain(facts.client.reverse_name),
-            "helo": registered_domain(facts.session.helo),
-            "sender": sender,
-        }
-        for subject, lists in self._about_names.items():
-            if subject in names:
-                for one in lists:
-                    jobs += self._ask_about(one, subject, names[subject], facts, findings)
-            elif sender:
-                jobs.append(self._host_job(subject, sender, lists))
+        jobs: list[Job] = []
+        for subject, name in names_of(facts).items():
+            for one in self._about_names.get(subject, ()):
+                jobs += self._ask_about(one, subject, registered_domain(name), facts, findings)
         return jobs
 
-    def _ask_about(self, one: DnsList, subject: str, name: str, facts: Facts, findings: Findings) -> list[_Job]:
+    def _ask_about(self, one: DnsList, subject: str, name: str, facts: Facts, findings: Findings) -> list[Job]:
         if one.settings.kind == "hash":
             address = facts.envelope.sender.lower()
             label = hashlib.new(one.settings.hash, address.encode("utf-8", "surrogateescape")).hexdigest()
@@ -144,29 +136,34 @@ class Panel:
             return self._ask_unless_at_hand(question, findings) if "@" in address else []
         return self._ask_unless_at_hand(Question(one, subject, name, name + one.suffix), findings) if name else []
 
-    def _ask_unless_at_hand(self, question: Question, findings: Findings) -> list[_Job]:
+    def _ask_unless_at_hand(self, question: Question, findings: Findings) -> list[Job]:
         answer = self._resolver.at_hand(question.name, "A")
         if answer is None:
             return [self._job(question)]
         self._take(question, answer, findings)
         return []
 
-    def _job(self, question: Question) -> _Job:
+    def _job(self, question: Question) -> Job:
         one = question.one
-        return _Job(partial(self._ask, question), one.low, one.high, (one.name,))
+        return Job(partial(self._ask, question), {one.name: (one.low, one.high)}, one.name)
 
     async def _ask(self, question: Question, findings: Findings) -> None:
         answer = await self._resolver.lookup(question.name, "A")
-        self._note(question.one, answer, self._take(question, answer, findings))
+        reading = self._take(question, answer, findings)
+        if not findings.late or (isinstance(reading, Trouble) and reading is not Trouble.SILENT):
+            self._note(question.one, answer, reading)  # late, its silence was noted when time was over
 
     def _note(self, one: DnsList, answer: Answer, reading: Reading) -> None:
-        """Let the list's health know how it answered."""
-        if reading is Trouble.SILENT and answer.why == "too-many":
-            return  # that is our own trouble
-        detail = answer.why if reading is Trouble.SILENT else ", ".join(answer.values[:3])[:80]
-        before = self._health.suspended(one.name)
-        self._health.heard(one.name, reading, detail, int(self._now()))
-        if self._health.suspended(one.name) != before:
+        """Let the list's health know how it answered; that we ask too much at once is our own trouble."""
+        if reading is not Trouble.SILENT:
+            self._heard(one.name, reading, ", ".join(answer.values[:3])[:80])
+        elif answer.why != "too-many":
+            self._heard(one.name, reading, answer.why)
+
+    def _heard(self, name: str, reading: Reading, detail: str) -> None:
+        before = self._health.suspended(name)
+        self._health.heard(name, reading, detail, int(self._now()))
+        if self._health.suspended(name) != before:
             self.refresh()
 
     def _take(self, question: Question, answer: Answer, findings: Findings) -> Reading:
@@ -192,58 +189,58 @@ class Panel:
 
     # --- servers of the sender's domain, and rules that need the DNS --------------------------------------------------
 
-    def _host_job(self, subject: str, domain: str, lists: Sequence[DnsList]) -> _Job:
-        low, high = sum(one.low for one in lists), sum(one.high for one in lists)
-        return _Job(partial(self._ask_hosts, subject, domain, lists), low, high, tuple(one.name for one in lists))
-
-    async def _ask_hosts(self, subject: str, domain: str, lists: Sequence[DnsList], findings: Findings) -> None:
-        """Ask lists of domains about the names, lists of addresses about the addresses of the domain's servers."""
-        hosts = await self._hosts.of(domain, "NS" if subject == "sender_ns" else "MX")
-        questions: list[Question] = []
-        for name in filter(None, map(registered_domain, hosts.names)):
-            questions += [
-                Question(one, subject, name, name + one.suffix) for one in lists if one.settings.kind == "domain"
-            ]
-        of_addresses = [one for one in lists if one.settings.kind == "address"]
-        if of_addresses:
-            for address, packed in await self._hosts.addresses(hosts.names):
-                questions += [
-                    Question(one, subject, address, reversed_address(packed) + one.suffix)
-                    for one in of_addresses
-                    if (one.settings.ipv4 if len(packed) == 4 else one.settings.ipv6)
-                ]
-        asked = {question.one.name + question.name: question for question in questions}
-        await asyncio.gather(*(self._ask(question, findings) for question in asked.values()))
-
-    async def servers(self, domain: str, subject: str) -> list[tuple[str, bytes]]:
-        """Return names (with b"") and addresses of a domain's ``sender_ns`` or ``sender_mx`` servers; none in time is
-        none at all.
-        """
-        if not domain:
-            return []
-        task = asyncio.ensure_future(self._servers(domain, "NS" if subject == "sender_ns" else "MX"))
-        await asyncio.wait([task], timeout=self._settings.lookup_timeout)
-        if task.done():
-            return task.result()
-        task.cancel()
-        return []
-
-    async def _servers(self, domain: str, rrtype: str) -> list[tuple[str, bytes]]:
-        names = (await self._hosts.of(domain, rrtype)).names
-        return [(name, b"") for name in names] + await self._hosts.addresses(names)
-
-    def _rule_jobs(self, facts: Facts) -> list[_Job]:
-        jobs: list[_Job] = []
-        if not self._rules.keys().isdisjoint(("helo_unknown", "helo_mismatch")) and facts.session.helo:
-            jobs.append(self._rule_job("helo", facts.session.helo, partial(self._hosts.helo_rule, facts)))
-        domain = sender_domain(facts)
-        if not self._rules.keys().isdisjoint(("sender_unknown", "sender_bogus_mx")) and domain:
-            jobs.append(self._rule_job("sender", domain, partial(self._hosts.sender_rule, domain)))
+    def _server_jobs(self, facts: Facts) -> list[Job]:
+        """Return a job for each kind of servers that any list is asked about."""
+        files, domain = self._files(), sender_domain(facts)
+        jobs: list[Job] = []
+        for subject in _SERVERS:
+            lists = self._about_names.get(subject, [])
+            private = [(one, zone) for one, zone in files if subject in one.subjects]
+            if domain and (lists or private):
+                bounds: dict[str, Bounds] = {one.name: (one.low, one.high) for one in lists}
+                bounds |= {one.name: _bounds(0.0 if one.shadow else one.weight) for one, _ in private}
+                jobs.append(Job(partial(self._ask_servers, subject, domain, lists, private), bounds))
         return jobs
 
-    def _rule_job(self, subject: str, about: str, broken: Callable[[], Awaitable[str]]) -> _Job:
-        weights = [weight for name, weight in self._rules.items() if name.startswith(subject)]
-        return _Job(partial(self._look_at, subject, about, broken), min(0.0, *weights), max(0.0, *weights), ())
+    async def _ask_servers(
+        self, subject: str, domain: str, lists: Sequence[DnsList], private: Files, findings: Findings
+    ) -> None:
+        """Ask lists of domains about the names, lists of addresses about the addresses, private ones about both."""
+        names = (await self._hosts.of(registered_domain(domain) or domain, _SERVERS[subject])).names
+        for settings, zone in private:
+            findings.hits += [_hit(settings, subject, name, found) for name in names if (found := zone.find_name(name))]
+        questions = [
+            Question(one, subject, name, name + one.suffix)
+            for name in dict.fromkeys(filter(None, map(registered_domain, names)))
+            for one in lists
+            if one.settings.kind == "domain"
+        ]
+        if private or any(one.settings.kind == "address" for one in lists):
+            addresses = await self._hosts.addresses(names)
+            for settings, zone in private:
+                pairs = [(about, zone.find_address(packed)) for about, packed in addresses]
+                findings.hits += [_hit(settings, subject, about, found) for about, found in pairs if found]
+            questions += [
+                Question(one, subject, about, reversed_address(packed) + one.suffix)
+                for about, packed in addresses
+                for one in lists
+                if one.settings.kind == "address" and (one.settings.ipv4 if len(packed) == 4 else one.settings.ipv6)
+            ]
+        await asyncio.gather(*(self._ask(question, findings) for question in questions))
+
+    def _rule_jobs(self, facts: Facts) -> list[Job]:
+        domain = sender_domain(facts)
+        wanted: list[tuple[Sequence[str], str, str, Callable[[], Awaitable[str]]]] = [
+            (("no_ptr", "unverified_ptr"), "client", facts.client.address, partial(self._hosts.ptr_rule, facts)),
+            (("helo_unknown", "helo_mismatch"), "helo", facts.session.helo, partial(self._hosts.helo_rule, facts)),
+            (("sender_unknown", "sender_bogus_mx"), "sender", domain, partial(self._hosts.sender_rule, domain)),
+        ]
+        jobs: list[Job] = []
+        for rules, subject, about, broken in wanted:
+            bounds = {f"rule {name}": _bounds(self._rules[name]) for name in rules if name in self._rules}
+            if bounds and about:
+                jobs.append(Job(partial(self._look_at, subject, about, broken), bounds))
+        return jobs
 
     async def _look_at(
         self, subject: str, about: str, broken: Callable[[], Awaitable[str]], findings: Findings
@@ -252,45 +249,14 @@ class Panel:
         if weight := self._rules.get(rule):
             findings.hits.append(Hit(f"rule {rule}", subject, about[:200], "", weight))
 
-    # --- waiting ----------------------------------------------------------------------------------------------------
-
-    async def _wait_for(self, jobs: Sequence[_Job], findings: Findings) -> None:
-        loop, settings = asyncio.get_running_loop(), self._settings
-        outstanding = {loop.create_task(job.run(findings)): job for job in jobs}
-        least, most = sum(job.low for job in jobs), sum(job.high for job in jobs)
-        enough: asyncio.Future[bool] = loop.create_future()
-
-        def landed(task: asyncio.Task[None]) -> None:
-            nonlocal least, most
-            job = outstanding.pop(task)
-            self._background.discard(task)
-            least, most = least - job.low, most - job.high
-            if not outstanding:
-                findings.complete = True
-                if findings.then:
-                    findings.then()
-            error = None if task.cancelled() else task.exception()
-            if not enough.done():
-                if error:
-                    enough.set_exception(error)
-                elif not outstanding or settled(findings.hits, least, most, settings):
-                    enough.set_result(True)
-
-        findings.complete = False
-        for task in outstanding:
-            self._background.add(task)
-            task.add_done_callback(landed)
-        # Shadow lists, or what can't matter any more, are asked and not waited for.
-        if not settled(findings.hits, least, most, settings):
-            timer = loop.call_later(settings.lookup_timeout, _time_is_over, enough)
-            try:
-                in_time = await enough
-            finally:
-                timer.cancel()
-            if not in_time:
-                findings.silent.update(name for job in outstanding.values() for name in job.names)
-        while len(self._background) > BACKGROUND:
-            self._background.pop().cancel()
+    async def _wait_for(self, jobs: Sequence[Job], findings: Findings) -> None:
+        outstanding = Outstanding(jobs, findings, self._settings)
+        if not await outstanding.wait(self._settings.lookup_timeout):
+            findings.late = True
+            findings.silent |= outstanding.asked
+            for name in outstanding.asked:
+                self._heard(name, Trouble.SILENT, "timeout")
+        self._background.leave(outstanding.tasks)
 
     async def text_of(self, hit: Hit) -> str:
         """Return a list's own words for a hit, if it has any and gives them soon; "" otherwise."""
@@ -305,13 +271,38 @@ class Panel:
                 task.cancel()
                 return ""
             answer = task.result()
-        text = answer.values[0][:300] if answer.values else ""
-        return text.replace(one.settings.key, "***") if one.settings.key else text
+        text = answer.values[0][:1000] if answer.values else ""
+        return re.sub(re.escape(one.settings.key), "***", text, flags=re.IGNORECASE) if one.settings.key else text
 
 
-def _time_is_over(enough: asyncio.Future[bool]) -> None:
-    if not enough.done():
-        enough.set_result(False)
+def _bounds(weight: float) -> Bounds:
+    return min(0.0, weight), max(0.0, weight)
+
+
+def look_into(settings: ListSettings, zone: LocalZone, facts: Facts, findings: Findings) -> None:
+    """Add what a private list says of the client, or of the names that it is asked about."""
+    subjects = subjects_of(settings)
+    if "client" in subjects and (found := zone.find_address(facts.client.packed)):
+        findings.hits.append(_hit(settings, "client", facts.client.address, found))
+    for subject, name in names_of(facts).items():
+        asked = subject in subjects or (subject == "client_name" and "client" in subjects)  # a plain file may have both
+        if asked and name and (found := zone.find_name(name.lower().removesuffix("."))):
+            findings.hits.append(_hit(settings, subject, name, found))
+
+
+def _hit(settings: ListSettings, subject: str, about: str, found: Listing) -> Hit:
+    text, url = filled(found.text, about), help_url(settings.url, about, about)
+    return Hit(settings.name, subject, about[:200], found.code, settings.weight, text, url, settings.shadow)
+
+
+def names_of(facts: Facts) -> Mapping[str, str]:
+    """Return the names that lists may be asked about, by subject; "" where there is none."""
+    return {
+        "client_name": facts.client.name,
+        "reverse_name": facts.client.reverse_name,
+        "helo": facts.session.helo,
+        "sender": sender_domain(facts),
+    }
 
 
 def sender_domain(facts: Facts) -> str:

@@ -11,26 +11,28 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.asking import Findings, Panel, sender_domain
+from vaglio.checks.dnsbl.asking import Panel
 from vaglio.checks.dnsbl.decide import (
     Decision,
     DnsList,
     Exempt,
     Exemptions,
-    Hit,
     Reason,
     Trouble,
+    band,
     basis,
     decide,
+    score_of,
     screen,
 )
 from vaglio.checks.dnsbl.health import Health, News
-from vaglio.checks.dnsbl.localzone import Listing, LocalZone, filled
+from vaglio.checks.dnsbl.localzone import LocalZone
 from vaglio.checks.dnsbl.probe import probe
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
 from vaglio.checks.dnsbl.sweep import Sweep
 from vaglio.checks.dnsbl.tally import Tally
-from vaglio.checks.dnsbl.text import header, help_url, reply_text
+from vaglio.checks.dnsbl.text import header, reply_text
+from vaglio.checks.dnsbl.waiting import Findings
 from vaglio.facts import Client, Facts, Standing
 from vaglio.hints import HINTS, Hint, key
 from vaglio.ports import Clock, References, Resolver, Store, StoreError
@@ -69,10 +71,8 @@ class Dnsbl:
         self._settings, self._lists, self._context = settings, lists, context
         self._exemptions = Exemptions.of(settings)
         self._health = Health(lists, settings.suspend_after)
-        self._panel = Panel(settings, lists, context.resolver, self._health, context.hostname, context.clock.now)
-        self._about_servers = {
-            subject for one, _ in context.files() for subject in one.subjects if subject in ("sender_ns", "sender_mx")
-        }
+        self._panel = Panel(settings, lists, context.resolver, self._health, context.hostname, context.clock.now,
+                            context.files)  # fmt: skip
         self._tally = Tally([one.name for one, _ in context.files()])
         self._sweep = Sweep(context.store, context.hints)
         self._hinted: OrderedDict[bytes, tuple[Standing, int]] = OrderedDict()
@@ -83,31 +83,20 @@ class Dnsbl:
         if exempt is not None:
             return self._exempt(exempt)
         findings = Findings()
-        for settings, zone in self._context.files():
-            look_into(settings, zone, facts, findings)
-        if self._about_servers:
-            await self._look_at_servers(facts, findings)
         await self._panel.ask(facts, findings)
         decision = decide(findings.hits, findings.silent, self._settings)
         if decision.band.action is not Action.PASS and (text := await self._panel.text_of(decision.hits[0])):
             decision = decision._replace(hits=(decision.hits[0]._replace(text=text), *decision.hits[1:]))
         now = int(self._context.clock.now())
-        if findings.complete:
+        if not findings.waited:
             self._tally.count(self._panel.names, decision, now)
+        elif findings.complete:
+            self._count_all(findings, decision, now)
         else:
             findings.then = partial(self._count_all, findings, decision, now)
         if decision.hits or self._hinted:
             await self._hint(facts.client, decision, now)
         return self._verdict(decision, facts)
-
-    async def _look_at_servers(self, facts: Facts, findings: Findings) -> None:
-        """Look into private lists for the servers of the sender's domain, as far as the DNS names them in time."""
-        for subject in sorted(self._about_servers):
-            for about, packed in await self._panel.servers(sender_domain(facts), subject):
-                for settings, zone in self._context.files():
-                    listing = zone.find_address(packed) if packed else zone.find_name(about)
-                    if listing and subject in settings.subjects:
-                        findings.hits.append(_hit(settings, subject, about, listing))
 
     def _count_all(self, findings: Findings, decision: Decision, now: int) -> None:
         """Count what all lists have said, now that the last has."""
@@ -137,14 +126,17 @@ class Dnsbl:
         return Verdict(action, NAME, decision.reason, reply, facts=rests_on, immediate=True, ref=ref)
 
     async def _hint(self, client: Client, decision: Decision, now: int) -> None:
-        """Tell the greylisting daemon, through the store, what is thought of the client; seldom twice the same."""
-        standing = decision.band.standing
+        """Tell the greylisting daemon, through the store, what is thought of the client; seldom twice the same. What
+        HELO and sender say does not count here: anybody may choose them, and others next time.
+        """
+        score = score_of(hit for hit in decision.hits if hit.subject in ("client", "client_name"))
+        standing = band(score, self._settings).standing
         before = self._hinted.get(client.packed)
         if before is None and standing is Standing.CLEAN:
             return
         if before and standing is before[0] and 0 <= now - before[1] < self._settings.hint_for // 2:
             return
-        hint = Hint(client.address, standing.value, decision.score, now + self._settings.hint_for)
+        hint = Hint(client.address, standing.value, score, now + self._settings.hint_for)
         try:
             await self._context.hints.transact(lambda tx: tx.put(HINTS, key(client.packed), hint))
         except StoreError as error:  # the verdict does not rest on it
@@ -180,31 +172,3 @@ class Dnsbl:
         """Return rows, hits of the day, and which lists are suspended, as of the last sweep."""
         suspended = {one.name: float(self._health.suspended(one.name)) for one in self._lists}
         return {"rows": self._sweep.rows, "list_suspended": suspended, "list_hits_today": self._sweep.hits_today}
-
-
-def look_into(settings: ListSettings, zone: LocalZone, facts: Facts, findings: Findings) -> None:
-    """Add what a private list says of the client, or of the names that it is asked about."""
-    if settings.kind == "address" and not settings.subjects:
-        asked = [("client", facts.client.address, zone.find_address(facts.client.packed))]
-        if facts.client.name:  # a plain file may have both
-            asked.append(("client_name", facts.client.name, zone.find_name(facts.client.name.lower())))
-    else:
-        names = {
-            "client_name": facts.client.name,
-            "reverse_name": facts.client.reverse_name,
-            "helo": facts.session.helo,
-            "sender": sender_domain(facts),
-        }
-        asked = [
-            (subject, name, zone.find_name(name.lower().removesuffix(".")))
-            for subject, name in names.items()
-            if name and (not settings.subjects or subject in settings.subjects)
-        ]
-        if "client" in settings.subjects:
-            asked.append(("client", facts.client.address, zone.find_address(facts.client.packed)))
-    findings.hits += [_hit(settings, subject, about, listing) for subject, about, listing in asked if listing]
-
-
-def _hit(settings: ListSettings, subject: str, about: str, listing: Listing) -> Hit:
-    text, url = filled(listing.text, about), help_url(settings.url, about, about)
-    return Hit(settings.name, subject, about[:200], listing.code, settings.weight, text, url, settings.shadow)

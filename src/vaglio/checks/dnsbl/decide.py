@@ -88,12 +88,16 @@ class DnsList:
 _SUBJECTS = {"address": ("client",), "domain": ("client_name", "helo", "sender"), "hash": ("sender",)}
 
 
+def subjects_of(settings: ListSettings) -> Sequence[str]:
+    """Return what a list is asked about."""
+    return settings.subjects or _SUBJECTS[settings.kind]
+
+
 def compiled(settings: ListSettings) -> DnsList:
     """Read the codes of a list, which were validated with the settings."""
     weights = [(_matcher(code), weight) for code, weight in settings.codes.items()] or [(_any_code, settings.weight)]
     at_all = [weight for _, weight in weights]
     shadow = settings.shadow
-    subjects = settings.subjects or _SUBJECTS[settings.kind]
     return DnsList(
         settings,
         "." + settings.zone.replace(KEY, settings.key),
@@ -102,7 +106,7 @@ def compiled(settings: ListSettings) -> DnsList:
         [_matcher(code) for code in ("127.255.255.0-255", *settings.blocked)],
         low=0.0 if shadow else min(0.0, *at_all),
         high=0.0 if shadow else max(0.0, *at_all),
-        subjects=frozenset(subjects),
+        subjects=frozenset(subjects_of(settings)),
     )
 
 
@@ -230,19 +234,31 @@ def band(score: float, settings: DnsblSettings) -> Band:
     )
 
 
-def score_of(hits: Iterable[Hit]) -> float:
-    """Add up what counts. A list counts once, however many things it names: by its weightiest entry."""
+def weights_of(hits: Iterable[Hit]) -> dict[str, float]:
+    """Return what each list or rule adds. A list counts once, however many things it names: by its weightiest entry."""
     weights: dict[str, float] = {}
     for hit in hits:
         if not hit.shadow and abs(hit.weight) > abs(weights.get(hit.name, 0.0)):
             weights[hit.name] = hit.weight
-    return round(sum(weights.values()), 3)
+    return weights
 
 
-def settled(hits: Collection[Hit], least: float, most: float, settings: DnsblSettings) -> bool:
-    """True when nothing that is outstanding can change what the score leads to: it can add ``least`` to ``most``."""
-    score = score_of(hits) if hits else 0.0
-    return band(score + least, settings) == band(score + most, settings)
+def score_of(hits: Iterable[Hit]) -> float:
+    """Add up what counts."""
+    return round(sum(weights_of(hits).values()), 3)
+
+
+def settled(hits: Collection[Hit], outstanding: Mapping[str, tuple[float, float]], settings: DnsblSettings) -> bool:
+    """True when nothing that is outstanding can change what the score leads to: by name, the least and the most that
+    it can weigh in place of what it weighs now.
+    """
+    weights = weights_of(hits) if hits else {}
+    least = most = sum(weights.values())
+    for name, (low, high) in outstanding.items():
+        now = weights.get(name, 0.0)
+        least += min(0.0, low - now)
+        most += max(0.0, high - now)
+    return band(round(least, 3), settings) == band(round(most, 3), settings)
 
 
 class Decision(NamedTuple):
