@@ -32,7 +32,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/eager", VALUES),
     ("vaglio/checks/__init__", ()),
     ("vaglio/checks/*/__init__", ()),
-    ("vaglio/checks/*/settings", ("vaglio.config.types", "vaglio.lists", "vaglio.names")),
+    ("vaglio/checks/*/settings", ("vaglio.config.types", "vaglio.hints", "vaglio.lists", "vaglio.names")),
     ("vaglio/checks/*/*", (*VALUES, "vaglio.checks.{check}.*", "vaglio.checks.listfiles")),
     ("vaglio/checks/*", VALUES),
     ("vaglio/policy/*", (*VALUES, "vaglio.policy.*", "vaglio.eager")),

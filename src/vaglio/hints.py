@@ -11,6 +11,9 @@ from typing import NamedTuple
 from vaglio.facts import Client, Standing
 from vaglio.ports import Schema, Table, Transaction
 
+LONGEST = 7 * 86400
+"""Seconds that a hint may hold: what would hold for longer was written by a clock that ran ahead."""
+
 
 class Hint(NamedTuple):
     """What blocklists say of one client; ``until`` in Unix seconds."""
@@ -30,11 +33,11 @@ def key(packed: bytes) -> bytes:
     return packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed
 
 
-def standing(tx: Transaction, client: Client, now: int, longest: int = 7 * 86400) -> Standing:
-    """Return what is known of the client at ``now``; UNKNOWN where nothing is, or no more. What would hold for more
-    than ``longest`` seconds was written by a clock that ran ahead, and counts for nothing.
+def standing(tx: Transaction, client: Client, now: int) -> Standing:
+    """Return what is known of the client at ``now``; UNKNOWN where nothing is, or no more. What would hold for longer
+    than ``LONGEST`` counts for nothing.
     """
     found = tx.get(HINTS, key(client.packed))
-    if found is None or not now < found.until <= now + longest or found.standing not in set(Standing):
+    if found is None or not now < found.until <= now + LONGEST or found.standing not in set(Standing):
         return Standing.UNKNOWN
     return Standing(found.standing)

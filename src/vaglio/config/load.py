@@ -185,7 +185,9 @@ def _parse(file: str, text: str) -> dict[str, Any]:
         raise ConfigError([Problem(file, 0, "", "a number of thousands of digits", "shorter numbers")]) from error
 
 
-_SECRET = re.compile(r"(\bkey\b *= *).*")  # an access key must not reach a log, not even by way of an open quote
+# An access key must not reach a log, not even by way of an open quote, nor one that stands in the zone.
+_SECRET = re.compile(r"((?:key|zone)[\"']?\s*=\s*).*", re.IGNORECASE)
+_NOT_SHOWN = "a value that is not shown"
 
 
 def _syntax_problem(file: str, text: str, message: str) -> Problem:
@@ -194,9 +196,21 @@ def _syntax_problem(file: str, text: str, message: str) -> Problem:
     said, _, where = message.rpartition(" (at ")
     match = re.match(r"line (\d+)", where)
     line = int(match[1]) if match else len(text.rstrip().split("\n"))
-    found = words.found_line(_SECRET.sub(r"\1...", lines[line - 1].strip()))
+    found = _NOT_SHOWN if _goes_on(lines[:line]) else words.found_line(_SECRET.sub(r"\1...", lines[line - 1].strip()))
     wanted = next((ours for theirs, ours in _SYNTAX if said.startswith(theirs)), f"TOML: {said}")
     return Problem(file, line, "", found, wanted)
+
+
+def _goes_on(lines: list[str]) -> bool:
+    """Return whether the last line may be the rest of a secret that began on an earlier one."""
+    start = next((line for line in reversed(lines) if "=" in line), "")
+    if start == lines[-1] or not _SECRET.search(start):
+        return False
+    try:
+        tomllib.loads(start)
+    except ValueError:
+        return True
+    return False
 
 
 def _validate(document: _Document) -> tuple[VaglioConfig, list[Problem]]:
@@ -258,17 +272,26 @@ def _without(data: Mapping[str, Any], bad: Iterable[KeyPath]) -> dict[str, Any]:
 
 def _field_problem(document: _Document, path: KeyPath, errors: list[ErrorDetails]) -> Problem:
     first = errors[0]
-    found = words.found(_walk(document.data, path)[1])
-    if first["type"] == "extra_forbidden":
+    unknown = first["type"] == "extra_forbidden"
+    found = _NOT_SHOWN if _may_be_secret(path, unknown) else words.found(_walk(document.data, path)[1])
+    if unknown:
         return document.problem(path, found, _unknown(path))
-    if words.is_secret(VaglioConfig, path):
-        found = "a value that is not shown"
     if first["loc"][-1] == "[key]":
         keys = words.kind_of_keys(words.kind_at(VaglioConfig, path[:-1]))
         return document.problem(path, f"the key {words.found(path[-1])}", words.wanted(keys))
     if first["type"] == "value_error" and len(errors) == 1:
         return document.problem(path, found, str(first["ctx"]["error"]))
     return document.problem(path, found, words.wanted(words.kind_at(VaglioConfig, path)))
+
+
+def _may_be_secret(path: KeyPath, unknown: bool) -> bool:
+    """Return whether an access key may stand there, also by a mistake: under a name that there isn't, in a zone, in
+    place of a table.
+    """
+    if unknown:
+        return path[:1] == ("dnsbl",) or "key" in str(path[-1]).lower()
+    of_lists = path[:1] == ("dnsbl",) and (path[-1] == "zone" or words.is_table(words.kind_at(VaglioConfig, path)))
+    return of_lists or words.is_secret(VaglioConfig, path)
 
 
 def _unknown(path: KeyPath) -> str:

@@ -39,6 +39,7 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     yield from _shared_sockets(config)
     yield from _late_delays(config.greylist)
     yield from _list_misfits(config.dnsbl)
+    yield from _late_lookups(config.dnsbl)
     for name, section in config.daemons():
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
@@ -53,7 +54,15 @@ def _list_misfits(settings: DnsblSettings) -> Iterator[Clash]:
         from vaglio.checks.dnsbl.catalogue import misfits  # the other daemons start without reading the shipped lists
 
         for misfit in misfits(settings):
-            yield Clash((("dnsbl", misfit.key, misfit.place),), f'"{misfit.found}"', misfit.wanted)
+            yield Clash((("dnsbl", *misfit.path),), misfit.found, misfit.wanted)
+
+
+def _late_lookups(settings: DnsblSettings) -> Iterator[Clash]:
+    """Yield a wait for lists, and half of it for the words of one, that would not leave time to answer."""
+    if settings.lookup_timeout * 3 > settings.deadline * 2:
+        wanted = f'at most two thirds of dnsbl.deadline, which is "{format_duration(settings.deadline)}"'
+        found = f'"{format_duration(settings.lookup_timeout)}"'
+        yield Clash((("dnsbl", "lookup_timeout"), ("dnsbl", "deadline")), found, wanted)
 
 
 def _late_delays(settings: GreylistSettings) -> Iterator[Clash]:

@@ -74,6 +74,11 @@ def is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
+def is_table(kind: Kind) -> bool:
+    """Return whether a key holds a table with names of ours, or several."""
+    return is_section(kind.type) or any(map(is_section, get_args(kind.type)))
+
+
 def wanted(kind: Kind) -> str:
     """Say what a key of this kind may hold."""
     parser = next((note for note in kind.notes if isinstance(note, BeforeValidator)), None)
@@ -159,7 +164,7 @@ def written(kind: Kind, value: Any) -> str:
 
 
 def as_toml(value: object, depth: int = 0) -> str:
-    """Return a value as TOML writes it on one line, control and invisible characters escaped."""
+    """Return a value as TOML writes it on one line, control and invisible characters escaped, tables left out."""
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, bool):
@@ -171,12 +176,8 @@ def as_toml(value: object, depth: int = 0) -> str:
     if isinstance(value, list):
         return "[...]" if depth > _DEEPEST else f"[{', '.join(as_toml(entry, depth + 1) for entry in value)}]"
     if isinstance(value, dict):
-        return "{...}" if depth > _DEEPEST else _inline_table(value, depth)
+        return "{...}" if value else "{}"  # there may be an access key in it
     return str(value)
-
-
-def _inline_table(table: dict[str, object], depth: int) -> str:
-    return "{" + ", ".join(f"{written_key(key)} = {as_toml(value, depth + 1)}" for key, value in table.items()) + "}"
 
 
 def _quoted(text: str) -> str:

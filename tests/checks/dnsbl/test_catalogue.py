@@ -64,13 +64,38 @@ def test_each_code_that_counts_has_a_reason(one: ListSettings) -> None:
 
 @each(LISTS)
 def test_what_says_that_a_list_does_not_answer_us_is_no_hit(one: ListSettings) -> None:
-    for code in ("127.255.255.252", "127.255.255.254", "127.255.255.255", "127.0.0.1", *one.blocked):
+    for code in ("127.255.255.252", "127.255.255.254", "127.255.255.255", *one.blocked):
         assert read(compiled(one), Answer(Outcome.OK, (code,))) is Trouble.REFUSES_US, code
 
 
 def test_the_lists_with_other_marks_of_refusal_have_them() -> None:
     marks = {one.name: set(one.blocked) for one in LISTS if one.blocked}
     assert marks == {"dnswl": {"127.0.0.255", "127.0.10.3"}, "surbl": {"127.0.0.1"}, "uribl": {"127.0.0.1"}}
+
+
+@each(LISTS)
+def test_127_0_0_1_is_never_a_hit(one: ListSettings) -> None:
+    reading = read(compiled(one), Answer(Outcome.OK, ("127.0.0.1",)))
+    assert reading is (Trouble.REFUSES_US if "127.0.0.1" in one.blocked else None)
+
+
+@pytest.mark.parametrize(
+    ("zone", "blocked"),
+    [
+        ("list.dnswl.org", ["127.0.0.255", "127.0.10.3"]),
+        ("multi.uribl.com", ["127.0.0.1"]),
+        ("site.multi.uribl.com", ["127.0.0.1"]),
+        ("notmulti.uribl.com", []),
+    ],
+)
+def test_an_own_list_in_the_zone_of_a_shipped_one_knows_how_that_refuses(zone: str, blocked: list[str]) -> None:
+    mine = DnsblSettings(lists=[ListSettings(name="mine", zone=zone)])
+    assert effective(mine)[-1].blocked == blocked
+
+
+def test_an_own_list_that_says_how_it_refuses_is_believed() -> None:
+    mine = DnsblSettings(lists=[ListSettings(name="mine", zone="multi.uribl.com", blocked=[])])
+    assert effective(mine)[-1].blocked == []
 
 
 @each([one for one in LISTS if KEY in one.zone])

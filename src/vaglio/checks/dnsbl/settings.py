@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
+from vaglio.hints import LONGEST
 from vaglio.lists import AddressList, NetworkSet
 
 Subject = Literal["client", "client_name", "reverse_name", "helo", "sender", "sender_ns", "sender_mx"]
@@ -20,8 +21,6 @@ Weight = Annotated[float, Field(ge=-100, le=100)]
 Score = Annotated[float, Field(ge=0, le=1000)]
 
 KEY = "{key}"
-MAX_CODES = 65_536
-"""Codes that one pattern may stand for."""
 
 _PART = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?", re.ASCII)
 _ZONE = re.compile(r"(?:(?:\{key\}|[a-z0-9_-]{1,63})\.)+[a-z0-9-]{1,63}", re.ASCII)
@@ -117,7 +116,8 @@ class ListSettings(Section):
     all its codes."""
     codes: dict[Code, Weight] = {}
     """Weight by return code, for example {"127.0.0.2-3"=5.0, "127.0.0.10-11"=2.0}, or by bit of the last octet,
-    {"bit 2"=3.0}: only these count then. Without any, each code from 127.0.0.2 to 127.0.255.255 weighs "weight"."""
+    {"bit 2"=3.0}: only these count then. Bits count in 127.0.0.2 to 127.0.0.255. Without any codes, each from 127.0.0.2
+    to 127.0.255.255 weighs "weight"."""
     reasons: dict[Code, Annotated[str, Field(max_length=120)]] = {}
     """What a return code means, in a few words, for replies and explanations."""
     blocked: list[Code] = []
@@ -202,12 +202,13 @@ class DnsblSettings(DaemonSection):
     exempt_recipients: list[Annotated[str, AfterValidator(_address)]] = ["postmaster@", "abuse@"]
     """Recipients whose mail is never refused here (RFC 5321 4.5.1: they must be reachable by whoever is listed)."""
     lookup_timeout: Duration = 3
-    """Longest wait for one list; what is not known by then counts as no hit."""
+    """Longest wait for one list; what is not known by then counts as no hit. The words of the list that weighed most
+    may take half as long again, so deadline must be one and a half times this, or more."""
     suspend_after: Annotated[int, Field(ge=1, le=1000)] = 10
     """A list that fails to answer this many times in a row is not asked for a while."""
     suspend_for: Annotated[Duration, Field(ge=60)] = 300
     """A suspended list is tried again this often, by a probe, and comes back when that goes well."""
-    hint_for: Annotated[Duration, Field(ge=60)] = 3600
+    hint_for: Annotated[Duration, Field(ge=60, le=LONGEST)] = 3600
     """What vaglio-greylist is told of a client holds this long."""
     reply_code: Literal[550, 554] = 554
     """SMTP code of a refusal for good."""
