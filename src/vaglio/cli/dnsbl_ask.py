@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vaglio.checks.dnsbl.asking import Panel
 from vaglio.checks.dnsbl.catalogue import effective
-from vaglio.checks.dnsbl.decide import Decision, DnsList, Hit, compiled, decide, reversed_address
+from vaglio.checks.dnsbl.decide import Decision, DnsList, Hit, compiled, decide, reverse_name
 from vaglio.checks.dnsbl.health import Health
 from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings, Rules
@@ -94,18 +94,14 @@ async def ask_about_domain(config: VaglioConfig, facts: Facts, resolver: OpenRes
 async def named(client: Client, resolver: Resolver) -> Client:
     """Return the client with its names, as Postfix finds them: the one in the DNS, verified if it leads back."""
     progress("looking for the client's name")
-    pointer = await resolver.lookup(_reverse_name(client.packed), "PTR")
+    pointer = await resolver.lookup(reverse_name(client.packed), "PTR")
     name = next(iter(pointer.values), "")
     found = await resolver.lookup(name, "A" if len(client.packed) == 4 else "AAAA") if name else pointer
     progress("")
     if Outcome.TEMPERROR in (pointer.outcome, found.outcome):
-        warn(f"the client's name could not be looked up ({pointer.why or found.why}): it is judged as one without")
+        warn(f"the client's name could not be looked up ({pointer.why or found.why}): it is judged without its name")
     verified = client.packed in map(pack_address, found.values)
     return client._replace(name=name if verified else "", reverse_name=name)
-
-
-def _reverse_name(packed: bytes) -> str:
-    return f"{reversed_address(packed)}.{'in-addr' if len(packed) == 4 else 'ip6'}.arpa"
 
 
 async def _ask(

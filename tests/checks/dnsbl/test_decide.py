@@ -38,7 +38,7 @@ def ok(*values: str) -> Answer:
         (TEMPERROR, Trouble.SILENT),
         (ok("127.0.0.2"), Listed("127.0.0.2", 5)),
         (ok("127.0.1.255"), Listed("127.0.1.255", 5)),
-        (ok("127.0.0.1"), Trouble.REFUSES_US),
+        (ok("127.0.0.1"), None),
         (ok("127.255.255.252"), Trouble.REFUSES_US),
         (ok("127.0.0.2", "127.255.255.255"), Trouble.REFUSES_US),
         (ok("127.1.0.2"), None),
@@ -51,6 +51,31 @@ def ok(*values: str) -> Answer:
 )
 def test_what_an_answer_says(answer: Answer, reading: object) -> None:
     assert read(PLAIN, answer) == reading
+
+
+BITS = compiled(ListSettings(name="bits", zone="bits.test", codes={"bit 1": 1, "bit 4": 2, "bit 16": 3}))
+
+
+@pytest.mark.parametrize(
+    ("code", "reading"),
+    [
+        ("127.0.0.3", Listed("127.0.0.3", 1)),
+        ("127.0.0.5", Listed("127.0.0.5", 2)),
+        ("127.0.0.1", None),
+        ("127.0.1.4", None),
+        ("127.1.0.4", None),
+        ("127.0.53.53", None),  # what ICANN's collisions answered
+    ],
+)
+def test_bits_are_those_of_127_0_0_x(code: str, reading: object) -> None:
+    assert read(BITS, ok(code)) == reading
+
+
+def test_127_0_0_1_counts_where_a_code_names_it_and_refuses_where_blocked_does() -> None:
+    white = compiled(ListSettings(name="w", zone="w.test", codes={"127.0.0.1": -2}))
+    assert read(white, ok("127.0.0.1")) == Listed("127.0.0.1", -2)
+    refusing = compiled(ListSettings(name="r", zone="r.test", blocked=["127.0.0.1"]))
+    assert read(refusing, ok("127.0.0.1")) is Trouble.REFUSES_US
 
 
 @given(st.lists(st.text(max_size=20) | st.ip_addresses(v=4).map(str), max_size=40))

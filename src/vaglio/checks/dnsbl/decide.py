@@ -113,7 +113,8 @@ def compiled(settings: ListSettings) -> DnsList:
 def _matcher(pattern: str) -> Callable[[bytes], bool]:
     if pattern.startswith("bit"):
         bit = parse_bit(pattern)
-        return lambda packed: bool(packed[3] & bit)
+        # Never 127.0.0.1, by which URIBL and others say that they do not answer us.
+        return lambda packed: packed[:3] == b"\x7f\0\0" and packed[3] != 1 and bool(packed[3] & bit)
     ranges = parse_codes(pattern)
     return lambda packed: all(low <= octet <= high for octet, (low, high) in zip(packed, ranges, strict=True))
 
@@ -143,8 +144,6 @@ def read(one: DnsList, answer: Answer) -> Reading:
         if any(refuses(packed) for refuses in one.blocked):
             return Trouble.REFUSES_US
         weighs = [weight for fits, weight in one.weights if fits(packed)]
-        if not weighs and packed == b"\x7f\0\0\1":
-            return Trouble.REFUSES_US  # RFC 5782 has no such entry; URIBL and others say "refused" by it
         for weight in weighs:
             if found is None or abs(weight) > abs(found.weight):
                 found = Listed(value, weight)
@@ -312,6 +311,11 @@ def _shown(hit: Hit) -> str:
 _NIBBLES = "0123456789abcdef"
 
 
+def reverse_name(packed: bytes) -> str:
+    """Return the name that an address's PTR record is at (RFC 1035 3.5, RFC 3596 2.5)."""
+    return f"{reversed_address(packed)}.{'in-addr' if len(packed) == 4 else 'ip6'}.arpa"
+
+
 def reversed_address(packed: bytes) -> str:
     """Return ``7.2.0.192`` for 192.0.2.7, and the 32 nibbles for IPv6 (RFC 5782 2.1 and 2.4)."""
     if len(packed) == 4:
@@ -326,12 +330,7 @@ def manners(facts: Facts, settings: DnsblSettings, hostname: str) -> list[Hit]:
     """Return the rules that a client breaks, as far as they can be seen without asking anybody."""
     rules, client, helo = settings.rules, facts.client, facts.session.helo
     broken: list[tuple[str, float, str, str]] = []
-    state = name_state(client, GENERIC_WORDS) if rules.no_ptr or rules.unverified_ptr or rules.generic_name else ""
-    if state == "none":
-        broken.append(("no_ptr", rules.no_ptr, "client", client.address))
-    elif state == "unverified":
-        broken.append(("unverified_ptr", rules.unverified_ptr, "client", client.reverse_name))
-    elif state == "generic":
+    if rules.generic_name and name_state(client, GENERIC_WORDS) == "generic":
         broken.append(("generic_name", rules.generic_name, "client_name", client.name))
     if facts.session.stage is not Stage.CONNECT:
         kind = helo_kind(helo, client.address)

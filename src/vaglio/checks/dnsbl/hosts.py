@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.decide import PRIVATE, helo_kind
+from vaglio.checks.dnsbl.decide import PRIVATE, helo_kind, reverse_name
 from vaglio.facts import Facts, pack_address
 from vaglio.lists import NetworkSet
 from vaglio.names import registered_domain
@@ -52,6 +52,24 @@ class Hosts:
         lookups = [self._resolver.lookup(name, rrtype) for name in names for rrtype in ("A", "AAAA")]
         return list(await asyncio.gather(*lookups))
 
+    async def ptr_rule(self, facts: Facts) -> str:
+        """Return the rule that the client's address breaks: ``no_ptr``, ``unverified_ptr``, or "". Postfix calls a
+        client "unknown" also where the DNS did not answer, so its word is taken only for a name that it did verify.
+        """
+        packed = facts.client.packed
+        if facts.client.name or not packed:
+            return ""
+        pointer = await self._resolver.lookup(reverse_name(packed), "PTR")
+        if pointer.outcome is Outcome.TEMPERROR or len(pointer.values) > MAX_HOSTS:
+            return ""
+        rrtype = "A" if len(packed) == 4 else "AAAA"
+        answers = await asyncio.gather(*(self._resolver.lookup(name, rrtype) for name in pointer.values))
+        if any(answer.outcome is Outcome.TEMPERROR for answer in answers):
+            return ""
+        if any(pack_address(value) == packed for answer in answers for value in answer.values):
+            return ""
+        return "unverified_ptr" if pointer.values else "no_ptr"
+
     async def helo_rule(self, facts: Facts) -> str:
         """Return the rule that the HELO name breaks: ``helo_unknown``, ``helo_mismatch``, or ""."""
         helo = facts.session.helo.lower().removesuffix(".")
@@ -68,6 +86,8 @@ class Hosts:
 
     async def sender_rule(self, domain: str) -> str:
         """Return the rule that the sender's domain breaks: ``sender_unknown``, ``sender_bogus_mx``, or ""."""
+        if domain.startswith("["):
+            return ""  # RFC 5321 4.1.3: an address literal, which no DNS knows of
         mx = await self.of(domain, "MX")
         if not mx.known:
             return ""

@@ -29,7 +29,7 @@ _WORDS = {
         "see": "; see {url}",
         "ref": "; ref {ref}",
         "rule no_ptr": "client [{about}] has no name in the DNS",
-        "rule unverified_ptr": "the name {about} of the client does not lead back to its address",
+        "rule unverified_ptr": "client [{about}] has a name in the DNS that does not lead back to it",
         "rule generic_name": "client name {about} looks like that of a dial-up line",
         "rule helo_address": "HELO {about} is not a name, nor the client's own address in brackets",
         "rule helo_unqualified": "HELO {about} is not a full host name",
@@ -52,7 +52,7 @@ _WORDS = {
         "see": "; vedi {url}",
         "ref": "; rif {ref}",
         "rule no_ptr": "il client [{about}] non ha un nome nel DNS",
-        "rule unverified_ptr": "il nome {about} del client non riporta al suo indirizzo",
+        "rule unverified_ptr": "il client [{about}] ha un nome nel DNS che non riporta al suo indirizzo",
         "rule generic_name": "il nome {about} del client sembra quello di una linea domestica",
         "rule helo_address": "HELO {about} non e' un nome, e nemmeno l'indirizzo del client tra parentesi",
         "rule helo_unqualified": "HELO {about} non e' un nome completo",
@@ -93,7 +93,8 @@ def help_url(template: str, address: str, about: str) -> str:
     """Return a list's help page with {ip} and {name} filled in: percent-encoded, since names come from clients."""
     if not template:
         return ""
-    return template.replace("{ip}", quote(address, safe=":.")).replace("{name}", quote(about, safe=".-"))
+    ip, name = quote(address, safe=":.", errors="replace"), quote(about, safe=".-", errors="replace")
+    return template.replace("{ip}", ip).replace("{name}", name)
 
 
 def header(decision: Decision, facts: Facts, hostname: str) -> Header:
