@@ -1,9 +1,14 @@
-"""The private lists: files that are read again when they change, by a thread: a million lines take some seconds."""
+"""The private lists: files that are read again when they change, by a thread: a million lines take some seconds.
+
+What one holder of lists has read, the next takes over while the first still lives, so that a new configuration makes
+nobody wait for files that were read before.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from weakref import WeakValueDictionary
 
 from vaglio.checks.dnsbl.localzone import LocalZone, reader
 from vaglio.checks.dnsbl.settings import ListSettings
@@ -12,14 +17,17 @@ from vaglio.checks.listfiles import ListFiles
 MAX_BYTES = 256 * 1024 * 1024
 """Largest list file: rbldnsd's zones may have some million lines."""
 
+_in_use: WeakValueDictionary[tuple[str, str], ListFiles[LocalZone]] = WeakValueDictionary()
+"""By file and format."""
+
 
 class PrivateLists:
-    """Each file with the settings of its list; ``current`` is cheap. ``warn`` hears of lines that are no entries, also
-    from the thread.
+    """Each file with the settings of its list; ``current`` is cheap. A file that nobody has read yet is read at once.
+    ``warn`` hears of lines that are no entries, also from the thread.
     """
 
     def __init__(self, lists: Sequence[ListSettings], warn: Callable[[str], None]) -> None:
-        self._files = [(one, ListFiles([one.file], reader(one.format), warn, MAX_BYTES)) for one in lists]
+        self._files = [(one, _opened(one, warn)) for one in lists]
         self._current = self._read()
         self._thread: threading.Thread | None = None
 
@@ -39,9 +47,17 @@ class PrivateLists:
             self._thread.join()
 
     def _reread(self) -> None:
-        changed = [files.refresh() for _, files in self._files]
-        if any(changed):
-            self._current = self._read()
+        for _, files in self._files:
+            files.refresh()
+        self._current = self._read()  # always: another holder may have read what changed
 
     def _read(self) -> tuple[tuple[ListSettings, LocalZone], ...]:
         return tuple((one, files.current) for one, files in self._files)
+
+
+def _opened(one: ListSettings, warn: Callable[[str], None]) -> ListFiles[LocalZone]:
+    key = one.file, one.format
+    files = _in_use.get(key)
+    if files is None:
+        files = _in_use[key] = ListFiles([one.file], reader(one.format), warn, MAX_BYTES)
+    return files
