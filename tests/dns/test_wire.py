@@ -53,6 +53,15 @@ def test_a_question_is_the_one_that_dnspython_writes(name: str, rrtype: str, num
     )
 
 
+@pytest.mark.parametrize("rrtype", ["A", "MX", "HTTPS", "TYPE90"])  # 65 and 90 look like letters
+def test_an_answer_belongs_to_its_question_whatever_the_type(rrtype: str) -> None:
+    asked = wire.question("a.it", rrtype)
+    assert asked is not None
+    assert wire.belongs(b"\0\1\x81\x80\0\1\0\0\0\0\0\0" + asked.replace(b"a", b"A"), asked)
+    other = asked[:-4] + bytes([asked[-4], asked[-3] ^ 32]) + asked[-2:]
+    assert not wire.belongs(b"\0\1\x81\x80\0\1\0\0\0\0\0\0" + other, asked)
+
+
 # --- answers, as dnspython writes and reads them ---
 
 

@@ -150,8 +150,10 @@ def belongs(message: bytes, asked: bytes) -> bool:
     if not flags & _QR or flags & _OPCODE:
         return False
     if questions == 1:
-        # Lengths are no letters, and a first name can't be compressed: so plain bytes can be compared.
-        return message[12 : 12 + len(asked)].lower() == asked
+        # In the name lengths are no letters, and a first name can't be compressed: so plain bytes can be compared.
+        # Type and class may look like letters: 65, HTTPS, is an A.
+        end = 8 + len(asked)
+        return message[12:end].lower() == asked[:-4] and message[end : end + 4] == asked[-4:]
     return questions == 0 and flags & _RCODE in _WITHOUT_QUESTION
 
 
