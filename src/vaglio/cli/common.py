@@ -7,17 +7,20 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vaglio.cli.arguments import count
 from vaglio.config.load import ConfigError, Loaded, load
 from vaglio.config.model import State, VaglioConfig
 from vaglio.daemon.clock import wall
-from vaglio.ports import Schema, Store, StoreError
+from vaglio.ports import R, Schema, Store, StoreError, Table
 from vaglio.store import open_store
 from vaglio.store.files import identity
 
@@ -30,6 +33,7 @@ _UNPRINTABLE = re.compile(
     r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # invisible, or turns the direction of what follows
     r"\ud800-\udfff]"  # bytes that were no UTF-8
 )
+_PAGE = 5000
 _WIDEST = 50
 """Columns are padded to this many characters at most; longer cells stand whole and push out only their own row."""
 
@@ -89,6 +93,11 @@ def looking_options(parser: argparse.ArgumentParser) -> None:
                         help="look into this state directory, whatever the configuration says")  # fmt: skip
 
 
+def days_option(parser: argparse.ArgumentParser, usual: int) -> None:
+    """Add ``--days`` to a command that counts by day."""
+    parser.add_argument("--days", type=count, default=usual, metavar="N", help=f"the last N days (default {usual})")
+
+
 def _state(text: str) -> State:
     try:
         return State(url=f"sqlite://{Path(text).absolute()}")
@@ -116,6 +125,19 @@ def now(args: argparse.Namespace) -> float:
     """Return the Unix time: that of ``--now`` where the command has it."""
     given: float | None = getattr(args, "now", None)
     return wall() if given is None else given
+
+
+def first_day(args: argparse.Namespace) -> int:
+    """Return the first of the last ``--days`` days, in days since 1970."""
+    days: int = args.days
+    return int(now(args)) // 86400 - days + 1
+
+
+def counted_until(args: argparse.Namespace) -> int:
+    """Return the Unix time until which all is counted: daemons write their counts every few seconds."""
+    from vaglio.daemon.worker import WRITE_BACK  # takes a while to load
+
+    return int(now(args) - (WRITE_BACK if getattr(args, "now", None) is None else 0))
 
 
 # --- the state directory ---
@@ -158,6 +180,17 @@ def look_at_store(loaded: Loaded, schema: Schema, work: Callable[[Store], Awaita
             store.close()
 
     return _run(look)
+
+
+async def walk(store: Store, table: Table[R], after: bytes = b"") -> AsyncIterator[R]:
+    """Yield the records of a table behind the key ``after``, showing progress on long walks."""
+    seen = 0
+    while page := await store.scan(table, after, _PAGE):
+        for _, record in page:
+            yield record
+        after, seen = page[-1][0], seen + len(page)
+        progress(f"{seen} {table.name}" if len(page) == _PAGE else "")
+    progress("")
 
 
 def change_store(loaded: Loaded, schema: Schema, work: Callable[[Store], Awaitable[T]], create: bool = False) -> T:
@@ -232,6 +265,15 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[object]], none: str
     widths = [min(max(map(len, column)), _WIDEST) for column in zip(head, *body, strict=True)]
     for row in ([*head], *body):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def paragraph(text: str, indent: str = "  ") -> str:
+    """Return a text behind ``indent``; on a terminal it is folded to its width."""
+    if not sys.stdout.isatty():
+        return indent + clean(text)
+    width = max(shutil.get_terminal_size().columns, 60)
+    return textwrap.fill(clean(text), width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
+                         break_on_hyphens=False)  # fmt: skip
 
 
 def moment(unix: float) -> str:

@@ -20,11 +20,11 @@ from vaglio.cli.common import (
     command,
     configuration,
     looking_options,
+    paragraph,
     print_json,
     print_table,
 )
 from vaglio.cli.dnsbl_ask import Heard, Judgement, ask_about_client, ask_about_domain, named
-from vaglio.cli.dnsbl_lists import paragraph
 from vaglio.cli.dnsbl_status import statuses
 from vaglio.config.load import Loaded
 from vaglio.dns.open import OpenResolver, open_resolver

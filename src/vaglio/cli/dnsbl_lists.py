@@ -6,16 +6,23 @@ Also says for the other subcommands what a list weighs and is asked about. Asks 
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
-import textwrap
 from collections.abc import Sequence
 from typing import Any, get_args
 
 from vaglio.checks.dnsbl.catalogue import everything, shipped
 from vaglio.checks.dnsbl.decide import compiled
 from vaglio.checks.dnsbl.settings import KEY, ListSettings, Subject
-from vaglio.cli.common import CliError, Commands, clean, command, configuration, print_json, print_table, usual_options
+from vaglio.cli.common import (
+    CliError,
+    Commands,
+    clean,
+    command,
+    configuration,
+    paragraph,
+    print_json,
+    print_table,
+    usual_options,
+)
 
 
 def add_to(commands: Commands) -> None:
@@ -69,15 +76,6 @@ def asked_about(one: ListSettings) -> str:
         for subject in get_args(Subject)
         if subject in subjects
     )
-
-
-def paragraph(text: str, indent: str = "  ") -> str:
-    """Return a text behind ``indent``; on a terminal it is folded to its width."""
-    if not sys.stdout.isatty():
-        return indent + clean(text)
-    width = max(shutil.get_terminal_size().columns, 60)
-    return textwrap.fill(clean(text), width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
-                         break_on_hyphens=False)  # fmt: skip
 
 
 def _document(one: ListSettings) -> dict[str, Any]:

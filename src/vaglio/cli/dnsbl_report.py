@@ -10,24 +10,25 @@ from vaglio.checks.dnsbl.catalogue import effective
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
 from vaglio.checks.dnsbl.tally import COUNTS, KEEP_DAYS, Count
-from vaglio.cli.arguments import count
 from vaglio.cli.common import (
     Commands,
     command,
     configuration,
+    counted_until,
+    days_option,
+    first_day,
     look_at_store,
     looking_options,
     moment,
-    now,
+    paragraph,
     print_json,
     print_table,
+    walk,
 )
-from vaglio.cli.dnsbl_lists import paragraph, state_of
-from vaglio.cli.greylist_look import counted_until
+from vaglio.cli.dnsbl_lists import state_of
 from vaglio.config.load import Loaded
 from vaglio.ports import Store
 
-_PAGE = 1000
 _ENOUGH = 100
 """Requests or hits below which nothing is said about a list."""
 
@@ -41,7 +42,7 @@ def add_to(commands: Commands) -> None:
         f"mail was let in all the same. Days are UTC and kept for {KEEP_DAYS}. The daemons write their counts every\n"
         'few seconds: "as of" says until when all is counted. With mode = "rehearse" it says what would have been.',
     )  # fmt: skip
-    parser.add_argument("--days", type=count, default=30, metavar="N", help="the last N days (default 30)")
+    days_option(parser, 30)
     looking_options(parser)
 
 
@@ -49,7 +50,7 @@ def _report(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     settings = loaded.config.dnsbl
     lists = {one.name: one for one in effective(settings)}
-    sums = _sums(loaded, int(now(args)) // 86400 - args.days + 1)
+    sums = _sums(loaded, first_day(args))
     requests = sums.pop("", Count()).asked
     rows = [
         {**_figures(sums.get(name, Count(name=name))), "state": state_of(lists[name]) if name in lists else "gone",
@@ -69,11 +70,8 @@ def _sums(loaded: Loaded, first: int) -> dict[str, Count]:
     sums: dict[str, Count] = {}
 
     async def work(store: Store) -> None:
-        after = first.to_bytes(4, "big")  # days sort by their key
-        while page := await store.scan(COUNTS, after, _PAGE):
-            after = page[-1][0]
-            for _, one in page:
-                sums[one.name] = _sum(sums.get(one.name, Count(name=one.name)), one)
+        async for one in walk(store, COUNTS, first.to_bytes(4, "big")):  # days sort by their key
+            sums[one.name] = _sum(sums.get(one.name, Count(name=one.name)), one)
 
     look_at_store(loaded, SCHEMA, work)
     return sums

@@ -21,11 +21,11 @@ from vaglio.cli.common import (
     looking_options,
     moment,
     now,
+    paragraph,
     print_json,
     print_table,
     warn,
 )
-from vaglio.cli.dnsbl_lists import paragraph
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 

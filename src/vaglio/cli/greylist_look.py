@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from vaglio.checks.greylist.decide import DAYS, POOLS, SCHEMA, TRIPLETS, Day, PoolRecord, Triplet, median_habit
@@ -18,21 +18,22 @@ from vaglio.cli.common import (
     Commands,
     command,
     configuration,
+    counted_until,
     day_of,
+    days_option,
+    first_day,
     look_at_store,
     looking_options,
     moment,
-    now,
     print_json,
     print_table,
-    progress,
+    walk,
 )
 from vaglio.cli.greylist_keys import keys_of, pool_named
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 from vaglio.ports import R, Store, Table
 
-_PAGE = 5000
 LATE = 3
 """A retry is late when it came after this many times the delay."""
 
@@ -65,7 +66,7 @@ def add_to(commands: Commands) -> None:
         'Days are UTC. The daemons write their counts every few seconds: "as of" says until when all is counted.\n'
         "See also: vaglio greylist report",
     )  # fmt: skip
-    stats.add_argument("--days", type=count, default=14, metavar="N", help="the last N days (default 14)")
+    days_option(stats, 14)
     looking_options(stats)
 
 
@@ -76,32 +77,15 @@ def read(loaded: Loaded, table: Table[R], keep: Callable[[R], bool]) -> list[R]:
     """Return the records of a table for which ``keep`` holds, showing progress on long walks."""
 
     async def work(store: Store) -> list[R]:
-        return [record async for record in _all(store, table) if keep(record)]
+        return [record async for record in walk(store, table) if keep(record)]
 
     return look_at_store(loaded, SCHEMA, work)
 
 
-async def _all(store: Store, table: Table[R]) -> AsyncIterator[R]:
-    after, seen = b"", 0
-    while page := await store.scan(table, after, _PAGE):
-        for _, record in page:
-            yield record
-        after, seen = page[-1][0], seen + len(page)
-        progress(f"{seen} {table.name}" if len(page) == _PAGE else "")
-    progress("")
-
-
 def read_days(loaded: Loaded, args: argparse.Namespace) -> tuple[int, list[Day]]:
     """Return the Unix time at which the last ``--days`` days begin, and what is recorded of them."""
-    first = int(now(args)) // 86400 - args.days + 1
+    first = first_day(args)
     return first * 86400, sorted(read(loaded, DAYS, lambda day: day.day >= first))
-
-
-def counted_until(args: argparse.Namespace) -> int:
-    """Return the Unix time until which all is counted: daemons write their counts every few seconds."""
-    from vaglio.daemon.worker import WRITE_BACK  # takes a while to load
-
-    return int(now(args) - (WRITE_BACK if getattr(args, "now", None) is None else 0))
 
 
 # --- list ---

@@ -8,9 +8,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vaglio.checks.greylist.decide import TRIPLETS, Day, Triplet, expired, median_habit
-from vaglio.cli.arguments import count, unix_time
-from vaglio.cli.common import Commands, command, configuration, looking_options, moment, now, print_json, print_table
-from vaglio.cli.greylist_look import LATE, Habits, counted_until, habits, read, read_days
+from vaglio.cli.arguments import unix_time
+from vaglio.cli.common import (
+    Commands,
+    command,
+    configuration,
+    counted_until,
+    days_option,
+    looking_options,
+    moment,
+    now,
+    print_json,
+    print_table,
+)
+from vaglio.cli.greylist_look import LATE, Habits, habits, read, read_days
 from vaglio.config.types import format_duration
 
 _SHOWN = 20
@@ -24,7 +35,7 @@ def add_to(commands: Commands) -> None:
         'With mode = "rehearse" it says what greylisting would have done. Days are UTC. The daemons write their\n'
         'counts every few seconds: "as of" says until when all is counted.',
     )  # fmt: skip
-    parser.add_argument("--days", type=count, default=30, metavar="N", help="the last N days (default 30)")
+    days_option(parser, 30)
     parser.add_argument("--now", type=unix_time, metavar="UNIX", help="as of this time (Unix seconds)")
     looking_options(parser)
 
