@@ -153,6 +153,14 @@ def test_private_blocklists_are_read_in_their_own_form(host: Host) -> None:
     assert f"{path}: there is no such file" in host.run("config", "check").err
 
 
+def test_a_private_blocklist_may_be_as_large_as_the_daemon_takes_it(host: Host) -> None:
+    path = host.directory / "many"
+    path.write_text("192.0.2.7\n" + ("#" * 999 + "\n") * 17_000)  # beyond what other list files may have
+    host.config.write_text(host.config.read_text() + f'[[dnsbl.lists]]\nname = "ours"\nfile = "{path}"\n')
+    (found,) = host.json("config", "check")["lists"]
+    assert (found["state"], found["entries"]) == ("read", 1)
+
+
 def test_a_missing_list_file_is_worth_a_word_only_if_it_was_named(host: Host) -> None:
     name_lists(host, recipients=[str(host.directory / "none")])
     said = host.run("config", "check")

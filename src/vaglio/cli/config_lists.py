@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vaglio.checks.dnsbl.localzone import reader
+from vaglio.checks.dnsbl.privatelists import MAX_BYTES as MOST_PRIVATE
 from vaglio.checks.listfiles import MAX_BYTES
 from vaglio.cli.common import said
 from vaglio.config.load import Loaded
@@ -66,25 +67,25 @@ def list_files(loaded: Loaded) -> Iterator[ListFile]:
                 yield _read(key, file, key in loaded.origins, parse)
     for number, private in enumerate(loaded.config.dnsbl.lists):
         if private.file:
-            yield _read(f"dnsbl.lists[{number}].file", private.file, True, reader(private.format))
+            yield _read(f"dnsbl.lists[{number}].file", private.file, True, reader(private.format), MOST_PRIVATE)
 
 
-def _read(key: str, file: str, is_set: bool, parse: _Parse) -> ListFile:
+def _read(key: str, file: str, is_set: bool, parse: _Parse, most: int = MAX_BYTES) -> ListFile:
     try:
         with Path(file).open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            data = stream.read(most + 1)
     except (FileNotFoundError, NotADirectoryError):
         return ListFile(key, file, is_set, State.ABSENT)
     except OSError as error:
         return _unreadable(key, file, is_set, said(error))
     except ValueError:  # a NUL in its name
         return _unreadable(key, file, is_set, "no name of a file")
-    if len(data) > MAX_BYTES:
-        return _unreadable(key, file, is_set, "a larger file")
+    if len(data) > most:
+        return _unreadable(key, file, is_set, "a larger file", most)
     content, problems = parse(data.decode("utf-8-sig", "replace").splitlines(), file)
     return ListFile(key, file, is_set, State.READ, len(content), tuple(problems))
 
 
-def _unreadable(key: str, file: str, is_set: bool, found: str) -> ListFile:
-    problem = Problem(file, 0, found, f"a readable file of at most {MAX_BYTES >> 20} MiB")
+def _unreadable(key: str, file: str, is_set: bool, found: str, most: int = MAX_BYTES) -> ListFile:
+    problem = Problem(file, 0, found, f"a readable file of at most {most >> 20} MiB")
     return ListFile(key, file, is_set, State.UNREADABLE, problems=(problem,))
