@@ -147,3 +147,13 @@ class Resolver(Protocol):
         """Return the answer; never raises (but for a task that is cancelled), and never takes longer than the total
         time that is set for a question: what can't be learned is TEMPERROR.
         """
+
+
+class FreshResolver(Resolver, Protocol):
+    """A resolver whose memory can be passed over: yesterday's answer does not tell whether a name server is well."""
+
+    async def ask_again(self, name: str, rrtype: str) -> Answer:
+        """Return the answer as ``lookup`` does, even where one is known; it is kept in place of that."""
+
+    def forget(self, suffix: str) -> None:
+        """Forget all that is known of names that end in ``suffix``; takes time in proportion to what is known."""

@@ -64,6 +64,18 @@ def test_name_and_type_belong_together() -> None:
     assert cache.get(("a.it", "MX")) is None
 
 
+def test_names_with_an_ending_can_be_forgotten_whatever_their_age() -> None:
+    cache = Cache(4000, Clock())
+    for number in range(10):  # more than a generation holds
+        cache.put((f"{number}.bl.test", "A"), NXDOMAIN, 60)
+        cache.put((f"{number}.xbl.test", "A"), NXDOMAIN, 60)
+    kept = len(cache)
+    cache.forget(".bl.test")
+    assert len(cache) == kept // 2
+    assert cache.get(("9.bl.test", "A")) is None
+    assert cache.get(("9.xbl.test", "A")) is NXDOMAIN
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9), st.integers(0, 5)), max_size=60))
 def test_it_never_tells_what_it_was_not_told_or_what_has_expired(steps: list[tuple[int, int, int]]) -> None:
     clock = Clock()

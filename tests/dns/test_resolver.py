@@ -535,6 +535,29 @@ def test_what_is_known_is_not_asked_again() -> None:
     assert len(server.questions) == 1
 
 
+def test_what_is_known_is_asked_again_on_request_and_replaced() -> None:
+    async def test(resolver: NetworkResolver) -> None:
+        assert await resolver.lookup(*QUESTION) == MAIL
+        server.udp = silent
+        both = await asyncio.gather(*(resolver.ask_again(*QUESTION) for _ in range(2)))
+        assert both == [failed("timeout")] * 2
+        assert resolver.at_hand(*QUESTION) == failed("timeout")
+
+    server = NameServer(ZONE)
+    run(test, server, timeout=0.3)
+    assert len(server.questions) == 4  # one, and three tries for both
+
+
+def test_names_that_end_alike_can_be_forgotten() -> None:
+    async def test(resolver: NetworkResolver) -> None:
+        await asyncio.gather(*(resolver.lookup(name, "A") for name in ("mail.caio.it", "www.caio.it", "nowhere.it")))
+        resolver.forget(".Caio.it.")
+        assert [resolver.at_hand(name, "A") for name in ("mail.caio.it", "www.caio.it")] == [None, None]
+        assert resolver.at_hand("nowhere.it", "A") == NXDOMAIN
+
+    run(test, NameServer(ZONE))
+
+
 # --- at once ---
 
 

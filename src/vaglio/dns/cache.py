@@ -46,6 +46,12 @@ class Cache:
         """Keep an answer for ``ttl`` seconds."""
         self._keep(key, (self._now() + ttl, answer))
 
+    def forget(self, suffix: str) -> None:
+        """Drop what is known of names that end in ``suffix``; looks at everything."""
+        for answers in (self._young, self._old):
+            for key in [key for key in answers if key[0].endswith(suffix)]:
+                del answers[key]
+
     def _keep(self, key: Key, entry: tuple[float, Answer]) -> None:
         values = entry[1].values
         size = _ENTRY + len(key[0]) + (_ANSWER + sum([_VALUE + 2 * len(value) for value in values]) if values else 0)

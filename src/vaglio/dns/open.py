@@ -10,10 +10,10 @@ from typing import Protocol
 
 from vaglio.dns.servers import parse_server, system_servers
 from vaglio.dns.zonefile import ZoneResolver, load_zone
-from vaglio.ports import Answer, Resolver
+from vaglio.ports import Answer, FreshResolver
 
 
-class OpenResolver(Resolver, Protocol):
+class OpenResolver(FreshResolver, Protocol):
     """A resolver and what it holds open."""
 
     def close(self) -> None:

@@ -82,8 +82,10 @@ class NetworkResolver:
     async def lookup(self, name: str, rrtype: str) -> Answer:
         """Return the answer. Raises ValueError for a type that there isn't, which no input can bring about."""
         known = self.at_hand(name, rrtype)
-        if known is not None:
-            return known
+        return known if known is not None else await self.ask_again(name, rrtype)
+
+    async def ask_again(self, name: str, rrtype: str) -> Answer:
+        """Return an answer that is not older than this question, or than one like it that is on its way."""
         key = (normal(name), rrtype)
         flight = self._flights.get(key)
         if flight is None:
@@ -100,6 +102,10 @@ class NetworkResolver:
             if flight.cancelled():  # by close(), before it began
                 return _NETWORK
             raise
+
+    def forget(self, suffix: str) -> None:
+        """Forget the answers about names that end so."""
+        self._cache.forget(suffix.lower().removesuffix("."))
 
     def close(self) -> None:
         """Let go of the sockets; questions on their way end as TEMPERROR."""

@@ -83,6 +83,13 @@ class ZoneResolver:
         """Return the answer."""
         return self._zone(name, rrtype)
 
+    async def ask_again(self, name: str, rrtype: str) -> Answer:
+        """Return the answer: it is the same each time."""
+        return self._zone(name, rrtype)
+
+    def forget(self, suffix: str) -> None:
+        """Do nothing: there is no memory but the file."""
+
     def close(self) -> None:
         """There is nothing to let go of."""
 
