@@ -108,6 +108,23 @@ def test_a_dead_worker_is_no_longer_counted_but_what_it_did_is(tmp_path: Path) -
     )
 
 
+def test_a_label_that_is_gone_becomes_0(tmp_path: Path) -> None:
+    run(
+        """
+        def work(meter):
+            meter.gauges({"rows": {"hints": 7}, "list_suspended": {"bl": 1, "gone": 1}})
+            meter.gauges({"list_suspended": {"bl": 1, "new": 0}})
+
+        worker(work)
+        text = open_meter("on", "greylist", "1.0").exposition()
+        suspended = lambda name: value(text, "vaglio_list_suspended", daemon="greylist", list=name)
+        assert [suspended(name) for name in ("bl", "gone", "new")] == [1, 0, 0]
+        assert value(text, "vaglio_rows", daemon="greylist", table="hints") == 7
+        """,
+        tmp_path,
+    )
+
+
 def test_a_busy_worker_passes_its_counts_on_by_itself(tmp_path: Path) -> None:
     run(
         """

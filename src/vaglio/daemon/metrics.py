@@ -80,7 +80,10 @@ class Meter:
         """Take note of how many journal entries this process has lost so far."""
 
     def gauges(self, figures: Gauges) -> None:
-        """Take note of figures, by one of ``GAUGES`` and then by what its label says."""
+        """Take note of figures, by one of ``GAUGES`` and then by what its label says.
+
+        A label that is missing now is 0; a name that is missing is not known yet.
+        """
 
     def push(self) -> None:
         """Pass the counts on to the other workers; to be called before the process ends."""
@@ -129,6 +132,7 @@ class PrometheusMeter(Meter):
         library.Gauge(
             "vaglio_build_info", "Always 1.", ["version", "python"], registry=own, multiprocess_mode="max"
         ).labels(version, platform.python_version()).set(1)
+        self._labels: defaultdict[str, set[str]] = defaultdict(set)
         self._scheduled = False
 
     def request(self, action: Action, reason: str, seconds: float) -> None:
@@ -151,8 +155,10 @@ class PrometheusMeter(Meter):
     def gauges(self, figures: Gauges) -> None:
         """Take note of figures, by one of ``GAUGES`` and then by what its label says."""
         for name, by_label in figures.items():
-            for label, value in by_label.items():
-                self._gauges[name].labels(self._daemon, label).set(value)
+            seen = self._labels[name]
+            seen.update(by_label)
+            for label in seen:  # what is gone becomes 0: the library can't take it out of files that all share
+                self._gauges[name].labels(self._daemon, label).set(by_label.get(label, 0))
 
     def push(self) -> None:
         """Pass the counts on to the other workers; to be called before the process ends."""

@@ -216,8 +216,8 @@ class Greylist:
         return await self._sweep.step(int(self._context.clock.now()))
 
     def gauges(self) -> Mapping[str, Mapping[str, float]]:
-        """Return the rows of each table, as of the last whole sweep."""
-        return {"rows": self._sweep.rows}
+        """Return the rows of each table, as of the last whole sweep; none before the first."""
+        return {"rows": self._sweep.rows} if self._sweep.rows else {}
 
 
 def recall(tx: Transaction, keys: Keys, case: Case, key: bytes) -> tuple[Triplet | None, bytes]:
