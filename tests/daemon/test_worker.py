@@ -175,6 +175,12 @@ def test_one_worker_alone_keeps_the_house(tmp_path: Path) -> None:
         assert daemon.seen.count("keeping up") == 1
 
 
+def test_housekeeping_begins_at_once_after_a_reload(tmp_path: Path) -> None:
+    with Trivial(tmp_path).ready() as daemon:
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.line("keeping up")  # it would be its turn in a minute
+
+
 def test_what_was_journalled_is_in_the_file_after_a_stop(tmp_path: Path) -> None:
     with Trivial(tmp_path).ready() as daemon:
         with daemon.client() as client:

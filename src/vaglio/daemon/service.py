@@ -14,7 +14,7 @@ from typing import Any
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection
 from vaglio.facts import Facts
-from vaglio.ports import Clock, References, Resolver, Schema, Store
+from vaglio.ports import Clock, FreshResolver, References, Schema, Store
 from vaglio.verdict import Verdict
 
 Gauges = Mapping[str, Mapping[str, float]]
@@ -22,6 +22,10 @@ Gauges = Mapping[str, Mapping[str, float]]
 
 Check = Callable[[Facts], Coroutine[Any, Any, Verdict]]
 """Answers one question. May raise anything: the guard turns that into the failure verdict."""
+
+
+async def _as_it_is() -> None:
+    """Begin with nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Ports:
     state: Path
     warn: Callable[[str], None]
     shared: Callable[[Schema], Store]
-    resolver: Callable[[], Resolver]
+    resolver: Callable[[], FreshResolver]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Service:
     ``refresh`` is called every 5 s in each worker: re-read files that changed. ``upkeep`` is called in the first
     worker only: one small step of housekeeping, which returns the seconds until it wants to be called again; it may
     raise StoreError. ``write_back`` is called every 2 s in each worker, before a reload and before the end: it adds to
-    the store what was only counted so far; it may raise StoreError, and is called again then. ``gauges`` are figures
+    the store what was only counted so far; it may raise StoreError, and is called again then. ``begin`` is called once,
+    before the first question: it takes in what the store knows, and may raise StoreError. ``gauges`` are figures
     for the metrics, as of the last sweep.
     """
 
@@ -58,6 +63,7 @@ class Service:
     upkeep: Callable[[], Coroutine[Any, Any, float]]
     write_back: Callable[[], Coroutine[Any, Any, None]]
     gauges: Callable[[], Gauges]
+    begin: Callable[[], Coroutine[Any, Any, None]] = _as_it_is
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vaglio import __version__
 from vaglio.config.load import ConfigError, Loaded
@@ -38,7 +38,7 @@ from vaglio.facts import Facts
 from vaglio.journal.references import references
 from vaglio.journal.writer import JournalWriter
 from vaglio.policy.serve import Server
-from vaglio.ports import Resolver, Schema, Store, StoreError
+from vaglio.ports import FreshResolver, Schema, Store, StoreError
 from vaglio.store import open_store
 from vaglio.verdict import Verdict
 
@@ -144,6 +144,7 @@ class _Worker:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._upkeep: asyncio.Task[float] | None = None
+        self._next_upkeep: asyncio.TimerHandle | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._shared: dict[str, TurnStore] = {}
         self._resolver: tuple[Dns, OpenResolver] | None = None
@@ -158,6 +159,7 @@ class _Worker:
     async def run(self) -> int:
         """Serve until told to stop, then answer what was read and leave all in order."""
         self._heed_signals()
+        await self._begun(self._service)
         for acceptor in self._acceptors:
             acceptor.open()
         self._start_timers()
@@ -225,7 +227,7 @@ class _Worker:
             self._shared[schema.name] = TurnStore(inner, self._warn)
         return self._shared[schema.name]
 
-    def _resolver_of(self, config: VaglioConfig) -> Resolver:
+    def _resolver_of(self, config: VaglioConfig) -> FreshResolver:
         """Return the resolver for these settings; where they are as before, with all that it knows."""
         if self._resolver is None or self._resolver[0] != config.dns:
             from vaglio.dns.open import open_resolver  # for the daemons that ask the DNS
@@ -249,26 +251,33 @@ class _Worker:
         return JournalWriter(directory / "journal.sqlite", keep, most, self._warn, self._clock.now)
 
     def _reload(self) -> None:
+        self._spawn(self._reloaded())
+
+    async def _reloaded(self) -> None:
         try:
             config = self._job.load().config
         except ConfigError as error:  # the parent found it good a moment ago: the file has changed since
             for problem in error.problems:
                 self._warn(f"the configuration stays as it was: {problem}")
         else:
-            self._refit(config)
+            await self._refit(config)
         self._lifeline.reloaded()
 
-    def _refit(self, config: VaglioConfig) -> None:
+    async def _refit(self, config: VaglioConfig) -> None:
         journal, service = self._journal, self._service
         try:
             self._fit(config)
         except OSError as error:
             self._warn(f"the configuration stays as it was: {error}")
             return
-        self._write_back(service)
         if journal:
             journal.close()
+        await self._written_back(service)
+        await self._begun(self._service)
         self._server.answer = self._guard
+        if self._next_upkeep is not None:
+            self._next_upkeep.cancel()
+            self._keep_up()
 
     # --- what the server calls ---
 
@@ -326,9 +335,18 @@ class _Worker:
             self._meter.journal_dropped(self._journal.dropped)
 
     def _write_back(self, service: Service) -> None:
-        task = self._loop.create_task(self._written_back(service))
+        self._spawn(self._written_back(service))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
+
+    async def _begun(self, service: Service) -> None:
+        try:
+            await service.begin()
+        except StoreError as error:
+            self._warn(f"begins without what the store knows: {error}")
 
     async def _written_back(self, service: Service) -> None:
         try:
@@ -341,10 +359,11 @@ class _Worker:
         self._loop.call_later(FLUSH if more else PURGE, self._purge)
 
     def _keep_up(self) -> None:
+        self._next_upkeep = None
         self._upkeep = self._loop.create_task(self._service.upkeep())
-        self._upkeep.add_done_callback(self._kept_up)
+        self._upkeep.add_done_callback(partial(self._kept_up, self._service))
 
-    def _kept_up(self, step: asyncio.Task[float]) -> None:
+    def _kept_up(self, service: Service, step: asyncio.Task[float]) -> None:
         if step.cancelled():
             return
         error = step.exception()
@@ -352,9 +371,10 @@ class _Worker:
             self._warn(f"housekeeping waits for the store: {error}")
         elif error is not None:
             self._logger.error("a bug in the housekeeping", exc_info=error)
-        else:
-            self._meter.gauges(self._service.gauges())
-        self._loop.call_later(step.result() if error is None else UPKEEP_AGAIN, self._keep_up)
+        elif service is self._service:
+            self._meter.gauges(service.gauges())
+        rest = step.result() if error is None else UPKEEP_AGAIN
+        self._next_upkeep = self._loop.call_later(rest if service is self._service else 0, self._keep_up)
 
     # --- the end ---
 
