@@ -87,7 +87,7 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
             told=_teller(ports.warn),
         ),
     )
-    return Service(check.check, files.refresh, check.upkeep, check.write_back, check.gauges)
+    return Service(check.check, files.refresh, check.upkeep, check.write_back, check.gauges, check.begin)
 
 
 def _no_reference() -> str:
@@ -103,8 +103,8 @@ def _teller(warn: Callable[[str], None]) -> Callable[[News], None]:
             what, then = trouble_text(trouble, news.status.detail)
             warn(f"the list {name} is suspended: {what}. Nobody is refused by it meanwhile. {then}")
         else:
-            minutes = max(0, news.status.since - news.before.since) // 60
-            _log.info("the list %s is back after %d minutes", name, minutes)
+            since = news.before.since or news.status.since
+            _log.info("the list %s is back after %d minutes", name, max(0, news.status.since - since) // 60)
 
     return tell
 

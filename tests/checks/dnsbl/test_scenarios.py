@@ -75,6 +75,12 @@ class FakeDns:
         await asyncio.sleep(0)
         return self._zone(name, rrtype)
 
+    async def ask_again(self, name: str, rrtype: str) -> Answer:
+        return await self.lookup(name, rrtype)
+
+    def forget(self, suffix: str) -> None:
+        pass
+
 
 class Play:
     def __init__(self, scenario: dict[str, Any], directory: Path, cold: bool) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -18,7 +19,6 @@ from vaglio.checks.dnsbl.decide import (
     Exempt,
     Exemptions,
     Reason,
-    Trouble,
     band,
     basis,
     decide,
@@ -35,7 +35,7 @@ from vaglio.checks.dnsbl.text import header, reply_text
 from vaglio.checks.dnsbl.waiting import Findings
 from vaglio.facts import Client, Facts, Standing
 from vaglio.hints import HINTS, Hint, key
-from vaglio.ports import Clock, References, Resolver, Store, StoreError
+from vaglio.ports import Clock, FreshResolver, References, Store, StoreError
 from vaglio.verdict import Action, Header, Reply, Verdict
 
 NAME = "dnsbl"
@@ -55,7 +55,7 @@ class Context(NamedTuple):
     clock: Clock
     store: Store
     hints: Store
-    resolver: Resolver
+    resolver: FreshResolver
     references: References
     files: Callable[[], Sequence[tuple[ListSettings, LocalZone]]]
     language: Callable[[str], str]
@@ -146,29 +146,45 @@ class Dnsbl:
         if len(self._hinted) > HINTED:
             self._hinted.popitem(last=False)
 
+    async def begin(self) -> None:
+        """Take in what is known of the lists; to be called before the first request."""
+        await self._tell(self._health.begin)
+
     async def write_back(self) -> None:
-        """Add to the store what was counted, and share what is known of the lists with the other workers."""
+        """Share what is known of the lists with the other workers, and add to the store what was counted."""
+        await self._tell(self._health.share)
         await self._tally.write_back(self._context.store)
-        for news in await self._health.share(self._context.store):
-            self._context.told(news)
-        self._panel.refresh()
+
+    async def _tell(self, share: Callable[[Store, int], Awaitable[list[News]]]) -> None:
+        """Share, tell what is news, and ask those lists alone that are in order; also when the store fails."""
+        before = self._panel.names
+        try:
+            for news in await share(self._context.store, int(self._context.clock.now())):
+                self._context.told(news)
+        finally:
+            self._panel.refresh()
+            for one in self._lists:
+                if one.name in self._panel.names - before:  # what it said before it was in trouble, or while it was
+                    self._context.resolver.forget(one.suffix)
 
     async def upkeep(self) -> float:
         """Probe the lists whose time has come, forget what has expired; return the seconds until the next step."""
         now = int(self._context.clock.now())
+        with suppress(StoreError):  # lists are probed all the same, and then it is raised
+            await self._tell(self._health.share)
         due = self._health.due(now, PROBE_EVERY, self._settings.suspend_for)
         if due:
             findings = await asyncio.gather(*(probe(one, self._context.resolver) for one in due))
             for one, finding in zip(due, findings, strict=True):
-                if finding.trouble is Trouble.SILENT and not self._health.suspended(one.name):
-                    self._health.heard(one.name, finding.trouble, finding.detail, now)
-                    self._health.looked_at(one.name, now)
-                else:
-                    self._health.probed(one.name, finding.trouble, finding.detail, now)
+                self._health.probed(one.name, finding.trouble, finding.detail, now)
             await self.write_back()
         return await self._sweep.step(now)
 
     def gauges(self) -> Mapping[str, Mapping[str, float]]:
-        """Return rows, hits of the day, and which lists are suspended, as of the last sweep."""
-        suspended = {one.name: float(self._health.suspended(one.name)) for one in self._lists}
-        return {"rows": self._sweep.rows, "list_suspended": suspended, "list_hits_today": self._sweep.hits_today}
+        """Return which lists are suspended and, as of the last whole sweep, rows and hits of the day."""
+        none = dict.fromkeys([*(one.name for one in self._lists), *(one.name for one, _ in self._context.files())], 0.0)
+        suspended = {name: 1.0 for name, status in self._health.status().items() if status.trouble}
+        if not self._sweep.rows:
+            return {"list_suspended": none | suspended}
+        hits = none | self._sweep.hits_today
+        return {"list_suspended": none | suspended, "rows": self._sweep.rows, "list_hits_today": hits}

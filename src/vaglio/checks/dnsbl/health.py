@@ -1,8 +1,9 @@
 """Which lists are to be believed at the moment, and what the admin must know of the others.
 
 A list that refuses us, answers nonsense or stays silent is suspended, at once and by whichever worker meets it; it
-comes back after a good probe, by itself. The workers share what they know through the store; whoever is first to write
-a suspension down tells the admin, once. Here is the bookkeeping: nothing is asked and no text is made.
+comes back after a good probe, by itself, and by nothing else: not by a restart, nor by a probe that told nothing. The
+workers share what they know through the store; whoever is first to write a suspension down tells the admin, once. Here
+is the bookkeeping: nothing is asked and no text is made.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from typing import NamedTuple
 
 from vaglio.checks.dnsbl.decide import DnsList, Listed, Reading, Trouble
 from vaglio.ports import Store, StoreError, Table, Transaction
+
+TELL_AGAIN = 86400
+"""Seconds after which the admin is told again of a list that is suspended time and again ..."""
+SOUND = 3600
+"""... unless it was in order for so many seconds."""
 
 
 class Status(NamedTuple):
@@ -28,7 +34,9 @@ class Status(NamedTuple):
     probed: int = 0
     """When it was probed last."""
     changed: int = 0
-    """When this was written: of two, the later counts."""
+    """When this was found out: of two, the later counts."""
+    told: int = 0
+    """When the admin was last told of a suspension."""
 
 
 STATUS = Table("status", Status)
@@ -55,12 +63,16 @@ class Health:
         self._silent = dict.fromkeys(self._lists, 0)
         self._known = {name: Status(name) for name in self._lists}
         self._unwritten: dict[str, Status] = {}
+        self._looked: dict[str, int] = {}
+        """When lists were probed that told nothing, as far as the store doesn't know."""
         self._probed: set[str] = set()
         """Probed since this process began."""
+        self._new: set[str] = set()
+        """Those that the store has never heard of, until their first probe."""
 
     def suspended(self, name: str) -> bool:
-        """Return whether the list is not to be asked."""
-        return bool(self._known[name].trouble)
+        """Return whether the list is not to be asked: it is in trouble, or new, and its first probe under way."""
+        return bool(self._known[name].trouble) or name in self._new
 
     def status(self) -> Mapping[str, Status]:
         """Return what is known, by list."""
@@ -75,22 +87,25 @@ class Health:
             self._silent[name] += 1
             if self._silent[name] < self._after:
                 return
-        if not self.suspended(name):
+        if not self._known[name].trouble:
             self._change(self._known[name]._replace(trouble=reading.value, since=now, detail=detail, changed=now))
 
     def probed(self, name: str, trouble: Trouble | None, detail: str, now: int) -> None:
-        """Take note of a probe: it suspends, or brings back."""
+        """Take note of a probe: it suspends, or brings back. Silence counts as an answer would, and brings nothing
+        back.
+        """
+        self._probed.add(name)
+        self._new.discard(name)
+        if trouble is Trouble.SILENT:
+            self._known[name] = self._known[name]._replace(probed=now)
+            self._looked[name] = now
+            self.heard(name, trouble, detail, now)
+            return
         before = self._known[name]
         self._silent[name] = 0
-        self._probed.add(name)
         found = trouble.value if trouble else ""
-        since = before.since if found == before.trouble else now
-        self._change(Status(name, found, since, detail if found else "", now, now))
-
-    def looked_at(self, name: str, now: int) -> None:
-        """Take note of a probe that told nothing."""
-        self._probed.add(name)
-        self._change(self._known[name]._replace(probed=now, changed=now))
+        since = before.since if bool(found) == bool(before.trouble) else now
+        self._change(before._replace(trouble=found, since=since, detail=detail, probed=now, changed=now))
 
     def due(self, now: int, every: int, again: int) -> list[DnsList]:
         """Return the lists to be probed now: each at the start and after ``every`` seconds, a suspended one after
@@ -107,35 +122,89 @@ class Health:
             return not 0 <= now - max(status.probed, status.since) < again
         return status.name not in self._probed or not 0 <= now - status.probed < every
 
-    async def share(self, store: Store) -> list[News]:
-        """Write down what is new here, take in what is new elsewhere, and return what nobody has told the admin yet."""
+    async def begin(self, store: Store, now: int) -> list[News]:
+        """Take in what is known of the lists, before anything is asked: a suspension outlives the daemon. A list that
+        nobody has ever looked at waits for its first probe.
+        """
+        news = await self.share(store, now)
+        self._new = {
+            name for name, one in self._lists.items() if one.settings.probe and not self._known[name].probed
+        }
+        return news
+
+    async def share(self, store: Store, now: int) -> list[News]:
+        """Write down what is new here, take in what is new elsewhere, and return what nobody has told the admin yet.
+
+        Raises StoreError; what was to be written, and told, then waits for the next time.
+        """
         unwritten, self._unwritten = self._unwritten, {}
+        looked, self._looked = self._looked, {}
         try:
-            found, news = await store.transact(lambda tx: self._exchange(tx, unwritten))
+            found, news = await store.transact(lambda tx: self._exchange(tx, unwritten, looked, now))
+            if unwritten or looked:
+                store.settle()
         except StoreError:
             self._unwritten = {**unwritten, **self._unwritten}
+            self._looked = {**looked, **self._looked}
             raise
         for name, status in found.items():
-            if status.changed >= self._known[name].changed and name not in self._unwritten:
+            if status.changed >= _sane(self._known[name], now).changed and name not in self._unwritten:
                 self._known[name] = status
+        self._new.difference_update(found)
         return news
 
     def _change(self, status: Status) -> None:
         self._known[status.name] = self._unwritten[status.name] = status
 
-    def _exchange(self, tx: Transaction, unwritten: Mapping[str, Status]) -> tuple[dict[str, Status], list[News]]:
+    def _exchange(
+        self, tx: Transaction, unwritten: Mapping[str, Status], looked: Mapping[str, int], now: int
+    ) -> tuple[dict[str, Status], list[News]]:
+        """Return what the store then knows, and what the admin is to be told."""
         found: dict[str, Status] = {}
         news: list[News] = []
         for name in self._lists:
-            stored = tx.get(STATUS, status_key(name)) or Status(name)
-            mine = unwritten.get(name)
-            if mine is None or mine.changed < stored.changed:
-                found[name] = stored
-                continue
-            if mine.trouble == stored.trouble:
-                mine = mine._replace(since=stored.since or mine.since)
-            else:
-                news.append(News(mine, stored))
-            tx.put(STATUS, status_key(name), mine)
-            found[name] = mine
+            record = tx.get(STATUS, status_key(name))
+            stored = _sane(record or Status(name), now)
+            status = stored._replace(probed=max(stored.probed, looked.get(name, 0)))
+            mine = _sane(unwritten.get(name, status), now)
+            if name in unwritten and mine.changed >= stored.changed:
+                status = _merged(stored, mine._replace(probed=max(mine.probed, status.probed)))
+            if _is_news(stored, status, now):
+                news.append(News(status, stored))
+                status = status._replace(told=now if status.trouble else status.told)
+            if status != stored:
+                tx.put(STATUS, status_key(name), status)
+            if record or status != stored:
+                found[name] = status
         return found, news
+
+
+def _sane(status: Status, now: int) -> Status:
+    """Forget times that a clock gave which ran ahead: nothing would be later."""
+    if max(status.since, status.probed, status.changed, status.told) <= now:
+        return status
+    since, probed, changed, told = (
+        time if time <= now else 0 for time in (status.since, status.probed, status.changed, status.told)
+    )
+    return status._replace(since=since, probed=probed, changed=changed, told=told)
+
+
+def _merged(stored: Status, mine: Status) -> Status:
+    """Return what was found out here, as what follows on the status in the store."""
+    if bool(mine.trouble) == bool(stored.trouble):
+        since = stored.since or mine.since
+    else:
+        since = mine.since if mine.since > stored.since else mine.changed
+    return mine._replace(since=since, told=stored.told)
+
+
+def _is_news(before: Status, after: Status, now: int) -> bool:
+    """Return whether the admin is to be told. A list that comes and goes is told of once a day; of its return, if the
+    suspension was told.
+    """
+    if not after.trouble:
+        return bool(before.trouble) and before.told >= before.since
+    if before.trouble and before.told >= before.since:
+        return False
+    was_sound = not before.trouble and after.since - before.since >= SOUND
+    return was_sound or now - before.told >= TELL_AGAIN

@@ -1,7 +1,8 @@
 """Is a list in order? Each has entries that it must have and must not have (RFC 5782 5).
 
 A list that has died often answers for everybody, or for nobody; one that refuses us says so by a code. Asks two
-questions of a list, four where it knows IPv6, and judges by the answers alone.
+questions of a list, four where it knows IPv6, and judges by the answers alone; what is known of earlier answers does
+not count.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from vaglio.checks.dnsbl.decide import DnsList, Trouble, read, reversed_address
 from vaglio.facts import pack_address
-from vaglio.ports import Answer, Outcome, Resolver
+from vaglio.ports import Answer, FreshResolver, Outcome
 
 
 class Finding(NamedTuple):
@@ -21,10 +22,14 @@ class Finding(NamedTuple):
     detail: str = ""
 
 
-async def probe(one: DnsList, resolver: Resolver) -> Finding:
-    """Ask for what the list must and must not have."""
+async def probe(one: DnsList, resolver: FreshResolver) -> Finding:
+    """Ask for what the list must and must not have; for the latter alone where ``probe = false`` says that there are no
+    test entries.
+    """
     for point, wanted in _points(one):
-        finding = judge(one, await resolver.lookup(point + one.suffix, "A"), wanted)
+        if wanted and not one.settings.probe:
+            continue
+        finding = judge(one, await resolver.ask_again(point + one.suffix, "A"), wanted)
         if finding.trouble:
             return finding
     return Finding(None)
