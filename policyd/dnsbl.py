@@ -79,7 +79,7 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
             store=ports.store,
             hints=ports.shared(HINTS),
             resolver=ports.resolver(),
-            references=ports.references if config.journal.enabled else _no_reference,
+            references=ports.references,
             files=files.current,
             language=config.identity.language_for,
             hostname=config.identity.hostname,
@@ -88,10 +88,6 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
         ),
     )
     return Service(check.check, files.refresh, check.upkeep, check.write_back, check.gauges, check.begin)
-
-
-def _no_reference() -> str:
-    return ""  # nothing is kept that it could lead to
 
 
 def _teller(warn: Callable[[str], None]) -> Callable[[News], None]:

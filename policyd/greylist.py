@@ -74,7 +74,7 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
         Context(
             clock=ports.clock,
             store=ports.store,
-            references=ports.references if config.journal.enabled else _no_reference,
+            references=ports.references,
             lists=lists.current,
             language=config.identity.language_for,
             hostname=config.identity.hostname,
@@ -85,10 +85,6 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
         ),
     )
     return Service(check.check, lists.refresh, check.upkeep, check.write_back, check.gauges)
-
-
-def _no_reference() -> str:
-    return ""  # nothing is kept that it could lead to
 
 
 def secret(state: Path) -> bytes:

@@ -133,6 +133,10 @@ async def _work(job: Job, number: int, lifeline: Lifeline) -> int:
     return await worker.run()
 
 
+def _no_reference() -> str:
+    return ""  # nothing is kept that it could lead to
+
+
 class _Worker:
     """The parts of a running worker, and what happens to them when."""
 
@@ -208,7 +212,7 @@ class _Worker:
         return Ports(
             self._clock,
             self._store,
-            partial(next, references()),
+            partial(next, references()) if config.journal.enabled else _no_reference,
             self._job.state,
             self._warn,
             self._shared_store,

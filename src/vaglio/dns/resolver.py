@@ -122,6 +122,8 @@ class NetworkResolver:
             if not await self._slots.take(until):
                 return _TOO_MANY
             try:
+                if until - asyncio.get_running_loop().time() < self._timeout / 10:
+                    return _TOO_MANY  # its turn came so late that nobody would wait for the answer
                 found = await self._follow(asked, key[1], until)
             finally:
                 self._slots.give_back()

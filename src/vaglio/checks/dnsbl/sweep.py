@@ -6,7 +6,7 @@ from typing import Any
 
 from vaglio.checks.dnsbl.health import STATUS
 from vaglio.checks.dnsbl.tally import COUNTS, KEEP_DAYS
-from vaglio.hints import HINTS, Hint
+from vaglio.hints import HINTS, LONGEST, Hint
 from vaglio.ports import Schema, Store, Table, Transaction
 
 SCHEMA = Schema("dnsbl", (STATUS, COUNTS))
@@ -57,7 +57,7 @@ class Sweep:
 
 
 def _is_stale(hint: Hint, now: int) -> bool:
-    return not now < hint.until <= now + 30 * 86400
+    return not now < hint.until <= now + LONGEST
 
 
 def _forget(tx: Transaction, table: Table[Any], keys: list[bytes]) -> None:
