@@ -185,14 +185,15 @@ def test_commands_sent_in_one_go_get_their_answers_in_order(
 ) -> None:
     add(world, "bl", address)
     with client(world, address) as connection:
+        # RFC 2920 3.1: DATA is the last of a group; Postfix 3.9 hangs up on who sends more.
         answers = connection.pipeline(
             f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "RCPT TO:<abuse@caio.it>", f"RCPT TO:<b-{recipient}>",
-            "RSET", f"MAIL FROM:<b-{sender}>", f"RCPT TO:<c-{recipient}>", "DATA", "NOOP",
+            "RSET", f"MAIL FROM:<b-{sender}>", f"RCPT TO:<c-{recipient}>", "DATA",
         )  # fmt: skip
     codes = [answer.code for answer in answers]
     # abuse@ is never refused for good; greylisting, which has just heard that the client is listed, may ask to wait.
     assert codes[2] in (250, 450)
-    assert codes[:2] + codes[3:] == [250, 554, 554, 250, 250, 554, 554, 250]
+    assert codes[:2] + codes[3:] == [250, 554, 554, 250, 250, 554, 554]
     assert f"<b-{recipient}>" in answers[3].text
 
 

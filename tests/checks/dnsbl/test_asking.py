@@ -32,9 +32,8 @@ class HeldDns:
         self.held[zone].set_result(answer)
 
 
-def panel(dns: HeldDns, **weights: float) -> Panel:
-    # A tenth of a second: shorter than an admin may set, so that the test need not wait.
-    settings = DnsblSettings().model_copy(update={"lookup_timeout": 0.1})
+def panel(dns: HeldDns, timeout: float = 60.0, **weights: float) -> Panel:
+    settings = DnsblSettings().model_copy(update={"lookup_timeout": timeout})
     lists = [compiled(ListSettings(name=name, zone=f"{name}.test", weight=weight)) for name, weight in weights.items()]
     return Panel(settings, lists, dns, Health(lists, 3), "mail.caio.it", lambda: 0.0)
 
@@ -80,12 +79,10 @@ def test_an_allow_list_that_could_outweigh_is_waited_for() -> None:
 def test_a_list_that_answers_too_late_again_and_again_is_suspended_however_good_the_late_answers() -> None:
     async def play() -> None:
         dns = HeldDns()
-        asked = panel(dns, bl=5)
+        asked = panel(dns, 0.05, bl=5)  # shorter than an admin may set, so that the test need not wait
         for _ in range(3):
             findings = Findings()
-            begin = asyncio.get_running_loop().time()
-            await asyncio.wait_for(asked.ask(FACTS, findings), 5)
-            assert asyncio.get_running_loop().time() - begin < 0.5
+            await asyncio.wait_for(asked.ask(FACTS, findings), 30)
             assert findings.silent == {"bl"}
             dns.answer("bl.test", NXDOMAIN)
             await turns()
