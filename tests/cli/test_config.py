@@ -202,6 +202,19 @@ def test_a_list_file_that_can_not_be_read_is_an_error(host: Host, name: str, fou
     assert (said.status, document["ok"], document["lists"][0]["state"]) == (1, False, "unreadable")
 
 
+def test_a_zone_file_that_is_not_there_or_none_is_an_error(host: Host) -> None:
+    path = host.directory / "zone"
+    host.config.write_text(f'[dns]\nzone_file = "{path}"\n')
+    for text, found in ((None, "No such file or directory"), ("caio.it A nowhere\n", "line 1: found 'nowhere'")):
+        if text is not None:
+            path.write_text(text)
+        said = host.run("config", "check")
+        assert said.status == 1
+        assert f"{path}: dns.zone_file: found {found}" in said.err
+    path.write_text("caio.it A 192.0.2.1\n")
+    assert host.run("config", "check").status == 0
+
+
 def test_a_list_file_with_an_impossible_name_is_an_error(host: Host) -> None:
     host.config.write_text('[greylist]\nwhitelist_clients = ["a\\u0000b"]\n')
     said = host.run("config", "check")

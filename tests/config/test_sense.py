@@ -22,6 +22,19 @@ def warnings(folder: Path, text: str) -> list[str]:
     ("text", "warning"),
     [
         (
+            '[dns]\nzone_file = "/etc/vaglio/zone"',
+            "FILE:2: dns.zone_file: all questions to the DNS are answered from this file, and none from the network: "
+            "a rehearsal",
+        ),
+        (
+            "[dnsbl]\nreject = 3\ndefer = 4",
+            "FILE:3: dnsbl.defer: never happens: dnsbl.reject refuses for good at this score or below it",
+        ),
+        (
+            '[dnsbl]\nuse = ["uceprotect-1"]\nwithout = ["uceprotect-1"]',
+            'FILE:3: dnsbl.without[0]: "uceprotect-1" stands in dnsbl.use too: it is not asked',
+        ),
+        (
             '[greylist]\nscope = "listed"',
             "FILE:2: greylist.scope: greylists only whom vaglio-dnsbl tells of: it must run, and stand before "
             "vaglio-greylist in main.cf",

@@ -12,6 +12,7 @@ from vaglio.checks.dnsbl.privatelists import MAX_BYTES as MOST_PRIVATE
 from vaglio.checks.listfiles import MAX_BYTES
 from vaglio.cli.common import said
 from vaglio.config.load import Loaded
+from vaglio.dns.zonefile import ZoneError, load_zone
 from vaglio.lists import AddressList, ClientList, Problem
 
 _Parse = Callable[[Iterable[str], str], tuple[Sized, list[Problem]]]
@@ -59,7 +60,9 @@ class ListFile(NamedTuple):
 
 
 def list_files(loaded: Loaded) -> Iterator[ListFile]:
-    """Read all list files of all daemons."""
+    """Read all list files of all daemons, and the zone file that may stand in for the DNS."""
+    if loaded.config.dns.zone_file:
+        yield _zone_file(loaded.config.dns.zone_file)
     for section, settings in loaded.config:
         for name, parse in _KINDS.items():
             key = f"{section}.{name}"
@@ -68,6 +71,14 @@ def list_files(loaded: Loaded) -> Iterator[ListFile]:
     for number, private in enumerate(loaded.config.dnsbl.lists):
         if private.file:
             yield _read(f"dnsbl.lists[{number}].file", private.file, True, reader(private.format), MOST_PRIVATE)
+
+
+def _zone_file(file: str) -> ListFile:
+    try:
+        zone = load_zone(Path(file))
+    except ZoneError as error:
+        return _unreadable("dns.zone_file", file, True, str(error).removeprefix(f"{file}: "))
+    return ListFile("dns.zone_file", file, True, State.READ, len(zone))
 
 
 def _read(key: str, file: str, is_set: bool, parse: _Parse, most: int = MAX_BYTES) -> ListFile:

@@ -98,7 +98,9 @@ def remarks(config: VaglioConfig) -> Iterator[Remark]:
     """Yield what an admin should look at once more."""
     yield from _state_remarks(config)
     yield from _language_remarks(config)
+    yield from _dns_remarks(config)
     yield from _greylist_remarks(config.greylist)
+    yield from _dnsbl_remarks(config.dnsbl)
 
 
 def _state_remarks(config: VaglioConfig) -> Iterator[Remark]:
@@ -112,6 +114,20 @@ def _language_remarks(config: VaglioConfig) -> Iterator[Remark]:
         if language not in known:
             text = f'there are no reply texts in "{language}" and no [greylist.text.{language}]: English is used'
             yield Remark((("identity", "languages", domain),), text)
+
+
+def _dns_remarks(config: VaglioConfig) -> Iterator[Remark]:
+    if config.dns.zone_file:
+        text = "all questions to the DNS are answered from this file, and none from the network: a rehearsal"
+        yield Remark((("dns", "zone_file"),), text)
+
+
+def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:
+    if settings.reject and settings.defer >= settings.reject:
+        yield Remark((("dnsbl", "defer"),), "never happens: dnsbl.reject refuses for good at this score or below it")
+    for index, name in enumerate(settings.without):
+        if name in settings.use:
+            yield Remark((("dnsbl", "without", index),), f'"{name}" stands in dnsbl.use too: it is not asked')
 
 
 def _greylist_remarks(settings: GreylistSettings) -> Iterator[Remark]:

@@ -232,8 +232,10 @@ class _Worker:
         return self._shared[schema.name]
 
     def _resolver_of(self, config: VaglioConfig) -> FreshResolver:
-        """Return the resolver for these settings; where they are as before, with all that it knows."""
-        if self._resolver is None or self._resolver[0] != config.dns:
+        """Return the resolver for these settings; where they are as before, with all that it knows. A zone file is read
+        again.
+        """
+        if self._resolver is None or self._resolver[0] != config.dns or config.dns.zone_file:
             from vaglio.dns.open import open_resolver  # for the daemons that ask the DNS
 
             try:

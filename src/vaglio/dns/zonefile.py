@@ -50,6 +50,10 @@ class Zone:
             by_type = self._names.setdefault(_host(record.name), {})
             by_type.setdefault(record.rrtype, []).append(record.value)
 
+    def __len__(self) -> int:
+        """Return the number of names."""
+        return len(self._names)
+
     def __call__(self, name: str, rrtype: str) -> Answer:
         """Return the answer; a chain of more than 8 CNAMEs is TEMPERROR (``loop``)."""
         for _ in range(MAX_CNAMES + 1):
@@ -70,14 +74,14 @@ class Zone:
 
 
 class ZoneResolver:
-    """The port ``Resolver`` over a zone: every answer is at hand."""
+    """The port ``Resolver`` over a zone. Nothing is at hand: each question is asked, as it would be of a server."""
 
     def __init__(self, zone: Zone) -> None:
         self._zone = zone
 
-    def at_hand(self, name: str, rrtype: str) -> Answer:
-        """Return the answer."""
-        return self._zone(name, rrtype)
+    def at_hand(self, name: str, rrtype: str) -> Answer | None:  # noqa: ARG002  # the port's signature
+        """Return None."""
+        return None
 
     async def lookup(self, name: str, rrtype: str) -> Answer:
         """Return the answer."""
@@ -98,7 +102,9 @@ def load_zone(path: Path) -> Zone:
     """Read a zone file in either form. Raises ZoneError."""
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ZoneError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ZoneError(f"{path}: {error}") from None
     try:
         return Zone(parse_json(text) if path.suffix == ".json" else parse_lines(text))

@@ -117,7 +117,7 @@ _ADVICE: Mapping[str, tuple[str, str]] = {
         "configuration.",
     ),
     Trouble.LISTS_NOBODY: (
-        "it does not list what every list must list, its test entry",
+        "it does not list what every list must list, its test entry ({detail})",
         "It has probably ended, or its name is misspelt: compare dnsbl.lists with the list's own page. A list that has "
         "no test entry takes probe = false.",
     ),

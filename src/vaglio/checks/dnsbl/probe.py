@@ -29,7 +29,7 @@ async def probe(one: DnsList, resolver: FreshResolver) -> Finding:
     for point, wanted in _points(one):
         if wanted and not one.settings.probe:
             continue
-        finding = judge(one, await resolver.ask_again(point + one.suffix, "A"), wanted)
+        finding = judge(one, await resolver.ask_again(point + one.suffix, "A"), wanted, point)
         if finding.trouble:
             return finding
     return Finding(None)
@@ -56,12 +56,12 @@ def _reversed(address: str) -> str:
     return reversed_address(bytes(10) + b"\xff\xff" + packed if ":" in address and len(packed) == 4 else packed)
 
 
-def judge(one: DnsList, answer: Answer, wanted: bool) -> Finding:
-    """Judge the answer for a test entry; ``wanted``: whether the list must have it."""
+def judge(one: DnsList, answer: Answer, wanted: bool, point: str = "") -> Finding:
+    """Judge the answer for the test entry ``point``; ``wanted``: whether the list must have it."""
     reading = read(one, answer)
     if isinstance(reading, Trouble):
         return Finding(reading, answer.why if reading is Trouble.SILENT else answer.values[0][:40])
     listed = answer.outcome is Outcome.OK
     if listed == wanted:
         return Finding(None)
-    return Finding(Trouble.LISTS_NOBODY) if wanted else Finding(Trouble.LISTS_ALL, answer.values[0][:40])
+    return Finding(Trouble.LISTS_NOBODY, point) if wanted else Finding(Trouble.LISTS_ALL, answer.values[0][:40])

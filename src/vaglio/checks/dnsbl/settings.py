@@ -64,6 +64,8 @@ def _network(text: str) -> str:
 
 
 def _address(text: str) -> str:
+    if "@" not in text and "." not in text:  # "postmaster" would be taken for a domain, and nobody would notice
+        raise ValueError('an address, "user@" or a domain name')
     for problem in AddressList.parse([text], "")[1]:
         raise ValueError(problem.wanted)
     return text
