@@ -43,7 +43,7 @@ def probed(zone: str, **settings: Any) -> Finding:
     ("zone", "finding"),
     [
         (SOUND, Finding(None)),
-        ("", Finding(Trouble.LISTS_NOBODY)),
+        ("", Finding(Trouble.LISTS_NOBODY, "2.0.0.127")),
         (SOUND + "1.0.0.127.bl.test A 127.0.0.2", Finding(Trouble.LISTS_ALL, "127.0.0.2")),
         ("2.0.0.127.bl.test A 127.255.255.254", Finding(Trouble.REFUSES_US, "127.255.255.254")),
         ("2.0.0.127.bl.test A TIMEOUT", Finding(Trouble.SILENT, "timeout")),
