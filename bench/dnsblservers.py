@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import shutil
 import sys
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
 
-from bench.nameserver import ZONES
+from bench.nameserver import SILENT, ZONES
 from bench.servers import Daemon, Server
 from vaglio.checks.dnsbl.catalogue import shipped
 
 WEIGHT = 2
 """What a hit weighs, for ours and for policyd-weight; three of them are too much."""
+
+
+def _list(zone: str) -> str:
+    # A new list is asked nothing before its first probe has told; without a probe the silent one is met by requests.
+    probe = "false" if zone == SILENT else "true"
+    return f'[[dnsbl.lists]]\nname = "{zone}"\nzone = "{zone}"\nweight = {WEIGHT}\nprobe = {probe}\n'
 
 
 class Dnsbl(Daemon):
@@ -29,7 +36,7 @@ class Dnsbl(Daemon):
     def __init__(self, directory: Path, cores: Sequence[int], nameserver: str, zones: Sequence[str] = ZONES) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         without = ", ".join(f'"{name}"' for name in shipped())
-        lists = "".join(f'[[dnsbl.lists]]\nname = "{zone}"\nzone = "{zone}"\nweight = {WEIGHT}\n' for zone in zones)
+        lists = "".join(_list(zone) for zone in zones)
         config = f'[dns]\nservers = ["{nameserver}"]\n[dnsbl]\nwithout = [{without}]\n{lists}'
         super().__init__(directory, cores, config)
 
@@ -50,8 +57,9 @@ class Peer(Server):
         shutil.chown(self.directory / "log", self.user, self.user)
         return [sys.executable, "-m", "bench.keeper", *self._program()]
 
+    @abstractmethod
     def _program(self) -> list[str]:
-        raise NotImplementedError
+        """Return the program that goes into the background, and its arguments."""
 
     def _environment(self) -> dict[str, str]:
         return {**super()._environment(), "PYTHONPATH": str(Path.cwd())}

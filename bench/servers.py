@@ -15,7 +15,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -72,11 +72,10 @@ class Server(ABC):
                 ["taskset", "-c", self._cores, *self.command()],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment(), cwd=self.directory,
             )  # fmt: skip
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.__exit__, None, None, None)
             self._first_answer(begin + START)
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            undo.pop_all()
         self.started = time.perf_counter() - begin
         return self
 

@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -141,11 +141,11 @@ def run(image: str, space: Space, *options: str) -> Container:
     name = f"vaglio-{os.getpid()}-{next(_numbers)}"
     podman("run", "--detach", f"--name={name}", f"--label={_OWNER}={os.getpid()}", f"--network=ns:{space.network}",
            *options, image)  # fmt: skip
-    try:
-        return Container(name, int(podman("inspect", "--format={{.State.Pid}}", name)))
-    except BaseException:
-        _remove(name)
-        raise
+    with ExitStack() as undo:
+        undo.callback(_remove, name)
+        container = Container(name, int(podman("inspect", "--format={{.State.Pid}}", name)))
+        undo.pop_all()
+    return container
 
 
 def run_systemd(image: str, space: Space, *options: str) -> Container:
@@ -154,12 +154,11 @@ def run_systemd(image: str, space: Space, *options: str) -> Container:
     rights = ("--cap-add=SYS_ADMIN,SYS_PTRACE,NET_ADMIN", "--security-opt=seccomp=unconfined",
               "--security-opt=unmask=ALL")  # fmt: skip
     container = run(image, space, "--systemd=always", *rights, *options)
-    try:
+    with ExitStack() as undo:
+        undo.callback(container.remove)
         until((container.root / "run/systemd/private").exists, f"systemd in {container.name}")
         container.exec("systemctl", "is-system-running", "--wait", check=False)
-    except BaseException:
-        container.remove()
-        raise
+        undo.pop_all()
     return container
 
 

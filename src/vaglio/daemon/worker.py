@@ -151,9 +151,8 @@ class _Worker:
         self._next_upkeep: asyncio.TimerHandle | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._shared: dict[str, TurnStore] = {}
-        self._resolver: tuple[Dns, OpenResolver] | None = None
-        self._resolvers: list[OpenResolver] = []
-        """All that were opened: who asked one before a reload still gets its answer."""
+        self._resolvers: list[tuple[Dns, OpenResolver]] = []
+        """The last one is in use; who asked another before a reload still gets its answer."""
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
         self._fit(job.config)
@@ -235,19 +234,20 @@ class _Worker:
         """Return the resolver for these settings; where they are as before, with all that it knows. A zone file is read
         again.
         """
-        if self._resolver is None or self._resolver[0] != config.dns or config.dns.zone_file:
+        if not self._resolvers or self._resolvers[-1][0] != config.dns or config.dns.zone_file:
             from vaglio.dns.open import open_resolver  # for the daemons that ask the DNS
 
             try:
                 opened = open_resolver(config.dns.servers, config.dns.timeout, config.dns.zone_file)
             except ValueError as error:
                 raise OSError(f"[dns]: {error}") from None
-            if self._resolver is not None:
-                before, retired = self._resolver
-                self._loop.call_later(before.timeout, retired.close)
-            self._resolver = config.dns, opened
-            self._resolvers.append(opened)
-        return self._resolver[1]
+            self._resolvers.append((config.dns, opened))
+        return self._resolvers[-1][1]
+
+    def _retire(self, used: tuple[Dns, OpenResolver]) -> None:
+        if used in self._resolvers:
+            self._resolvers.remove(used)
+            used[1].close()
 
     def _journal_for(self, config: VaglioConfig) -> JournalWriter | None:
         directory = self._job.config.state.directory  # where the store is; another one takes a restart
@@ -281,6 +281,8 @@ class _Worker:
         await self._written_back(service)
         await self._begun(self._service)
         self._server.answer = self._guard
+        for used in self._resolvers[:-1]:
+            self._loop.call_later(used[0].timeout, self._retire, used)
         if self._next_upkeep is not None:
             self._next_upkeep.cancel()
             self._keep_up()
@@ -398,7 +400,7 @@ class _Worker:
             self._upkeep.cancel()
         if self._journal:
             self._journal.close()
-        for resolver in self._resolvers:
+        for _, resolver in self._resolvers:
             resolver.close()
         for store in (self._store, *self._shared.values()):
             try:

@@ -95,7 +95,6 @@ class Panel:
         jobs = self._ask_about_client(facts, findings)
         if self._rules:
             findings.hits += manners(facts, self._settings, self._hostname)
-        if self._rules:
             jobs += self._rule_jobs(facts)
         if self._about_names:
             jobs += self._ask_about_names_of(facts, findings)
@@ -206,7 +205,9 @@ class Panel:
         self, subject: str, domain: str, lists: Sequence[DnsList], private: Files, findings: Findings
     ) -> None:
         """Ask lists of domains about the names, lists of addresses about the addresses, private ones about both."""
-        names = (await self._hosts.of(registered_domain(domain) or domain, _SERVERS[subject])).names
+        # A zone has name servers, each name in it may have mail servers of its own.
+        owner = (registered_domain(domain) or domain) if subject == "sender_ns" else domain
+        names = (await self._hosts.of(owner, _SERVERS[subject])).names
         for settings, zone in private:
             findings.hits += [_hit(settings, subject, name, found) for name in names if (found := zone.find_name(name))]
         questions = [
