@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings
+from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings, Subject
 
 
 @functools.cache
@@ -61,10 +61,28 @@ def _misfits_of(one: ListSettings, path: tuple[str | int, ...]) -> Iterator[Misf
         yield Misfit(path, f'"{one.name}"', wanted)
     if one.file and one.kind == "hash":
         yield Misfit((*path, "kind"), '"hash"', 'a zone: a file holds addresses ("address") or names ("domain")')
+    if not one.file:  # a plain file may hold both
+        yield from _subjects_in_vain(one, known.get(one.name, one).kind, path)
     paid = next((ours for ours in known.values() if KEY in ours.zone and _is_below(one.zone, ours)), None)
     if paid and one.zone != paid.zone:
         wanted = f'no zone and key = "..." in an entry with name = "{paid.name}"; a key within a zone would be shown'
         yield Misfit((*path, "zone"), "a value that is not shown", wanted)
+
+
+_SUBJECTS: Mapping[str, Sequence[Subject]] = {
+    "address": ("client", "sender_ns", "sender_mx"),
+    "domain": ("client_name", "reverse_name", "helo", "sender", "sender_ns", "sender_mx"),
+    "hash": ("sender",),
+}
+"""What a list in the DNS can be asked about, by its kind."""
+
+
+def _subjects_in_vain(one: ListSettings, shipped_kind: str, path: tuple[str | int, ...]) -> Iterator[Misfit]:
+    kind = one.kind if "kind" in one.model_fields_set else shipped_kind
+    for index, subject in enumerate(one.subjects):
+        if subject not in _SUBJECTS[kind]:
+            able = ", ".join(f'"{able}"' for able in _SUBJECTS[kind])
+            yield Misfit((*path, "subjects", index), f'"{subject}"', f'for a list of kind "{kind}": {able}')
 
 
 def _tail(ours: ListSettings) -> str:
