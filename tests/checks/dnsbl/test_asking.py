@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from vaglio.checks.dnsbl.asking import Panel
-from vaglio.checks.dnsbl.decide import compiled
+from vaglio.checks.dnsbl.decide import Trouble, compiled
 from vaglio.checks.dnsbl.health import Health
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
 from vaglio.checks.dnsbl.waiting import BACKGROUND, Findings
@@ -83,7 +83,7 @@ def test_a_list_that_answers_too_late_again_and_again_is_suspended_however_good_
         for _ in range(3):
             findings = Findings()
             await asyncio.wait_for(asked.ask(FACTS, findings), 30)
-            assert findings.silent == {"bl"}
+            assert findings.trouble == {"bl": Trouble.SILENT}
             dns.answer("bl.test", NXDOMAIN)
             await turns()
             dns.held.clear()
@@ -92,6 +92,19 @@ def test_a_list_that_answers_too_late_again_and_again_is_suspended_however_good_
         await asked.ask(FACTS, findings)
         assert dns.held == {}
         assert findings.complete
+
+    asyncio.run(play())
+
+
+def test_a_list_that_refuses_us_is_not_taken_for_a_silent_one() -> None:
+    async def play() -> None:
+        dns, findings = HeldDns(), Findings()
+        asked = asyncio.create_task(panel(dns, bl=5, mute=5).ask(FACTS, findings))
+        await turns()
+        dns.answer("bl.test", Answer(Outcome.OK, ("127.255.255.254",)))
+        dns.answer("mute.test", Answer(Outcome.TEMPERROR, why="timeout"))
+        await asked
+        assert findings.trouble == {"bl": Trouble.REFUSES_US, "mute": Trouble.SILENT}
 
     asyncio.run(play())
 

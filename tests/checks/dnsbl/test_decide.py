@@ -11,6 +11,7 @@ from vaglio.checks.dnsbl.decide import (
     Listed,
     Trouble,
     band,
+    basis,
     compiled,
     decide,
     helo_kind,
@@ -123,7 +124,40 @@ def test_thresholds_of_zero_never_act() -> None:
 
 
 def test_a_decision_without_hits_is_clean() -> None:
-    assert decide([], [], SETTINGS).reason == "not-listed"
+    assert decide([], {}, SETTINGS).reason == "not-listed"
+
+
+def test_a_list_that_refused_us_was_not_silent() -> None:
+    trouble = {"b": Trouble.REFUSES_US, "c": Trouble.SILENT, "a": Trouble.NO_ADDRESS_LIST}
+    facts = basis(decide([], trouble, SETTINGS), SETTINGS)
+    assert (facts["silent"], facts["trouble"]) == ("c", "a answers-outside-127, b refuses-us")
+
+
+@pytest.mark.parametrize(
+    ("hits", "named", "outweighed"),
+    [
+        ([hit("bl", 5), hit("wl", -10)], "wl", "bl"),
+        ([hit("bl", 5), hit("wl", -1)], "wl", "bl"),  # suspicious still, and not refused
+        ([hit("low", 1), hit("wl", -4)], "wl", "low"),
+        ([hit("wl", -1), hit("friends", -4)], "friends", ""),
+        ([hit("low", 2), hit("wl", -1)], "low", None),  # it would have passed anyhow
+        ([hit("low", 2)], "low", None),
+        ([hit("bl", 9), hit("wl", -1)], "bl", None),
+        ([hit("bl", 5), hit("shadow", 9, True), hit("wl", -1), hit("idle", -9, True)], "wl", "bl"),
+        ([hit("shadow", 9, True)], "shadow", None),
+    ],
+)
+def test_the_list_that_is_named_is_the_one_that_decided(
+    hits: list[Hit], named: str, outweighed: str | None
+) -> None:
+    facts = basis(decide(hits, {}, SETTINGS), SETTINGS)
+    assert (facts["list"], facts.get("outweighed")) == (named, outweighed or None)
+
+
+@given(st.lists(st.builds(hit, st.sampled_from("abcd"), st.floats(-10, 10), st.booleans()), max_size=6))
+def test_every_decision_has_a_basis(hits: list[Hit]) -> None:
+    facts = basis(decide(hits, {}, SETTINGS), SETTINGS)
+    assert ("list" in facts) == bool(hits)
 
 
 @given(st.ip_addresses())

@@ -169,7 +169,8 @@ class Panel:
         """Take in an answer; return what it says."""
         one, reading = question.one, read(question.one, answer)
         if isinstance(reading, Trouble):
-            findings.silent.add(one.name)
+            if findings.trouble.get(one.name, Trouble.SILENT) is Trouble.SILENT:  # what was said says more
+                findings.trouble[one.name] = reading
         elif isinstance(reading, Listed) and reading.weight:
             findings.hits.append(
                 Hit(
@@ -254,8 +255,8 @@ class Panel:
         outstanding = Outstanding(jobs, findings, self._settings)
         if not await outstanding.wait(self._settings.lookup_timeout):
             findings.late = True
-            findings.silent |= outstanding.asked
             for name in outstanding.asked:
+                findings.trouble.setdefault(name, Trouble.SILENT)
                 self._heard(name, Trouble.SILENT, "timeout")
         self._background.leave(outstanding.tasks)
 

@@ -261,17 +261,20 @@ def settled(hits: Collection[Hit], outstanding: Mapping[str, tuple[float, float]
 
 
 class Decision(NamedTuple):
-    """The judgement and what it rests on. ``hits``: the weightiest first; ``silent``: lists that did not answer."""
+    """The judgement and what it rests on. ``hits``: the weightiest first; ``silent``: lists that did not answer;
+    ``trouble``: lists whose answer is not to be believed.
+    """
 
     reason: Reason
     band: Band
     score: float
     hits: tuple[Hit, ...] = ()
     silent: tuple[str, ...] = ()
+    trouble: tuple[tuple[str, Trouble], ...] = ()
 
 
-def decide(hits: Sequence[Hit], silent: Collection[str], settings: DnsblSettings) -> Decision:
-    """Judge by everything that is known."""
+def decide(hits: Sequence[Hit], trouble: Mapping[str, Trouble], settings: DnsblSettings) -> Decision:
+    """Judge by everything that is known; ``trouble`` by list, ``Trouble.SILENT`` too."""
     score = score_of(hits)
     to = band(score, settings)
     ordered = tuple(sorted(hits, key=lambda hit: (hit.shadow, -hit.weight, hit.name)))
@@ -281,23 +284,43 @@ def decide(hits: Sequence[Hit], silent: Collection[str], settings: DnsblSettings
         reason = Reason.TRUSTED
     else:
         reason = Reason.SUSPICIOUS if any(hit.weight > 0 and not hit.shadow for hit in hits) else Reason.CLEAN
-    return Decision(reason, to, score, ordered, tuple(sorted(silent)))
+    if not trouble:
+        return Decision(reason, to, score, ordered)
+    silent = tuple(sorted(name for name, what in trouble.items() if what is Trouble.SILENT))
+    others = tuple(sorted((name, what) for name, what in trouble.items() if what is not Trouble.SILENT))
+    return Decision(reason, to, score, ordered, silent, others)
 
 
 def basis(decision: Decision, settings: DnsblSettings) -> Mapping[str, Fact]:
     """Return what a decision rests on, for the log, the journal and explanations."""
     facts: dict[str, Fact] = {"score": decision.score}
     if decision.hits:
-        first = decision.hits[0]
+        saved_by = _outweighing(decision, settings)
+        first = saved_by or decision.hits[0]
         facts |= {"list": first.name, "code": first.code, "subject": first.subject, "about": first.about[:200]}
         facts |= {"text": first.text, "url": first.url}
+        if saved_by:
+            against = dict.fromkeys(hit.name for hit in decision.hits if hit.weight > 0 and not hit.shadow)
+            facts["outweighed"] = ", ".join(list(against)[:20])
         facts["hits"] = ", ".join(_shown(hit) for hit in decision.hits[:20])
     if decision.band.action is not Action.PASS:
         facts["by"] = f"dnsbl.{decision.band.action}"
         facts["threshold"] = settings.reject if decision.band.action is Action.REJECT else settings.defer
     if decision.silent:
         facts["silent"] = ", ".join(decision.silent[:20])
+    if decision.trouble:
+        facts["trouble"] = ", ".join(f"{name} {what}" for name, what in decision.trouble[:20])
     return {name: fact for name, fact in facts.items() if fact != ""}
+
+
+def _outweighing(decision: Decision, settings: DnsblSettings) -> Hit | None:
+    """Return the weightiest entry of an allow list that the client passes by, None where it needed none."""
+    if decision.band.action is not Action.PASS:
+        return None
+    against = [hit for hit in decision.hits if hit.weight > 0]
+    if decision.reason is not Reason.TRUSTED and band(score_of(against), settings).action is Action.PASS:
+        return None
+    return min((hit for hit in decision.hits if not hit.shadow), key=lambda hit: hit.weight)
 
 
 def _shown(hit: Hit) -> str:

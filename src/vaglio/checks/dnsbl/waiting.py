@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from vaglio.checks.dnsbl.decide import Hit, settled
+from vaglio.checks.dnsbl.decide import Hit, Trouble, settled
 from vaglio.checks.dnsbl.settings import DnsblSettings
 
 BACKGROUND = 500
@@ -22,15 +22,15 @@ Bounds = tuple[float, float]
 
 
 class Findings:
-    """What is known of one request: ``hits``, and the lists that were ``silent``. Where the verdict did not wait for
-    all, more comes in later; ``then`` is called when nothing more will.
+    """What is known of one request: ``hits``, and by list the ``trouble`` of those that gave no answer to be believed.
+    Where the verdict did not wait for all, more comes in later; ``then`` is called when nothing more will.
     """
 
-    __slots__ = ("complete", "hits", "late", "silent", "then", "waited")
+    __slots__ = ("complete", "hits", "late", "then", "trouble", "waited")
 
     def __init__(self) -> None:
         self.hits: list[Hit] = []
-        self.silent: set[str] = set()
+        self.trouble: dict[str, Trouble] = {}
         self.complete = True
         self.waited = False
         """Something was asked: ``hits`` may have grown since they were looked at."""
