@@ -84,13 +84,18 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
             language=config.identity.language_for,
             hostname=config.identity.hostname,
             warn=seldom(ports.warn),
-            told=_teller(ports.warn),
+            told=teller(ports.warn),
         ),
     )
-    return Service(check.check, files.refresh, check.upkeep, check.write_back, check.gauges, check.begin)
+
+    async def begin() -> None:
+        await files.begin()
+        await check.begin()
+
+    return Service(check.check, files.refresh, check.upkeep, check.write_back, check.gauges, begin)
 
 
-def _teller(warn: Callable[[str], None]) -> Callable[[News], None]:
+def teller(warn: Callable[[str], None]) -> Callable[[News], None]:
     """Return what tells the admin of a list that is suspended, or is back."""
 
     def tell(news: News) -> None:
@@ -100,7 +105,8 @@ def _teller(warn: Callable[[str], None]) -> Callable[[News], None]:
             warn(f"the list {name} is suspended: {what}. Nobody is refused by it meanwhile. {then}")
         else:
             since = news.before.since or news.status.since
-            _log.info("the list %s is back after %d minutes", name, max(0, news.status.since - since) // 60)
+            minutes = max(0, news.status.since - since) // 60
+            _log.info("the list %s is back after %d minute%s", name, minutes, "" if minutes == 1 else "s")
 
     return tell
 

@@ -1,13 +1,14 @@
 """Asks all lists about a client or a domain, by the daemon's own means, and waits for every answer.
 
-The daemon stops as soon as no answer can change what comes of it; here an admin wants to hear them all. Changes
-nothing: what is learned of the lists on the way is forgotten.
+The daemon stops as soon as no answer can change what comes of it; here an admin wants to hear them all, those of lists
+too that the daemon has suspended: these decide nothing. Changes nothing: what is learned of the lists on the way is
+forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from vaglio.checks.dnsbl.asking import Panel
@@ -41,7 +42,7 @@ class Heard(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """All answers, and what they add up to."""
+    """All answers, and what those of the lists that are not suspended add up to."""
 
     heard: tuple[Heard, ...]
     decision: Decision
@@ -74,12 +75,16 @@ class _Listener:
         progress(f"answers outstanding: {self._outstanding}" if self._outstanding else "")
 
 
-async def ask_about_client(config: VaglioConfig, facts: Facts, resolver: OpenResolver) -> Judgement:
-    """Ask as the daemon would."""
-    return await _ask(config.dnsbl, effective(config.dnsbl), facts, resolver, config.identity.hostname)
+async def ask_about_client(
+    config: VaglioConfig, facts: Facts, resolver: OpenResolver, suspended: Collection[str]
+) -> Judgement:
+    """Ask as the daemon would, and lists that are suspended too."""
+    return await _ask(config.dnsbl, effective(config.dnsbl), facts, resolver, config.identity.hostname, suspended)
 
 
-async def ask_about_domain(config: VaglioConfig, facts: Facts, resolver: OpenResolver) -> Judgement:
+async def ask_about_domain(
+    config: VaglioConfig, facts: Facts, resolver: OpenResolver, suspended: Collection[str]
+) -> Judgement:
     """Ask only what concerns the sender's domain: facts need no client."""
     rules = Rules(**{name: weight for name, weight in config.dnsbl.rules if name.startswith("sender_")})
     settings = config.dnsbl.model_copy(update={"rules": rules})
@@ -88,7 +93,7 @@ async def ask_about_domain(config: VaglioConfig, facts: Facts, resolver: OpenRes
         for one in effective(settings)
         if (subjects := [subject for subject in _OF_SENDERS if subject in compiled(one).subjects])
     ]
-    return await _ask(settings, lists, facts, resolver, config.identity.hostname)
+    return await _ask(settings, lists, facts, resolver, config.identity.hostname, suspended)
 
 
 async def named(client: Client, resolver: Resolver) -> Client:
@@ -105,20 +110,26 @@ async def named(client: Client, resolver: Resolver) -> Client:
 
 
 async def _ask(
-    settings: DnsblSettings, lists: Sequence[ListSettings], facts: Facts, resolver: Resolver, hostname: str
+    settings: DnsblSettings,
+    lists: Sequence[ListSettings],
+    facts: Facts,
+    resolver: Resolver,
+    hostname: str,
+    suspended: Collection[str],
 ) -> Judgement:
     zones = [compiled(one) for one in lists if one.zone]
     health, listener, findings = Health(zones, suspend_after=1), _Listener(resolver), Findings()
-    files = PrivateLists([one for one in lists if one.file], warn)
+    files = PrivateLists([one for one in lists if one.file], warn).read()
     panel = Panel(settings, zones, listener, health, hostname, wall, files.current)
     await panel.ask(facts, findings)
     # What the daemon would leave to itself, since it can't change the verdict, is waited for here.
     while others := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(others)
-    findings.hits[:] = await asyncio.gather(*(_with_text(panel, hit) for hit in findings.hits))
-    decision = decide(findings.hits, findings.silent, settings)
-    heard = (row for one in lists for row in _heard(one, decision.hits, health, listener.answers, zones))
-    return Judgement(tuple(heard), decision)
+    hits = await asyncio.gather(*(_with_text(panel, hit) for hit in findings.hits))
+    everything = decide(hits, findings.trouble, settings)
+    heard = (row for one in lists for row in _heard(one, everything.hits, health, listener.answers, zones))
+    believed = [hit for hit in hits if hit.name not in suspended]
+    return Judgement(tuple(heard), decide(believed, findings.trouble, settings))
 
 
 async def _with_text(panel: Panel, hit: Hit) -> Hit:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vaglio.checks.dnsbl.catalogue import effective
 from vaglio.checks.dnsbl.decide import Decision, Exempt, Exemptions, Reason, basis, screen
 from vaglio.checks.dnsbl.explain import explain, trouble_text
-from vaglio.checks.dnsbl.health import Status
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.dnsbl.text import reply_text, sentence
 from vaglio.cli.arguments import client, mailbox
@@ -35,12 +35,15 @@ from vaglio.verdict import Action
 _MORE = (
     "Asks the DNS. An address is judged as a client that connects: its name is looked up as Postfix does it, but for\n"
     "--name or NAME[IP]. A domain is judged as that of a sender. All answers are waited for; the daemon stops as soon\n"
-    "as none can change what comes of it. Nothing is remembered or counted. Exit status 0 whatever is found."
+    "as none can change what comes of it. A list that the daemon has suspended is asked too, and counts for nothing.\n"
+    "Nothing is remembered or counted. Exit status 0 whatever is found."
 )
 _SAID = {"listed": "{code} {text} {url}", "other code": "{detail}, which weighs nothing", "not asked": "{detail}",
          "not listed": ""}  # fmt: skip
 """By answer; any other is a list in trouble."""
-_SUSPENDED = "suspended, so the daemon leaves it out for now, whatever it says here: see vaglio dnsbl status"
+_SUSPENDED = (
+    "suspended: the daemon does not ask it for now, so what it says here counts for nothing; see vaglio dnsbl status"
+)
 
 
 class _Subject(NamedTuple):
@@ -85,8 +88,9 @@ def _subject(text: str) -> _Subject:
 
 def _check(args: argparse.Namespace) -> int:
     loaded = configuration(args)
-    facts, found = asyncio.run(_judge(args, loaded))
-    document = _exempt(found, facts) if isinstance(found, Exempt) else _document(found, facts, loaded)
+    suspended = _suspended(loaded)
+    facts, found = asyncio.run(_judge(args, loaded, suspended))
+    document = _exempt(found, facts) if isinstance(found, Exempt) else _document(found, facts, loaded, suspended)
     document["rehearsal"] = loaded.config.dnsbl.mode == "rehearse"
     if args.json:
         print_json(document)
@@ -98,20 +102,31 @@ def _check(args: argparse.Namespace) -> int:
 # --- asking ---
 
 
-async def _judge(args: argparse.Namespace, loaded: Loaded) -> tuple[Facts, Exempt | Judgement]:
+def _suspended(loaded: Loaded) -> Collection[str]:
+    """Return the lists that the daemon has suspended; none if it never ran, or its store can't be looked at."""
+    lists = [one for one in effective(loaded.config.dnsbl) if one.zone]
+    try:
+        return {name for name, status in statuses(loaded, lists).items() if status.trouble}
+    except CliError:
+        return frozenset()
+
+
+async def _judge(
+    args: argparse.Namespace, loaded: Loaded, suspended: Collection[str]
+) -> tuple[Facts, Exempt | Judgement]:
     subject: _Subject = args.subject
     resolver = _resolver(args.zone, loaded)
     try:
         if subject.domain:
             sender = Envelope(f"postmaster@{subject.domain}", args.recipient)
             facts = Facts(subject.client, sender, Session(Stage.MAIL))
-            return facts, await ask_about_domain(loaded.config, facts, resolver)
+            return facts, await ask_about_domain(loaded.config, facts, resolver, suspended)
         facts = _facts(args)
         if exempt := screen(facts, Exemptions.of(loaded.config.dnsbl)):
             return facts, exempt
         if not (subject.is_named or args.name):
             facts = facts._replace(client=await named(facts.client, resolver))
-        return facts, await ask_about_client(loaded.config, facts, resolver)
+        return facts, await ask_about_client(loaded.config, facts, resolver, suspended)
     finally:
         resolver.close()
 
@@ -143,11 +158,10 @@ def _exempt(found: Exempt, facts: Facts) -> dict[str, Any]:
             "next": then}  # fmt: skip
 
 
-def _document(found: Judgement, facts: Facts, loaded: Loaded) -> dict[str, Any]:
+def _document(found: Judgement, facts: Facts, loaded: Loaded, suspended: Collection[str]) -> dict[str, Any]:
     settings, decision = loaded.config.dnsbl, found.decision
     rests_on = basis(decision, settings)
     why, then = explain(decision.reason, rests_on, "en", rehearsed=False)
-    suspended = _suspended(found.heard, loaded)
     return {
         "about": _about(facts),
         "action": decision.band.action.value,
@@ -170,19 +184,10 @@ def _about(facts: Facts) -> str:
     return f"{facts.client.address} ({name or (f'not verified: {pointer}' if pointer else 'no name in the DNS')})"
 
 
-def _suspended(heard: Sequence[Heard], loaded: Loaded) -> Mapping[str, Status]:
-    """Return what the daemon knows of the lists; nothing if it never ran, or can't be looked at."""
-    try:
-        return statuses(loaded, [one.one for one in heard])
-    except CliError:
-        return {}
-
-
-def _row(heard: Heard, known: Mapping[str, Status]) -> dict[str, Any]:
+def _row(heard: Heard, suspended: Collection[str]) -> dict[str, Any]:
     hit = heard.hit
-    trouble = known[heard.one.name].trouble if heard.one.name in known else ""
     row = {"name": heard.one.name, "answer": heard.answer, "detail": heard.detail, "shadow": heard.one.shadow,
-           "suspended": bool(trouble)}  # fmt: skip
+           "suspended": heard.one.name in suspended}  # fmt: skip
     found = {"code": hit.code, "weight": hit.weight, "subject": hit.subject, "about": hit.about, "text": hit.text,
              "url": hit.url} if hit else {}  # fmt: skip
     return {**row, **found}
@@ -239,13 +244,14 @@ def _tell(document: Mapping[str, Any]) -> None:
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     answer = "LISTED" if row["answer"] == "listed" else row["answer"].replace("-", " ")
-    if row["shadow"]:
-        answer += " (shadow)"
+    for mark in ("shadow", "suspended"):
+        answer += f" ({mark})" if row[mark] else ""
     said = " ".join(_SAID.get(row["answer"], "{detail}").format_map(row).split())
     if row["answer"] != "listed":
         return row["name"], answer, "", "", said
     about = row["about"] if row["subject"] == "client" else f"{row['subject']} {row['about']}"
-    return row["name"], answer, "0" if row["shadow"] else f"{row['weight']:+g}", about, said
+    weighs = "0" if row["shadow"] or row["suspended"] else f"{row['weight']:+g}"
+    return row["name"], answer, weighs, about, said
 
 
 def _tell_of_troubles(rows: Sequence[Mapping[str, Any]]) -> None:

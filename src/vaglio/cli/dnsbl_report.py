@@ -38,9 +38,10 @@ def add_to(commands: Commands) -> None:
     parser = command(
         commands, "report", _report, "say what each list was worth: hits, hits alone, agreement, silence",
         "vaglio dnsbl report --days 7\nvaglio dnsbl report --json",
-        '"alone" are hits that no other list of the same mind shared, "agreed" the others; "let in" are hits whose\n'
-        f"mail was let in all the same. Days are UTC and kept for {KEEP_DAYS}. The daemons write their counts every\n"
-        'few seconds: "as of" says until when all is counted. With mode = "rehearse" it says what would have been.',
+        "First how many requests were refused, and how many would have been in a rehearsal. Then the lists: \"alone\"\n"
+        'are hits that no other list of the same mind shared, "agreed" the others; "let in" are hits whose mail was\n'
+        f"let in all the same. Days are UTC and kept for {KEEP_DAYS}. The daemons write their counts every few\n"
+        'seconds: "as of" says until when all is counted. Of a rehearsal the figures say what would have been.',
     )  # fmt: skip
     days_option(parser, 30)
     looking_options(parser)
@@ -51,13 +52,15 @@ def _report(args: argparse.Namespace) -> int:
     settings = loaded.config.dnsbl
     lists = {one.name: one for one in effective(settings)}
     sums = _sums(loaded, first_day(args))
-    requests = sums.pop("", Count()).asked
+    total = sums.pop("", Count())
     rows = [
         {**_figures(sums.get(name, Count(name=name))), "state": state_of(lists[name]) if name in lists else "gone",
          "remarks": list(remarks(sums.get(name, Count()), lists.get(name), settings))}
         for name in (*lists, *sorted(sums.keys() - lists.keys()))
     ]  # fmt: skip
-    document = {"as_of": counted_until(args), "days": args.days, "requests": requests, "lists": rows}
+    document = {"as_of": counted_until(args), "days": args.days, "requests": total.asked,
+                "refused": total.refused, "deferred": total.deferred, "would_refuse": total.would_refuse,
+                "would_defer": total.would_defer, "rehearsal": settings.mode == "rehearse", "lists": rows}  # fmt: skip
     if args.json:
         print_json(document)
     else:
@@ -124,9 +127,21 @@ def _part(count: int, whole: int) -> str:
     return f"{100 * count / whole:.0f} %"
 
 
+def _refusals(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what became of the requests. The mode may have changed within the days that are counted."""
+    rehearsed = document["would_refuse"] or document["would_defer"]
+    if document["refused"] or document["deferred"] or not document["rehearsal"]:
+        yield f"refused for good: {document['refused']}, for now: {document['deferred']}"
+    if rehearsed or document["rehearsal"]:
+        yield (f"in rehearsal, would have been refused for good: {document['would_refuse']}, for now: "
+               f"{document['would_defer']}")  # fmt: skip
+
+
 def _tell(document: Mapping[str, Any]) -> None:
     print(f"The last {document['days']} days, as of {moment(document['as_of'])}: "
           f"{document['requests']} requests were judged by lists")  # fmt: skip
+    for line in _refusals(document):
+        print(paragraph(line))
     keys = ("name", "state", "asked", "hits", "alone", "agreed", "let_in", "silent")
     rows = [[one[key] for key in keys] for one in document["lists"]]
     print_table(("list", *keys[1:5], "agreed", "let in", "silent"), rows, "no list is on, and none was")

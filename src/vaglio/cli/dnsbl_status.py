@@ -57,7 +57,8 @@ def _status(args: argparse.Namespace) -> int:
     loaded, at = configuration(args), int(now(args))
     lists = effective(loaded.config.dnsbl)
     known = statuses(loaded, lists)
-    entries = {one.name: len(zone) for one, zone in PrivateLists([one for one in lists if one.file], warn).current()}
+    files = PrivateLists([one for one in lists if one.file], warn).read()
+    entries = {one.name: len(zone) for one, zone in files.current()}
     documents = [_document(one, known[one.name], entries.get(one.name)) for one in lists]
     if args.json:
         print_json(documents)

@@ -99,7 +99,7 @@ class Play:
         refs = (f"REF-{n}" for n in itertools.count())
         languages = scenario.get("languages", {})
         lists = effective(self.settings)
-        files = PrivateLists([one for one in lists if one.file], self.told.append)
+        files = PrivateLists([one for one in lists if one.file], self.told.append).read()
         context = Context(
             self.clock,
             self.store,
@@ -146,14 +146,14 @@ class Play:
     async def counted(self, name: str) -> list[int]:
         key = count_key(int(self.clock.time) // 86400, name)
         found = await self.store.transact(lambda tx: tx.get(COUNTS, key))
-        return list(found[2:]) if found else []
+        return list(found[2:7]) if found else []
 
     async def ask(self, step: dict[str, Any], where: str) -> None:
         facts = facts_of_step(step)
         verdict = await self.check.check(facts)
         assert f"{verdict.action} {verdict.reason}" == step["want"], (where, verdict)
         assert (verdict.ref != "") == (verdict.action != "pass"), where
-        for fact in ("score", "by", "hits", "silent", "code", "threshold"):
+        for fact in ("score", "by", "list", "outweighed", "hits", "silent", "trouble", "code", "threshold"):
             if fact in step:
                 assert verdict.facts.get(fact, "") == step[fact], (where, fact, verdict.facts)
         text = f"{verdict.reply.code} {verdict.reply.enhanced} {verdict.reply.text}" if verdict.reply else ""

@@ -73,7 +73,7 @@ class Dnsbl:
         self._health = Health(lists, settings.suspend_after)
         self._panel = Panel(settings, lists, context.resolver, self._health, context.hostname, context.clock.now,
                             context.files)  # fmt: skip
-        self._tally = Tally([one.name for one, _ in context.files()])
+        self._tally = Tally([one.name for one, _ in context.files()], rehearsal=settings.mode == "rehearse")
         self._sweep = Sweep(context.store, context.hints)
         self._hinted: OrderedDict[bytes, tuple[Standing, int]] = OrderedDict()
 
@@ -84,7 +84,7 @@ class Dnsbl:
             return self._exempt(exempt)
         findings = Findings()
         await self._panel.ask(facts, findings)
-        decision = decide(findings.hits, findings.silent, self._settings)
+        decision = decide(findings.hits, findings.trouble, self._settings)
         if decision.band.action is not Action.PASS and (text := await self._panel.text_of(decision.hits[0])):
             decision = decision._replace(hits=(decision.hits[0]._replace(text=text), *decision.hits[1:]))
         now = int(self._context.clock.now())
@@ -100,7 +100,7 @@ class Dnsbl:
 
     def _count_all(self, findings: Findings, decision: Decision, now: int) -> None:
         """Count what all lists have said, now that the last has."""
-        everything = decide(findings.hits, findings.silent, self._settings)._replace(band=decision.band)
+        everything = decide(findings.hits, findings.trouble, self._settings)._replace(band=decision.band)
         self._tally.count(self._panel.names, everything, now)
 
     def _exempt(self, exempt: Exempt) -> Verdict:

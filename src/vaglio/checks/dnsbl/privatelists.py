@@ -1,13 +1,16 @@
-"""The private lists: files that are read again when they change, by a thread: a million lines take some seconds.
+"""The private lists: files that are read, and read again when they change, by a thread: a million lines take some
+seconds.
 
-What one holder of lists has read, the next takes over while the first still lives, so that a new configuration makes
-nobody wait for files that were read before.
+What one holder of lists has read, the next takes over while the first still lives, so that a new configuration need not
+wait for files that were read before.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from typing import Self
 from weakref import WeakValueDictionary
 
 from vaglio.checks.dnsbl.localzone import LocalZone, reader
@@ -22,14 +25,26 @@ _in_use: WeakValueDictionary[tuple[str, str], ListFiles[LocalZone]] = WeakValueD
 
 
 class PrivateLists:
-    """Each file with the settings of its list; ``current`` is cheap. A file that nobody has read yet is read at once.
+    """Each file with the settings of its list; ``current`` is cheap. All lists are empty until ``read`` or ``begin``.
     ``warn`` hears of lines that are no entries, also from the thread.
     """
 
     def __init__(self, lists: Sequence[ListSettings], warn: Callable[[str], None]) -> None:
-        self._files = [(one, _opened(one, warn)) for one in lists]
-        self._current = self._read()
+        self._lists, self._warn = lists, warn
+        self._files: list[tuple[ListSettings, ListFiles[LocalZone]]] = []
+        self._current = tuple((one, LocalZone()) for one in lists)
         self._thread: threading.Thread | None = None
+
+    def read(self) -> Self:
+        """Take over what somebody has read, and read what nobody has."""
+        self._files = [(one, _opened(one, self._warn)) for one in self._lists]
+        self._current = self._read()
+        return self
+
+    async def begin(self) -> None:
+        """Do the same in a thread: who serves while the configuration is read again need not wait for large files."""
+        if self._lists:
+            await asyncio.to_thread(self.read)
 
     def current(self) -> Sequence[tuple[ListSettings, LocalZone]]:
         """Return the lists of the moment."""

@@ -1,4 +1,5 @@
-"""What each list was worth, by day: asked, hits, hits that no other list shared, hits whose mail was let in.
+"""What each list was worth, by day: asked, hits, hits that no other list shared, hits whose mail was let in; and how
+many requests were refused.
 
 Counted in memory and added to the store every few seconds; a crash loses those seconds.
 """
@@ -19,7 +20,9 @@ KEEP_DAYS = 90
 
 
 class Count(NamedTuple):
-    """One list on one day (UTC); the entry without a name counts all requests that were judged."""
+    """One list on one day (UTC); the entry without a name counts all requests that were judged, and it alone how many
+    of them were refused.
+    """
 
     day: int = 0
     """Days since 1970-01-01."""
@@ -33,9 +36,20 @@ class Count(NamedTuple):
     """Hits in requests that were let in all the same."""
     silent: int = 0
     """Requests in which it gave no answer in time."""
+    refused: int = 0
+    """Requests that were refused for good."""
+    deferred: int = 0
+    """Requests that were refused for now."""
+    would_refuse: int = 0
+    """Requests in a rehearsal that would have been refused for good."""
+    would_defer: int = 0
+    """Requests in a rehearsal that would have been refused for now."""
 
 
 COUNTS = Table("counts", Count)
+
+_DOES = {Action.REJECT: "refused", Action.DEFER: "deferred"}
+_WOULD = {Action.REJECT: "would_refuse", Action.DEFER: "would_defer"}
 
 
 def count_key(day: int, name: str) -> bytes:
@@ -44,10 +58,13 @@ def count_key(day: int, name: str) -> bytes:
 
 
 class Tally:
-    """Counts that are not in the store yet; ``private`` are the lists that are always asked."""
+    """Counts that are not in the store yet; ``private`` are the lists that are always asked. In a ``rehearsal`` what is
+    decided is not done.
+    """
 
-    def __init__(self, private: Collection[str] = ()) -> None:
+    def __init__(self, private: Collection[str] = (), *, rehearsal: bool = False) -> None:
         self._private = private
+        self._refusals = _WOULD if rehearsal else _DOES
         self._requests: Counter[tuple[int, frozenset[str]]] = Counter()
         """Requests by day and by lists in use: one count for each request, not one for each list."""
         self._waiting: dict[tuple[int, str], Counter[str]] = {}
@@ -58,6 +75,8 @@ class Tally:
         self._requests[day, asked] += 1
         for name in decision.silent:
             self._of(day, name)["silent"] += 1
+        if refusal := self._refusals.get(decision.band.action):
+            self._of(day, "")[refusal] += 1
         if decision.hits:
             self._count_hits(day, decision)
 
