@@ -8,27 +8,38 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from vaglio.checks.dnsbl.catalogue import shipped
+from vaglio.checks.dnsbl.catalogue import ended, shipped
 from vaglio.checks.dnsbl.settings import ListSettings
+from vaglio.cli.dnsbl_lists import checked
 
 PAGE = Path(__file__).with_name("dnsbl-lists.md")
 
 
 def page(text: str) -> str:
     """Return the page's text with its tables made anew."""
-    return _with_table(_with_table(text, "on", True), "off", False)
+    for name, wanted in (("on", True), ("off", False)):
+        text = _with_table(text, name, _table(one for one in shipped().values() if one.enabled is wanted))
+    return _with_table(text, "dead", _dead())
 
 
-def _with_table(text: str, name: str, wanted: bool) -> str:
+def _with_table(text: str, name: str, table: Iterable[str]) -> str:
     before, mark, behind = text.partition(f"<!-- {name}: made by docs/dnsbl_lists.py -->\n")
-    rows = "\n".join(_table(one for one in shipped().values() if one.enabled is wanted))
+    rows = "\n".join(table)
     return f"{before}{mark}{rows}\n<!-- end -->{behind.partition('<!-- end -->')[2]}"
+
+
+def _dead() -> list[str]:
+    zones: dict[str, list[str]] = {}
+    for zone, what in ended().items():
+        zones.setdefault(what, []).append(f"`{zone}`")
+    rows = [f"| {', '.join(alike)} | {what} |" for what, alike in zones.items()]
+    return ["| zone, and all below it | what became of it |", "|---|---|", *rows]
 
 
 def _table(lists: Iterable[ListSettings]) -> list[str]:
     head = ["| name | zone | of | weighs | terms | checked |", "|---|---|---|---|---|---|"]
     return head + [
-        f"| `{one.name}` | `{one.zone}` | {_kind(one)} | {_weights(one)} | {one.terms} | {one.checked or 'in part'} |"
+        f"| `{one.name}` | `{one.zone}` | {_kind(one)} | {_weights(one)} | {one.terms} | {checked(one)} |"
         for one in lists
     ]
 

@@ -97,7 +97,7 @@ class Daemon:
             [compiled(one) for one in lists if one.zone],
             Context(
                 self.clock, self.store, MemoryStore(HINTS), open_resolver([], 5, self.config.dns.zone_file),
-                lambda: "B7K2-0001", PrivateLists([one for one in lists if one.file], print).current,
+                lambda: "B7K2-0001", PrivateLists([one for one in lists if one.file], print).read().current,
                 self.config.identity.language_for, "mail.caio.it", print, lambda _: None,
             ),
         )  # fmt: skip
@@ -391,7 +391,26 @@ def test_what_a_list_says_commands_no_terminal(host: Host) -> None:
 def test_a_list_that_the_daemon_does_not_ask_for_now_is_told(host: Host, start: Start) -> None:
     start(LISTS + REFUSER).probe()
     said = host.fine("dnsbl", "check", "203.0.113.8")
-    assert "refuser: suspended, so the daemon leaves it out for now" in said
+    assert rows(said)["refuser"] == "not listed (suspended)"
+    assert "refuser: suspended: the daemon does not ask it for now" in said
+
+
+def test_what_a_suspended_list_says_is_shown_and_counts_for_nothing(host: Host, start: Start) -> None:
+    start(LISTS + REFUSER).probe()
+    zone = ZONE.replace("7.113.0.203.refuser.test A 127.255.255.254", "13.113.0.203.refuser.test A 127.0.0.2")
+    configure(host, LISTS + REFUSER, zone + "13.113.0.203.bl.test A 127.0.0.2\n")
+    said = host.fine("dnsbl", "check", "203.0.113.13")
+    assert rows(said)["refuser"] == "LISTED (suspended) 0 203.0.113.13 127.0.0.2"
+    assert "score 3: let in: dnsbl.reject is 5" in said
+    told = host.json("dnsbl", "check", "203.0.113.13")
+    assert (told["action"], told["score"], told["reply"]) == ("pass", 3, "")
+    (refuser,) = [one for one in told["lists"] if one["name"] == "refuser"]
+    assert (refuser["answer"], refuser["suspended"], refuser["weight"]) == ("listed", True, 5)
+
+
+def test_a_list_that_nobody_suspended_counts(host: Host) -> None:
+    configure(host, LISTS + REFUSER, ZONE + "13.113.0.203.refuser.test A 127.0.0.2\n")
+    assert host.json("dnsbl", "check", "203.0.113.13")["action"] == "reject"
 
 
 def test_on_a_terminal_it_is_told_how_many_answers_are_waited_for(
@@ -500,6 +519,38 @@ def test_a_list_that_is_none_is_told(host: Host) -> None:
     assert (said.status, said.err) == (1, "vaglio: there is no list sorbs: see vaglio dnsbl lists --all\n")
 
 
+@pytest.mark.parametrize(("name", "near"), [("spamhous-zen", "spamhaus-zen"), ("b.barracudacentral.org", "barracuda")])
+def test_a_list_whose_name_is_misspelt_is_suggested(host: Host, name: str, near: str) -> None:
+    said = host.run("dnsbl", "lists", name)
+    assert said.status == 1
+    assert said.err == f'vaglio: there is no list {name}: see vaglio dnsbl lists --all; did you mean "{near}"?\n'
+
+
+def test_all_lists_are_shown_also_where_the_configuration_is_broken(host: Host) -> None:
+    host.configure('[dnsbl]\nuse = ["spamhaus-zen"\n')
+    said = host.run("dnsbl", "lists", "--all")
+    assert said.status == 0
+    assert list(shipped()) == [name for name in rows(said.out) if name in shipped()]
+    assert rows(said.out)["spamhaus-zen"].startswith("off ")
+    assert f"vaglio: {host.config}:" in said.err
+    assert "until that is repaired the lists are shown as they ship (see vaglio config check)" in said.err
+    assert [one["name"] for one in json.loads(host.run("dnsbl", "lists", "--all", "--json").out)] == list(shipped())
+
+
+def test_what_is_asked_is_not_guessed_where_the_configuration_is_broken(host: Host) -> None:
+    host.configure('[dnsbl]\nuse = ["nothing"]\n')
+    said = host.run("dnsbl", "lists")
+    assert (said.status, said.out) == (78, "")
+
+
+def test_a_shipped_list_that_nobody_could_check_is_told(host: Host) -> None:
+    configure(host, '[[dnsbl.lists]]\nname = "mine"\nzone = "bl.test"\n')
+    table = rows(host.fine("dnsbl", "lists", "--all"))
+    assert table["s5h"].endswith("all.s5h.net not checked")
+    assert table["mine"] == "on 1 client (IPv4) bl.test"
+    assert "  checked: not checked\n" in host.fine("dnsbl", "lists", "s5h")
+
+
 @pytest.mark.parametrize(
     ("settings", "weight", "about"),
     [
@@ -533,6 +584,32 @@ def test_report_counts_what_each_list_did(host: Host, start: Start) -> None:
     assert figures["keyed"] == (4, 2, 0, 0)
     assert told["requests"] == 4
     assert "refuser was not asked: is it new, or suspended (vaglio dnsbl status)?" in said
+
+
+def test_report_says_how_many_requests_were_refused(host: Host, start: Start) -> None:
+    daemon = start("reject = 6\ndefer = 5\n" + LISTS.replace("weight = 6", "weight = 0.5"))
+    for last in (7, 8):
+        daemon.ask(f"203.0.113.{last}")
+    told = host.json("dnsbl", "report")
+    assert (told["requests"], told["refused"], told["deferred"]) == (2, 0, 1)
+    assert "\n  refused for good: 0, for now: 1\n" in host.fine("dnsbl", "report")
+    assert "rehearsal" not in host.fine("dnsbl", "report")
+
+
+def test_report_says_how_many_requests_a_rehearsal_would_have_refused(host: Host, start: Start) -> None:
+    rehearsal = 'mode = "rehearse"\n' + LISTS
+    daemon = start(rehearsal)
+    assert "\n  in rehearsal, would have been refused for good: 0, for now: 0\n" in host.fine("dnsbl", "report")
+    for last in (7, 7, 8):
+        daemon.ask(f"203.0.113.{last}")
+    said = host.fine("dnsbl", "report")
+    assert "3 requests were judged by lists\n  in rehearsal, would have been refused for good: 2, for now: 0\n" in said
+    assert "refused for good: 0" not in said
+    start().ask("203.0.113.7")
+    said = host.fine("dnsbl", "report")
+    assert "\n  refused for good: 1, for now: 0\n  in rehearsal, would have been refused for good: 2, " in said
+    told = host.json("dnsbl", "report")
+    assert [told[key] for key in ("refused", "would_refuse", "rehearsal")] == [1, 2, False]
 
 
 def test_report_leaves_out_other_days(host: Host, start: Start) -> None:

@@ -35,6 +35,16 @@ def warnings(folder: Path, text: str) -> list[str]:
             'FILE:3: dnsbl.without[0]: "uceprotect-1" stands in dnsbl.use too: it is not asked',
         ),
         (
+            '[dnsbl]\nuse = ["spamhaus-zen"]\n[[dnsbl.lists]]\nname = "zen"\nzone = "zen.spamhaus.org"',
+            'FILE:5: dnsbl.lists[0].zone: asks the zone of "spamhaus-zen" for the same once more: what it says counts '
+            "twice",
+        ),
+        (
+            '[[dnsbl.lists]]\nname = "mine"\nzone = "dnsbl.sorbs.net"',
+            "FILE:3: dnsbl.lists[0].zone: dnsbl.sorbs.net has ended (SORBS, shut down on 5 June 2024): take this list "
+            "out",
+        ),
+        (
             '[greylist]\nscope = "listed"',
             "FILE:2: greylist.scope: greylists only whom vaglio-dnsbl tells of: it must run, and stand before "
             "vaglio-greylist in main.cf",

@@ -1,6 +1,7 @@
 """``vaglio dnsbl lists``: the lists that ship and the admin's own, and what the configuration makes of them.
 
-Also says for the other subcommands what a list weighs and is asked about. Asks nobody; shows no access key.
+Also says for the other subcommands what a list weighs and is asked about. Asks nobody; shows no access key. The shipped
+ones it shows also where the configuration has errors.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, get_args
 
 from vaglio.checks.dnsbl.catalogue import everything, shipped
 from vaglio.checks.dnsbl.decide import compiled
-from vaglio.checks.dnsbl.settings import KEY, ListSettings, Subject
+from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings, Subject
 from vaglio.cli.common import (
     CliError,
     Commands,
@@ -22,7 +23,11 @@ from vaglio.cli.common import (
     print_json,
     print_table,
     usual_options,
+    warn,
 )
+from vaglio.config.load import ConfigError
+from vaglio.config.sense import like_list
+from vaglio.config.words import meant
 
 
 def add_to(commands: Commands) -> None:
@@ -31,7 +36,8 @@ def add_to(commands: Commands) -> None:
         commands, "lists", _lists, "show the lists that are asked, and those that could be, with their terms",
         "vaglio dnsbl lists\nvaglio dnsbl lists --all\nvaglio dnsbl lists spamhaus-zen barracuda",
         "Without NAME or --all: the lists that are on, and those of your own. A name shows all about a list, also its\n"
-        "codes. A list that is off is switched on by its name in dnsbl.use: read its terms first.",
+        "codes. A list that is off is switched on by its name in dnsbl.use: read its terms first. --all shows them\n"
+        "as they ship where the configuration has errors.",
     )  # fmt: skip
     parser.add_argument("names", nargs="*", metavar="NAME", help="tell all about this list")
     parser.add_argument("--all", action="store_true", help="those too that ship and are off")
@@ -39,9 +45,10 @@ def add_to(commands: Commands) -> None:
 
 
 def _lists(args: argparse.Namespace) -> int:
-    lists = everything(configuration(args).config.dnsbl)
-    if unknown := set(args.names).difference(one.name for one in lists):
-        raise CliError(f"there is no list {', '.join(sorted(unknown))}: see vaglio dnsbl lists --all")
+    lists = everything(_settings(args))
+    if unknown := sorted(set(args.names).difference(one.name for one in lists)):
+        near = meant(like_list(unknown[0])) if len(unknown) == 1 else ""
+        raise CliError(f"there is no list {', '.join(unknown)}: see vaglio dnsbl lists --all{near}")
     if args.names:
         shown = [one for one in lists if one.name in args.names]
     else:
@@ -53,6 +60,22 @@ def _lists(args: argparse.Namespace) -> int:
     else:
         _tell(shown, len(lists) - len(shown))
     return 0
+
+
+def _settings(args: argparse.Namespace) -> DnsblSettings:
+    """Return the section [dnsbl]; with ``--all`` the defaults in place of one that can't be used."""
+    try:
+        return configuration(args).config.dnsbl
+    except ConfigError as error:
+        if not args.all:
+            raise
+        warn(f"{error.problems[0]}; until that is repaired the lists are shown as they ship (see vaglio config check)")
+        return DnsblSettings()
+
+
+def checked(one: ListSettings) -> str:
+    """Return when the entry of a shipped list was last compared with its sources; "" for a list of the admin's."""
+    return one.checked or ("not checked" if one.name in shipped() else "")
 
 
 def state_of(one: ListSettings) -> str:
@@ -87,12 +110,12 @@ def _document(one: ListSettings) -> dict[str, Any]:
 
 
 def _tell(shown: Sequence[ListSettings], left_out: int) -> None:
-    rows = [(one.name, state_of(one), weighs(one), asked_about(one), one.file or one.zone, one.checked)
+    rows = [(one.name, state_of(one), weighs(one), asked_about(one), one.file or one.zone, checked(one))
             for one in shown]  # fmt: skip
     print_table(("list", "state", "weighs", "asked about", "where", "checked"), rows, "no list is on")
     terms = [(one.name, one.terms) for one in shown if one.terms]
     if terms:
-        print("\nTerms, as of the day on which they were checked:")
+        print('\nTerms, as of the day on which they were checked ("not checked": hearsay, in part):')
     for name, text in terms:
         print(paragraph(f"{name}: {text}"))
     if left_out:
@@ -111,7 +134,7 @@ def _whole(one: ListSettings) -> list[str]:
         ("refuses us by", ", ".join(["127.255.255.0-255", *one.blocked]) if one.zone else ""),
         ("help page", one.url),
         ("terms", one.terms),
-        ("checked", one.checked),
+        ("checked", checked(one)),
     ]
     width = max(len(label) for label, _ in rows)
     return [one.name, *(f"  {label:>{width}}: {clean(text)}" for label, text in rows if text)]

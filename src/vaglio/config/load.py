@@ -7,7 +7,6 @@ README: "Configuration".
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -298,9 +297,8 @@ def _unknown(path: KeyPath) -> str:
     """Say that there is no such key, and which one may be meant: a similar one here, or the same in a section."""
     section: type[BaseModel] = words.kind_at(VaglioConfig, path[:-1]).type
     name = str(path[-1])
-    near = difflib.get_close_matches(name[:100], section.model_fields, n=1)
-    near = near or [f"{other}.{name}" for other in VaglioConfig.model_fields if name in _keys_in(other)][:1]
-    return f'no such key; did you mean "{near[0]}"?' if near else "no such key"
+    elsewhere = (f"{other}.{name}" for other in VaglioConfig.model_fields if name in _keys_in(other))
+    return "no such key" + words.meant(words.near(name, section.model_fields) or next(elsewhere, ""))
 
 
 def _keys_in(section: str) -> Iterable[str]:

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
+from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
 from vaglio.config.types import format_duration
-from vaglio.config.words import dotted
+from vaglio.config.words import dotted, meant, near
 
 SHIPPED_LANGUAGES = frozenset({"en", "it"})
 
@@ -40,6 +41,7 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     yield from _late_delays(config.greylist)
     yield from _list_misfits(config.dnsbl)
     yield from _late_lookups(config.dnsbl)
+    yield from _limit_misfits(config.ratelimit)
     for name, section in config.daemons():
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
@@ -54,7 +56,15 @@ def _list_misfits(settings: DnsblSettings) -> Iterator[Clash]:
         from vaglio.checks.dnsbl.catalogue import misfits  # the other daemons start without reading the shipped lists
 
         for misfit in misfits(settings):
-            yield Clash((("dnsbl", *misfit.path),), misfit.found, misfit.wanted)
+            wanted = misfit.wanted + (meant(like_list(misfit.unknown)) if misfit.unknown else "")
+            yield Clash((("dnsbl", *misfit.path),), misfit.found, wanted)
+
+
+def like_list(name: str) -> str:
+    """Return the shipped list that is probably meant by a name, or by a zone; "" for none."""
+    from vaglio.checks.dnsbl.catalogue import names
+
+    return names().get(near(name, names(), 0.7), "")  # "sorbs" is not "surbl"
 
 
 def _late_lookups(settings: DnsblSettings) -> Iterator[Clash]:
@@ -63,6 +73,26 @@ def _late_lookups(settings: DnsblSettings) -> Iterator[Clash]:
         wanted = f'at most two thirds of dnsbl.deadline, which is "{format_duration(settings.deadline)}"'
         found = f'"{format_duration(settings.lookup_timeout)}"'
         yield Clash((("dnsbl", "lookup_timeout"), ("dnsbl", "deadline")), found, wanted)
+
+
+def _limit_misfits(settings: RatelimitSettings) -> Iterator[Clash]:
+    """Yield rules that could never be judged where messages are counted, or not without a file."""
+    names: dict[str, Path] = {}
+    for index, rule in enumerate(settings.rule):
+        path: Path = ("ratelimit", "rule", index)
+        first = names.setdefault(rule.name, path)
+        if first != path:
+            yield Clash(((*path, "name"), (*first, "name")), f'"{rule.name}"', "a name that no other rule has")
+        if rule.action == "header" and settings.stage == "end-of-message" and not rule.per_recipient:
+            wanted = 'another action: at the end of a message no header can be added (or ratelimit.stage = "data")'
+            yield Clash(((*path, "action"), ("ratelimit", "stage")), '"header"', wanted)
+        if rule.count == "refused_share" and (settings.stage == "rcpt" or rule.per_recipient):
+            wanted = 'another count: which recipients were refused is known at "data" or "end-of-message" only'
+            yield Clash(((*path, "count"), ("ratelimit", "stage")), '"refused_share"', wanted)
+        by_country = rule.count == "distinct_countries" or any("client_country" in part for part in rule.key)
+        if by_country and not settings.country_database:
+            wanted = "a country database in ratelimit.country_database for rules about countries"
+            yield Clash(((*path, "count"), ("ratelimit", "country_database")), f'"{rule.count}"', wanted)
 
 
 def _late_delays(settings: GreylistSettings) -> Iterator[Clash]:
@@ -101,6 +131,7 @@ def remarks(config: VaglioConfig) -> Iterator[Remark]:
     yield from _dns_remarks(config)
     yield from _greylist_remarks(config.greylist)
     yield from _dnsbl_remarks(config.dnsbl)
+    yield from _ratelimit_remarks(config.ratelimit)
 
 
 def _state_remarks(config: VaglioConfig) -> Iterator[Remark]:
@@ -122,12 +153,26 @@ def _dns_remarks(config: VaglioConfig) -> Iterator[Remark]:
         yield Remark((("dns", "zone_file"),), text)
 
 
+def _ratelimit_remarks(settings: RatelimitSettings) -> Iterator[Remark]:
+    if settings.sender_logins and settings.sender_login == "off":
+        yield Remark((("ratelimit", "sender_logins"),), 'has no effect while ratelimit.sender_login is "off"')
+    for index, rule in enumerate(settings.rule):
+        if rule.per_message and rule.count not in ("recipients", "bytes"):
+            text = f'has no effect on a count of "{rule.count}"'
+            yield Remark((("ratelimit", "rule", index, "per_message"),), text)
+
+
 def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:
     if settings.reject and settings.defer >= settings.reject:
         yield Remark((("dnsbl", "defer"),), "never happens: dnsbl.reject refuses for good at this score or below it")
     for index, name in enumerate(settings.without):
         if name in settings.use:
             yield Remark((("dnsbl", "without", index),), f'"{name}" stands in dnsbl.use too: it is not asked')
+    if settings.lists:
+        from vaglio.checks.dnsbl.catalogue import doubts
+
+        for doubt in doubts(settings):
+            yield Remark((("dnsbl", *doubt.path),), doubt.text)
 
 
 def _greylist_remarks(settings: GreylistSettings) -> Iterator[Remark]:

@@ -7,11 +7,12 @@ validates nothing.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator
@@ -125,6 +126,16 @@ def _limits(kind: Kind) -> str:
     if low and high:
         return f" from {low} to {high}"
     return f", at least {low}" if low else f", at most {high}" if high else ""
+
+
+def near(name: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """Return the known name that is most like ``name``, "" where none is; ``alike`` is how much at least, up to 1."""
+    return next(iter(difflib.get_close_matches(name[:100], list(known), n=1, cutoff=alike)), "")
+
+
+def meant(name: str) -> str:
+    """Ask behind a message whether ``name`` is meant; "" for none."""
+    return f'; did you mean "{name}"?' if name else ""
 
 
 def found(value: object) -> str:

@@ -6,12 +6,13 @@ import configparser
 import importlib.util
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from vaglio.checks.dnsbl.catalogue import effective, shipped
+from vaglio.checks.dnsbl.catalogue import doubts, effective, ended, names, shipped
 from vaglio.checks.dnsbl.decide import Trouble, compiled, read
 from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings
 from vaglio.ports import Answer, Outcome
@@ -25,13 +26,6 @@ ON = [one for one in LISTS if one.enabled]
 
 def each(lists: list[ListSettings]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("one", lists, ids=lambda one: one.name)
-
-
-def dead_zones() -> set[str]:
-    """Return the zones that the page calls dead."""
-    section = PAGE.read_text().partition("## Dead")[2]
-    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    return {zone for row in rows for zone in re.findall(r"`([a-z0-9.-]+)`", row)}
 
 
 def test_a_name_and_a_zone_stand_for_one_list() -> None:
@@ -125,9 +119,94 @@ def test_an_allow_list_is_one_by_all_its_codes() -> None:
 
 @each(LISTS)
 def test_no_list_is_dead(one: ListSettings) -> None:
-    dead = dead_zones()
-    assert {"dnsbl.sorbs.net", "sorbs.net", "dnsbl.njabl.org", "dnsbl.ahbl.org", "ix.dnsbl.manitu.net"} <= dead
-    assert not any(one.zone == zone or one.zone.endswith(f".{zone}") for zone in dead)
+    assert not any(one.zone == zone or one.zone.endswith(f".{zone}") for zone in ended())
+
+
+def test_lists_that_have_ended_are_known() -> None:
+    known = {"dnsbl.sorbs.net", "sorbs.net", "dnsbl.njabl.org", "dnsbl.ahbl.org", "ix.dnsbl.manitu.net"}
+    assert known <= ended().keys()
+    assert all(ended().values())
+    assert set(re.findall(r"`([a-z0-9.-]+)`", PAGE.read_text())) >= ended().keys()
+
+
+def doubted(*lists: Mapping[str, object], **settings: object) -> list[str]:
+    named = [{"name": f"l{n}", **one} for n, one in enumerate(lists)]
+    mine = DnsblSettings.model_validate({"lists": named, **settings})
+    return [f"{'.'.join(map(str, doubt.path))}: {doubt.text}" for doubt in doubts(mine)]
+
+
+@pytest.mark.parametrize("zone", ["dnsbl.sorbs.net", "web.dnsbl.sorbs.net", "key.list.dsbl.org"])
+def test_a_list_that_has_ended_is_doubted(zone: str) -> None:
+    (doubt,) = doubted({"zone": "bl.test"}, {"zone": zone})
+    assert re.fullmatch(r"lists\.1\.zone: \S+ has ended \((SORBS|DSBL), .*\): take this list out", doubt)
+    assert "key" not in doubt
+    assert doubted({"zone": zone, "enabled": False}) == doubted({"zone": zone}, without=["l0"]) == []
+
+
+def test_a_zone_that_only_looks_like_one_that_has_ended_is_not_doubted() -> None:
+    assert doubted({"zone": "notsorbs.net"}, {"zone": "dnsbl.ahbl.org.test"}, {"zone": "spamhaus.org"}) == []
+
+
+SAME = [
+    ({}, {}),
+    ({"codes": {"127.0.0.2-5": 1}}, {"codes": {"127.0.0.5-9": 2}}),
+    ({"codes": {"127.0.0.2": 1}}, {}),
+    ({"codes": {"127.0.7.0": 1}}, {}),
+    ({"codes": {"bit 2": 1, "bit 4": 1}}, {"codes": {"bit 4": 1}}),
+    ({"codes": {"bit 2": 1}}, {"codes": {"127.0.0.3": 1}}),
+    ({"kind": "domain"}, {"kind": "domain", "subjects": ["sender"]}),
+    ({"ipv6": True}, {"ipv4": False, "ipv6": True}),
+]
+APART = [
+    ({"codes": {"127.0.0.2-4": 1}}, {"codes": {"127.0.0.5-9": 2}}),
+    ({"codes": {"127.0.0.2": 1, "127.0.0.3": 0}}, {"codes": {"127.0.0.3": 1}}),
+    ({"codes": {"127.1.0.2": 1}}, {}),
+    ({"codes": {"bit 2": 1}}, {"codes": {"bit 4": 1}}),
+    ({"codes": {"bit 2": 1}}, {"codes": {"127.0.0.4": 1}}),
+    ({"kind": "domain"}, {"kind": "address"}),
+    ({"kind": "domain", "subjects": ["helo"]}, {"kind": "domain", "subjects": ["sender"]}),
+    ({"kind": "hash"}, {"kind": "hash", "hash": "md5"}),
+    ({}, {"ipv4": False, "ipv6": True}),
+    ({}, {"shadow": True}),
+    ({}, {"enabled": False}),
+    ({}, {"weight": 0}),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAME)
+def test_a_zone_that_is_asked_twice_for_the_same_is_doubted(
+    first: dict[str, object], second: dict[str, object]
+) -> None:
+    wanted = ['lists.1.zone: asks the zone of "l0" for the same once more: what it says counts twice']
+    assert doubted({"zone": "bl.test", **first}, {"zone": "bl.test", **second}) == wanted
+
+
+@pytest.mark.parametrize(("first", "second"), APART)
+def test_a_zone_that_is_asked_for_different_things_is_not_doubted(
+    first: dict[str, object], second: dict[str, object]
+) -> None:
+    assert doubted({"zone": "bl.test", **first}, {"zone": "bl.test", **second}) == []
+
+
+def test_a_shipped_zone_under_a_name_of_ones_own_is_doubted_where_both_are_asked() -> None:
+    own = {"zone": "zen.spamhaus.org"}
+    assert doubted(own) == []
+    assert doubted(own, use=["spamhaus-zen"]) == [
+        'lists.0.zone: asks the zone of "spamhaus-zen" for the same once more: what it says counts twice'
+    ]
+    assert doubted({"zone": "bl.spamcop.net", "codes": {"127.0.0.9": 1}}) == []
+
+
+def test_a_key_is_not_shown_by_a_doubt() -> None:
+    zone = {"zone": "{key}.bl.test", "key": "topsecret"}
+    (doubt,) = doubted(zone, {"zone": "topsecret.bl.test"})
+    assert "topsecret" not in doubt
+    assert doubted(zone, {**zone, "key": "another"}) == []
+
+
+def test_a_shipped_list_is_known_by_its_name_and_its_zone() -> None:
+    assert (names()["psbl"], names()["psbl.surriel.com"]) == ("psbl", "psbl")
+    assert names()["zen.dq.spamhaus.net"] == "spamhaus-zen-dqs"
 
 
 def test_the_page_has_the_lists_as_they_are() -> None:

@@ -1,36 +1,55 @@
 """The lists that ship with Vaglio (``catalogue.toml``), and what the configuration makes of them.
 
 A shipped list is asked when it is on by itself or named in ``dnsbl.use``; an entry of ``dnsbl.lists`` with its name
-changes what it says and leaves the rest. Reads the shipped file, asks nobody.
+changes what it says and leaves the rest. The file also names lists that have ended. Reads it, asks nobody.
 """
 
 from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings, Subject
+from vaglio.checks.dnsbl.decide import subjects_of
+from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings, Subject, parse_bit, parse_codes
+
+
+@functools.cache
+def _file() -> Mapping[str, Any]:
+    return tomllib.loads(files("vaglio.checks.dnsbl").joinpath("catalogue.toml").read_text("utf-8"))
 
 
 @functools.cache
 def shipped() -> Mapping[str, ListSettings]:
     """Return the shipped lists by name, in the order of the file."""
-    text = files("vaglio.checks.dnsbl").joinpath("catalogue.toml").read_text("utf-8")
-    lists = [ListSettings(**entry) for entry in tomllib.loads(text)["list"]]
+    lists = [ListSettings(**entry) for entry in _file()["list"]]
     return {one.name: one for one in lists}
+
+
+@functools.cache
+def ended() -> Mapping[str, str]:
+    """Return zones of lists that have ended, with all below them, and what became of each."""
+    return {zone: entry["what"] for entry in _file()["dead"] for zone in entry["zones"]}
+
+
+@functools.cache
+def names() -> Mapping[str, str]:
+    """Return the names of the shipped lists by what an admin may write for them: the name, or the zone."""
+    return {**{_tail(one): name for name, one in shipped().items()}, **{name: name for name in shipped()}}
 
 
 class Misfit(NamedTuple):
     """An entry of ``dnsbl.use``, ``dnsbl.without`` or ``dnsbl.lists``, or a key of it, that can't be: ``path`` leads to
-    it from ``dnsbl``, ``found`` is in TOML's notation.
+    it from ``dnsbl``, ``found`` is in TOML's notation; ``unknown`` is the name of a list that there is not.
     """
 
     path: tuple[str | int, ...]
     found: str
     wanted: str
+    unknown: str = ""
 
 
 def misfits(settings: DnsblSettings) -> Iterator[Misfit]:
@@ -39,7 +58,8 @@ def misfits(settings: DnsblSettings) -> Iterator[Misfit]:
     for key in ("use", "without"):
         for index, name in enumerate(getattr(settings, key)):
             if name not in known:
-                yield Misfit((key, index), f'"{name}"', "the name of a list that ships (vaglio dnsbl lists)")
+                wanted = "the name of a list that ships (vaglio dnsbl lists --all)"
+                yield Misfit((key, index), f'"{name}"', wanted, name)
     first: dict[str, int] = {}
     for index, one in enumerate(settings.lists):
         if first.setdefault(one.name, index) != index:
@@ -104,6 +124,62 @@ def _keyless(settings: DnsblSettings) -> Iterator[Misfit]:
                 asked.remove(name)
                 wanted = f'an entry of dnsbl.lists with name = "{name}" and its access key'
                 yield Misfit((key, index), f'"{name}"', wanted)
+
+
+class Doubt(NamedTuple):
+    """Something at ``path`` (from ``dnsbl``) that can be, and is probably not meant."""
+
+    path: tuple[str | int, ...]
+    text: str
+
+
+def doubts(settings: DnsblSettings) -> Iterator[Doubt]:
+    """Yield the entries that ask a list which has ended, or a zone that another list asks for the same."""
+    own = {one.name: ("lists", index, "zone") for index, one in enumerate(settings.lists)}
+    others: defaultdict[str, list[ListSettings]] = defaultdict(list)
+    for one in effective(settings):
+        if not one.zone:
+            continue
+        dead = next((zone for zone in ended() if f".{one.zone}".endswith(f".{zone}")), "")
+        if dead and one.name in own:
+            yield Doubt(own[one.name], f"{dead} has ended ({ended()[dead]}): take this list out")
+        alike = others[one.zone.replace(KEY, one.key)]
+        if other := next((other for other in alike if _say_the_same(one, other)), None):
+            here, there = (one, other) if one.name in own else (other, one)
+            text = f'asks the zone of "{there.name}" for the same once more: what it says counts twice'
+            yield Doubt(own[here.name], text)
+        alike.append(one)
+
+
+def _say_the_same(one: ListSettings, other: ListSettings) -> bool:
+    """Return whether an entry of a zone may count for both lists. Each may have codes or subjects of its own."""
+    if one.kind != other.kind or one.shadow or other.shadow or (one.kind == "hash" and one.hash != other.hash):
+        return False
+    families = (one.ipv4 and other.ipv4) or (one.ipv6 and other.ipv6) or one.kind != "address"
+    subjects = set(subjects_of(one)).intersection(subjects_of(other))
+    return bool(families and subjects) and any(_overlap(code, its) for code in _counted(one) for its in _counted(other))
+
+
+_ANY = ("127.0.0.2-255", "127.0.1-255.0-255")
+"""What counts of a list without codes."""
+
+
+def _counted(one: ListSettings) -> list[str]:
+    return [code for code, weight in (one.codes or dict.fromkeys(_ANY, one.weight)).items() if weight]
+
+
+def _overlap(code: str, other: str) -> bool:
+    """Return whether two patterns have a code in common; two bits have not, though one code may have both."""
+    if code.startswith("bit") and other.startswith("bit"):
+        return code == other
+    return all(mine & its for mine, its in zip(_octets(code), _octets(other), strict=True))
+
+
+def _octets(code: str) -> Sequence[Set[int]]:
+    """Return what each octet may be."""
+    if code.startswith("bit"):
+        return {127}, {0}, {0}, {octet for octet in range(2, 256) if octet & parse_bit(code)}
+    return [set(range(low, high + 1)) for low, high in parse_codes(code)]
 
 
 def effective(settings: DnsblSettings) -> tuple[ListSettings, ...]:
