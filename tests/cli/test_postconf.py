@@ -97,6 +97,33 @@ def test_postfix_reads_the_lines_of_blocklists_alone_without_a_warning(host: Hos
     assert found.count("check_policy_service") == 1
 
 
+def test_what_is_not_in_the_configuration_is_printed_as_comments(host: Host) -> None:
+    host.config.write_text("[greylist]\n")
+    lines = host.fine("postconf").splitlines()
+    (idle,) = [line for line in lines if line.startswith("# vaglio_dnsbl = { inet:127.0.0.1:10024, ")]
+    assert lines[-2:] == [
+        "#   check_policy_service $vaglio_dnsbl", "    check_policy_service $vaglio_greylist",
+    ]  # fmt: skip
+    assert any("vaglio-dnsbl is not wired" in line and "write [dnsbl] into" in line for line in lines)
+    host.config.write_text("[greylist]\n[dnsbl]\n")
+    wired = host.fine("postconf").splitlines()
+    assert idle.removeprefix("# ") in wired
+    assert not any("not wired" in line for line in wired)
+
+
+def test_who_names_a_daemon_gets_the_lines_of_that_one_alone(host: Host) -> None:
+    assert "dnsbl" not in host.fine("postconf", "greylist")
+
+
+@needs_postfix
+def test_postfix_takes_the_comments_for_such(host: Host, tmp_path: Path) -> None:
+    host.config.write_text("[greylist]\n")
+    found = postfix_reads(tmp_path, host.fine("postconf"))
+    assert "vaglio_dnsbl" not in found
+    assert found["smtpd_recipient_restrictions"].count("check_policy_service") == 1
+    assert "inet:127.0.0.1:10023" in found["smtpd_recipient_restrictions"]
+
+
 def test_an_unknown_daemon_is_named(host: Host) -> None:
     said = host.run("postconf", "dkim")
     assert said.status == 2

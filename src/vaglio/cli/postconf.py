@@ -28,8 +28,9 @@ def add_to(commands: Commands) -> None:
     parser = command(
         commands, "postconf", _postconf, "print the main.cf lines for the current configuration",
         "vaglio postconf\nvaglio postconf dnsbl greylist\nvaglio postconf --json",
-        "Without the name of a daemon: those that have a section in the configuration; greylist where none has.\n"
-        "A parameter that main.cf has already keeps its other entries. Then: postfix reload",
+        "Without the name of a daemon: those that have a section in the configuration, greylist where none has; the\n"
+        "lines of the others are comments. A parameter that main.cf has already keeps its other entries.\n"
+        "Then: postfix reload",
     )  # fmt: skip
     parser.add_argument("daemons", nargs="*", type=_daemon, metavar="DAEMON", help=f"one of {', '.join(DAEMONS)}")
     usual_options(parser)
@@ -85,29 +86,34 @@ def _postconf(args: argparse.Namespace) -> int:
         if endpoint(listen).startswith("unix:/"):
             warn(f"{listen} is out of reach for a chrooted smtpd (Debian's default, see master.cf): listen in "
                  "unix:/var/spool/postfix/vaglio/ or on inet:127.0.0.1")  # fmt: skip
-    found = parameters(config, daemons)
     if args.json:
-        print_json(found)
+        print_json(parameters(config, daemons))
     else:
-        print("\n".join([*_comments(daemons), *_lines(found)]))
+        off = [] if args.daemons else [name for name in DAEMONS if name not in daemons]
+        shown = parameters(config, [name for name in DAEMONS if name in daemons or name in off])
+        print("\n".join([*_comments(daemons, off), *_lines(shown, off)]))
     return 0
 
 
-def _comments(daemons: Sequence[str]) -> Iterator[str]:
+def _comments(daemons: Sequence[str], off: Sequence[str]) -> Iterator[str]:
     entries = "the last one" if len(daemons) == 1 else "the last two"
     yield f"# Lines for main.cf. A parameter that is already there keeps its other entries: add {entries} to it."
     if "dnsbl" in daemons:
         yield "# Blocklists stand behind reject_unauth_destination, in the place of reject_rbl_client and its like."
     if "greylist" in daemons:
         yield "# Greylisting stands last, behind reject_unauth_destination and all that refuses for good."
+    for name in off:
+        yield f"# vaglio-{name} is not wired, its lines are comments: write [{name}] into Vaglio's configuration."
 
 
-def _lines(found: dict[str, str | list[str]]) -> Iterator[str]:
+def _lines(found: dict[str, str | list[str]], off: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of main.cf; those of daemons that are off as comments, which may stand between entries too."""
     for name, value in found.items():
         if name == "smtpd_data_restrictions":
             yield '# greylist.null_sender = "data": bounces are asked here'
         if isinstance(value, str):
-            yield f"{name} = {value}"
+            yield f"{'# ' if name.removeprefix('vaglio_') in off else ''}{name} = {value}"
         else:
             yield f"{name} ="
-            yield from (f"    {entry}" for entry in value)
+            idle = [_SERVICE.format(other) for other in off]
+            yield from (f"{'#' if entry in idle else ' '}   {entry}" for entry in value)
