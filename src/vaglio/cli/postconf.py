@@ -96,7 +96,7 @@ def _postconf(args: argparse.Namespace) -> int:
 
 
 def _comments(daemons: Sequence[str], off: Sequence[str]) -> Iterator[str]:
-    yield "# Lines for main.cf. A parameter that is already there keeps its other entries: add those with $vaglio to it."
+    yield "# Lines for main.cf. A parameter that is already there keeps its entries: add those with $vaglio to it."
     if "dnsbl" in daemons:
         yield "# Blocklists stand behind reject_unauth_destination, in the place of reject_rbl_client and its like."
     if "greylist" in daemons:
