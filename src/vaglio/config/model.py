@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
+from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.config.types import DaemonSection, Duration, Section, Size, SocketAddress
 
 _STATE = re.compile(r"sqlite://(/[^\0?#]*)")
@@ -152,14 +153,30 @@ class Journal(Section):
 
 
 class Alert(Section):
-    """Mail to the admin when a daemon can't do its work, at most once an hour for each subject."""
+    """Word to the admin when a daemon can't do its work, or an account is beyond its limits: by mail, by webhook, or by
+    both; at most once an hour for each subject."""
 
     mail: Mailbox = ""
-    """Who gets it; "" sends none."""
+    """Who gets mail; "" sends none."""
     smtp: Annotated[str, BeforeValidator(parse_host_port)] = "127.0.0.1:25"
     """The mail server that takes it: host:port."""
+    sendmail: Annotated[
+        str, Field(pattern=r"^(/[!-~]+)?$", description='the path of a command such as "/usr/sbin/sendmail", or ""')
+    ] = ""
+    """A sendmail command that takes the mail in place of alert.smtp, for example "/usr/sbin/sendmail". Postfix's hands it
+    to a setgid program, which a unit with NoNewPrivileges, such as ours, can't run: prefer alert.smtp there."""
     sender: Mailbox = ""
     """Sender address; "" is vaglio@ and the hostname."""
+    webhook: Annotated[
+        str,
+        Field(
+            pattern=r'^(https?://([!"$-.0->A-~]+@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][!"$-?A-~]*)?)?$',
+            description='a URL such as "https://chat.example.org/hooks/1" (a "@" or "#" within is %40, %23), or ""',
+            repr=False,  # it may hold a token
+        ),
+    ] = ""
+    """URL that gets each alarm by POST, as JSON with "host", "subject", "text" and "details". A login may stand in it:
+    "https://user:password@host/path". It is shown nowhere; "" posts nothing."""
 
 
 class VaglioConfig(Section):
@@ -183,3 +200,4 @@ class VaglioConfig(Section):
     alert: Alert = Field(default_factory=Alert)
     greylist: GreylistSettings = Field(default_factory=GreylistSettings)
     dnsbl: DnsblSettings = Field(default_factory=DnsblSettings)
+    ratelimit: RatelimitSettings = Field(default_factory=RatelimitSettings)

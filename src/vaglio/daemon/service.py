@@ -15,7 +15,7 @@ from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection
 from vaglio.facts import Facts
 from vaglio.ports import Clock, FreshResolver, References, Schema, Store
-from vaglio.verdict import Verdict
+from vaglio.verdict import Fact, Verdict
 
 Gauges = Mapping[str, Mapping[str, float]]
 """Figures by name (see ``metrics.GAUGES``) and label: ``{"rows": {"triplets": 1234}}``."""
@@ -35,6 +35,7 @@ class Ports:
     ``state`` is the directory of the daemon's files (also of list files that the CLI writes); ``warn`` logs one
     line that the admin should act on. ``shared`` opens a store that several daemons use, once for each schema; it is
     one that fails, and no error, where it can't be opened now. ``resolver`` gives the DNS as the configuration has it.
+    ``alarm`` tells the admin, by mail or webhook, if the configuration says so: subject, text, and the same as values.
     """
 
     clock: Clock
@@ -44,6 +45,7 @@ class Ports:
     warn: Callable[[str], None]
     shared: Callable[[Schema], Store]
     resolver: Callable[[], FreshResolver]
+    alarm: Callable[[str, str, Mapping[str, Fact]], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from vaglio.journal.writer import JournalWriter
 from vaglio.policy.serve import Server
 from vaglio.ports import FreshResolver, Schema, Store, StoreError
 from vaglio.store import open_store
-from vaglio.verdict import Verdict
+from vaglio.verdict import Fact, Verdict
 
 if TYPE_CHECKING:
     from vaglio.dns.open import OpenResolver
@@ -216,7 +216,12 @@ class _Worker:
             self._warn,
             self._shared_store,
             partial(self._resolver_of, config),
+            self._raise_alarm,
         )
+
+    def _raise_alarm(self, subject: str, text: str, details: Mapping[str, Fact]) -> None:
+        self._meter.alarm()
+        self._alerter.raise_alarm(f"{self._job.daemon.name}: {subject}", text, details)
 
     def _shared_store(self, schema: Schema) -> Store:
         if schema.name not in self._shared:
@@ -278,9 +283,9 @@ class _Worker:
             return
         if journal:
             journal.close()
-        await self._written_back(service)
-        await self._begun(self._service)
+        await self._begun(self._service)  # this may take seconds, in which the old one answers and counts
         self._server.answer = self._guard
+        await self._written_back(service)
         for used in self._resolvers[:-1]:
             self._loop.call_later(used[0].timeout, self._retire, used)
         if self._next_upkeep is not None:

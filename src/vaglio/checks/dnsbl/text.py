@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from vaglio.checks.dnsbl.decide import Decision, Hit
 from vaglio.checks.dnsbl.settings import DnsblSettings
+from vaglio.checks.replytext import cut
 from vaglio.facts import Facts
 from vaglio.verdict import Header
 
@@ -76,8 +77,7 @@ def reply_text(decision: Decision, ref: str, language: str, settings: DnsblSetti
         text += f" ({hit.text[:_REASON]})"
     for url in filter(None, (hit.url, settings.help_url)):
         text += words["see"].format(url=url)
-    raw = text.encode("utf-8", "replace")[:_ROOM].decode("utf-8", "ignore")
-    return raw + (words["ref"].format(ref=ref) if ref else "")
+    return cut(text, _ROOM) + (words["ref"].format(ref=ref) if ref else "")
 
 
 def sentence(hit: Hit, language: str) -> str:

@@ -5,12 +5,11 @@ Italian is written without accents: a reply may go to clients that did not ask f
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
-from functools import lru_cache
 
 from vaglio.checks.greylist.decide import Decision, Reason
 from vaglio.checks.greylist.settings import GreylistSettings
+from vaglio.checks.replytext import filled
 from vaglio.facts import Facts
 from vaglio.verdict import Header
 
@@ -27,7 +26,6 @@ _SHIPPED = {
     ),
 }
 _HELP = {"en": "; see {url}", "it": "; vedi {url}"}
-_ROOM = 360  # bytes, so that code, enhanced code and the reference still fit into the reply
 
 
 def reply_text(decision: Decision, facts: Facts, ref: str, language: str, settings: GreylistSettings) -> str:
@@ -45,21 +43,7 @@ def reply_text(decision: Decision, facts: Facts, ref: str, language: str, settin
         "client": facts.client.address,
         "help": _HELP.get(language, _HELP["en"]).format(url=settings.help_url) if settings.help_url else "",
     }
-    pieces = list(_pieces(template))
-    pieces[1::2] = [values[name] for name in pieces[1::2]]
-    filled = "".join(pieces)
-    return f"{_cut(filled, _ROOM)}; ref {ref}" if ref else _cut(filled, _ROOM)
-
-
-@lru_cache(maxsize=64)
-def _pieces(template: str) -> tuple[str, ...]:
-    """Return text and names of placeholders by turns."""
-    return tuple(re.split(r"\{(\w+)\}", template))
-
-
-def _cut(text: str, room: int) -> str:
-    raw = text.encode("utf-8", "replace")
-    return text if len(raw) <= room else raw[:room].decode("utf-8", "ignore")
+    return filled(template, values, ref)
 
 
 def header(decision: Decision, now: int, hostname: str, settings: GreylistSettings) -> Header | None:

@@ -1,0 +1,283 @@
+"""The rate limit check: finds the rules that hold, asks and keeps the counts, tells the admin, answers.
+
+Knows no protocol, opens nothing, reads no clock but the one it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from vaglio.checks.ratelimit.decide import (
+    Alarm,
+    Ask,
+    Decision,
+    Reason,
+    Share,
+    basis,
+    decide,
+    is_refused,
+    judge,
+    ramped,
+    settled,
+    was_counted,
+)
+from vaglio.checks.ratelimit.inflight import InFlight
+from vaglio.checks.ratelimit.limits import Kind, Limit
+from vaglio.checks.ratelimit.logins import Logins
+from vaglio.checks.ratelimit.overrides import Overrides
+from vaglio.checks.ratelimit.rules import Case, Group, ReadyRule, Rules, Values, case_of
+from vaglio.checks.ratelimit.settings import RatelimitSettings
+from vaglio.checks.ratelimit.sweep import Sweep
+from vaglio.checks.ratelimit.text import header, reply_text
+from vaglio.checks.ratelimit.usage import (
+    BEGUN,
+    MARKS,
+    SEEN,
+    USAGE,
+    Mark,
+    Seen,
+    Usage,
+    message_id,
+    seen_key,
+    short_hash,
+    usage_key,
+)
+from vaglio.facts import Facts, Stage
+from vaglio.ports import Clock, References, Store, Transaction
+from vaglio.verdict import Action, Reply, Verdict
+
+NAME = "ratelimit"
+
+_STAGES = {"end-of-message": Stage.END_OF_MESSAGE, "data": Stage.DATA, "rcpt": Stage.RCPT}
+_SEEN_AGAIN = 86400
+"""Seconds after which it is written down anew that a recipient was written to."""
+
+
+class Context(NamedTuple):
+    """What the check works with; ``overrides`` and ``logins`` give those of the moment, ``country`` that of an address,
+    ``language`` that of a sender's domain. ``alarm`` tells the admin of a key that is over its limit.
+    """
+
+    clock: Clock
+    store: Store
+    references: References
+    overrides: Callable[[], Overrides]
+    logins: Callable[[], Logins]
+    country: Callable[[str], str]
+    language: Callable[[str], str]
+    hostname: str
+    warn: Callable[[str], None]
+    alarm: Callable[[Alarm, int], None]
+
+
+class _Applied(NamedTuple):
+    """Rules of a group that hold for a request, and the key by which they count it."""
+
+    group: Group
+    rules: tuple[ReadyRule, ...]
+    values: Values
+    key: bytes
+
+
+class _Outcome(NamedTuple):
+    decision: Decision
+    alarms: list[Alarm]
+
+
+class Ratelimit:
+    """The check behind ``vaglio-ratelimit``."""
+
+    def __init__(self, settings: RatelimitSettings, rules: Rules, context: Context) -> None:
+        self._settings, self._rules, self._context = settings, rules, context
+        self._stage = _STAGES[settings.stage]
+        self._in_flight = InFlight()
+        self._sweep = Sweep(settings, rules, context.store)
+        self._begun = 0
+        kinds = {rule.kind for group in rules.groups for rule in group.rules}
+        self._networks = Kind.DISTINCT_NETWORKS in kinds
+        self._countries = Kind.DISTINCT_COUNTRIES in kinds
+        self._new_recipients = Kind.NEW_RECIPIENTS in kinds
+        self._shares = Kind.REFUSED_SHARE in kinds
+
+    async def check(self, facts: Facts) -> Verdict:
+        """Judge a message, or a recipient of one."""
+        stage = facts.session.stage
+        if stage is not Stage.RCPT and stage is not self._stage:
+            return self._elsewhere(stage)
+        context = self._context
+        now = context.clock.now()
+        case = case_of(facts, self._rules)
+        mismatch = self._mismatch(case)
+        if mismatch is not None:
+            return self._verdict(mismatch, case, now)
+        groups: Sequence[Group] = ()
+        if stage is Stage.RCPT:
+            self._in_flight.saw_recipient(case, now)
+            groups = self._rules.recipient
+        if stage is self._stage:
+            groups = (*groups, *self._rules.message)
+        applied = _applied(groups, case)
+        if not applied:
+            return Verdict(Action.PASS, NAME, Reason.COUNTED_LATER if stage is Stage.RCPT else Reason.NO_RULE)
+        outcome = await self._counted(applied, case, now)
+        self._tell(outcome.alarms, now)
+        return self._verdict(outcome.decision, case, now)
+
+    def _elsewhere(self, stage: Stage) -> Verdict:
+        if stage in (Stage.DATA, Stage.END_OF_MESSAGE):
+            return Verdict(Action.PASS, NAME, Reason.COUNTED_LATER)
+        self._context.warn(
+            f"asked at {str(stage)[:20] or 'no stage at all'}; let through: rate limits belong into "
+            "smtpd_end_of_data_restrictions"
+        )
+        return Verdict(Action.PASS, NAME, Reason.WRONG_STAGE)
+
+    def _mismatch(self, case: Case) -> Decision | None:
+        """Look whether the sender address belongs to the login; None where it does, or need not."""
+        does = self._settings.sender_login
+        if does == "off" or not case.user or self._context.logins().owns(case.user, case.sender):
+            return None
+        if does == "log":
+            self._context.warn(f"the login {case.user[:100]!a} sends as {case.sender[:100]!a}, which is not its own")
+            return None
+        return Decision(Reason.NOT_OWN_SENDER, Action.REJECT if does == "reject" else Action.DEFER)
+
+    async def _counted(self, applied: Sequence[_Applied], case: Case, now: float) -> _Outcome:
+        """Judge and count, in one transaction: two workers never let in together what is too much."""
+        _, envelope, session = case.facts
+        client, at_rcpt = case.facts.client, session.stage is Stage.RCPT
+        recipients = 1 if at_rcpt else max(1, envelope.recipient_count)
+        attempts = recipients
+        domains: Sequence[str] = (case.recipient.rpartition("@")[2],) if case.recipient else ()
+        under_way = None if at_rcpt else self._in_flight.ended(session.instance)
+        if under_way is not None:
+            attempts, domains = max(under_way.attempts, recipients), under_way.domains
+        ask = Ask(
+            recipients,
+            envelope.size,
+            short_hash(self._rules.network(client)) if self._networks else 0,
+            short_hash(self._context.country(client.address)) if self._countries else 0,
+            short_hash(case.recipient) if at_rcpt else 0,
+            attempts=attempts,
+            refused=attempts - recipients,
+        )
+        message = message_id(session.instance)
+        return await self._context.store.transact(lambda tx: self._step(tx, applied, case, ask, message, domains, now))
+
+    def _step(
+        self, tx: Transaction, applied: Sequence[_Applied], case: Case, ask: Ask, message: bytes,
+        domains: Sequence[str], now: float,
+    ) -> _Outcome:  # fmt: skip
+        whole = int(now)
+        shares = [self._share(tx, one, case, ask, message, now) for one in applied]
+        fresh = [share for share in shares if share is not None]
+        if not fresh:
+            return _Outcome(Decision(Reason.COUNTED_BEFORE), [])
+        decision = decide(fresh)
+        refused = is_refused(decision)
+        alarms: list[Alarm] = []
+        for one, share in zip(applied, shares, strict=True):
+            if share is None:
+                continue
+            usage, due = settled(share, case, one.group, message, refused, domains, self._settings.alarm_every, whole)
+            if usage is not None:
+                tx.put(USAGE, one.key, usage)
+            alarms += due
+            if self._new_recipients and not refused and case.recipient:
+                self._remember_recipient(tx, one, case, whole)
+        return _Outcome(decision, alarms)
+
+    def _share(
+        self, tx: Transaction, one: _Applied, case: Case, ask: Ask, message: bytes, now: float
+    ) -> Share | None:
+        """Return what the rules of a group say; None where they have counted this message before."""
+        usage = tx.get(USAGE, one.key) or Usage()
+        if was_counted(usage, message):
+            if case.facts.session.stage is not Stage.RCPT:
+                return None
+            ask = ask._replace(first=False)
+        if self._new_recipients and case.recipient:
+            known = tx.get(SEEN, seen_key(one.group.spec, one.values, case.recipient))
+            ask = ask._replace(is_new=known is None)
+        rules = [(rule, self._limits(rule, one.values, usage, now)) for rule in one.rules]
+        return judge(rules, one.values, usage, ask, now)
+
+    def _limits(self, rule: ReadyRule, values: Values, usage: Usage, now: float) -> tuple[Limit, ...]:
+        own = self._context.overrides().find(rule.name, values)
+        if own is not None:
+            return own
+        return ramped(rule.limits, rule, usage, self._begun, int(now)) if rule.settings.ramp_up else rule.limits
+
+    def _remember_recipient(self, tx: Transaction, one: _Applied, case: Case, now: int) -> None:
+        if not any(rule.kind is Kind.NEW_RECIPIENTS for rule in one.rules):
+            return
+        key = seen_key(one.group.spec, one.values, case.recipient)
+        before = tx.get(SEEN, key)
+        if before is None or now - before.last > _SEEN_AGAIN:
+            tx.put(SEEN, key, Seen(now))
+
+    def _verdict(self, decision: Decision, case: Case, now: float) -> Verdict:
+        context, settings, action = self._context, self._settings, decision.action
+        facts = basis(decision, case, now)
+        if action is Action.PASS:
+            marks = decision.worst is not None and decision.worst.rule.settings.action == "header"
+            headers = (header(decision, context.hostname),) if marks else ()
+            return Verdict(action, NAME, decision.reason, headers=headers, facts=facts)
+        ref = context.references()
+        language = context.language(case.sender.rpartition("@")[2])
+        text = reply_text(decision, case, ref, language, settings, now)
+        if action is Action.REJECT:
+            reply = Reply(554, "5" + settings.enhanced_code[1:], text)
+        else:
+            reply = Reply(settings.reply_code, settings.enhanced_code, text)
+        return Verdict(action, NAME, decision.reason, reply, facts=facts, immediate=action is not Action.HOLD, ref=ref)
+
+    async def begin(self) -> None:
+        """Learn when counting began; to be called before the first request."""
+        now = int(self._context.clock.now())
+        self._begun = await self._context.store.transact(lambda tx: _begun(tx, now))
+
+    async def write_back(self) -> None:
+        """Count the recipients of messages that had no end as refused."""
+        if not self._shares:
+            return
+        now = self._context.clock.now()
+        for lost in self._in_flight.abandoned(now):
+            applied = _applied(self._rules.message, lost.case, Kind.REFUSED_SHARE)
+            if applied:
+                ask = Ask(recipients=0, attempts=lost.attempts, refused=lost.attempts)
+                step = partial(self._step, applied=applied, case=lost.case, ask=ask, message=b"", domains=(), now=now)
+                outcome = await self._context.store.transact(step)
+                self._tell(outcome.alarms, now)
+
+    def _tell(self, alarms: Sequence[Alarm], now: float) -> None:
+        for alarm in alarms:
+            self._context.alarm(alarm, int(now))
+
+    async def upkeep(self) -> float:
+        """Take one small step of forgetting; return the seconds until the next one is due."""
+        return await self._sweep.step(int(self._context.clock.now()))
+
+    def gauges(self) -> Mapping[str, Mapping[str, float]]:
+        """Return the rows of each table, and the keys over their limit by rule, as of the last whole walk."""
+        return {"rows": self._sweep.rows, "keys_over_limit": self._sweep.keys_over} if self._sweep.rows else {}
+
+
+def _applied(groups: Sequence[Group], case: Case, kind: Kind | None = None) -> list[_Applied]:
+    applied = []
+    for group in groups:
+        rules = tuple([rule for rule in group.rules if rule.fits(case) and kind in (None, rule.kind)])
+        values = group.values(case) if rules else None
+        if values is not None:
+            applied.append(_Applied(group, rules, values, usage_key(group.spec, values)))
+    return applied
+
+
+def _begun(tx: Transaction, now: int) -> int:
+    mark = tx.get(MARKS, BEGUN)
+    if mark is None or mark.at > now:
+        mark = Mark("begun", now)
+        tx.put(MARKS, BEGUN, mark)
+    return mark.at
