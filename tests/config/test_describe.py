@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from vaglio.checks.greylist.settings import GreylistSettings, Rule
+from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.config.describe import defaults, field_texts, show, show_json
 from vaglio.config.load import Loaded, load
 from vaglio.config.model import VaglioConfig
@@ -50,8 +51,9 @@ def test_the_defaults_without_comment_signs_are_the_defaults(tmp_path: Path) -> 
     path.write_text(KEY_LINE.sub("", defaults()))
     loaded = load(path, {})
     assert loaded.config == VaglioConfig()
-    tables = {"greylist.rule", "greylist.text", "dnsbl.lists"}
+    tables = {"greylist.rule", "greylist.text", "dnsbl.lists", "ratelimit.text"}
     plain = {setting.key for setting in show(Loaded(VaglioConfig()))} - tables
+    plain = {key for key in plain if not key.startswith("ratelimit.rule[")}  # shown in comments
     assert loaded.origins.keys() == plain
 
 
@@ -63,6 +65,7 @@ def test_the_examples_in_the_defaults_are_valid_too(tmp_path: Path) -> None:
     config = load(path, {}).config
     assert config.greylist.rule[0].delay == 300
     assert config.greylist.text.keys() == {"it"}
+    assert [rule.model_copy(update={"ramp_up": 0}) for rule in config.ratelimit.rule] == RatelimitSettings().rule
 
 
 def test_the_defaults_are_written_as_an_admin_would_and_explained() -> None:

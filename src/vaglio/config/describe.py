@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
@@ -82,6 +82,9 @@ def _section_lines(model: type[BaseModel], path: Path, told: _Told) -> Iterator[
             yield from _section_lines(kind.type, (*path, name), told)
         elif table is not None:
             yield from _repeated_lines(table, kind, (*path, name), texts[name], told)
+            shipped = model.model_fields[name].get_default(call_default_factory=True)
+            if isinstance(shipped, list):
+                yield from _shipped_lines(shipped[1:], (*path, name))
 
 
 def _key_line(model: type[BaseModel], name: str, kind: Kind) -> str:
@@ -90,12 +93,22 @@ def _key_line(model: type[BaseModel], name: str, kind: Kind) -> str:
 
 
 def _repeated_lines(table: type[BaseModel], kind: Kind, path: Path, text: str, told: _Told) -> Iterator[str]:
-    """Yield a table of which there is none by default, as an example."""
+    """Yield a table of which there may be several, as an example."""
     name = dotted(path)
     yield from ("", *_comment(f"{text}\n{inspect.getdoc(table) or ''}"))
     yield f"#   [[{name}]]" if get_origin(kind.type) is list else f"#   [{name}.NAME]"
     for line in _section_lines(table, path, told):
         yield f"#   {line if line.startswith('# ') else line.removeprefix('#')}".rstrip()
+
+
+def _shipped_lines(shipped: Sequence[BaseModel], path: Path) -> Iterator[str]:
+    """Yield the tables of a list that ship, but for the first, which the example shows: what they have of their own."""
+    for table in shipped:
+        yield from ("", f"#   [[{dotted(path)}]]")
+        for name, field in type(table).model_fields.items():
+            value = getattr(table, name)
+            if value != field.get_default(call_default_factory=True):
+                yield f"#   {name} = {written(kind_of(field), value)}"
 
 
 def _table_of(kind: Kind) -> type[BaseModel] | None:

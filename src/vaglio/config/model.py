@@ -163,8 +163,8 @@ class Alert(Section):
     sendmail: Annotated[
         str, Field(pattern=r"^(/[!-~]+)?$", description='the path of a command such as "/usr/sbin/sendmail", or ""')
     ] = ""
-    """A sendmail command that takes the mail in place of alert.smtp, for example "/usr/sbin/sendmail". Postfix's hands it
-    to a setgid program, which a unit with NoNewPrivileges, such as ours, can't run: prefer alert.smtp there."""
+    """A sendmail command that takes the mail in place of alert.smtp, for example "/usr/sbin/sendmail". Postfix's needs
+    the rights of a setgid program, which a unit with NoNewPrivileges, such as ours, can't have: prefer alert.smtp."""
     sender: Mailbox = ""
     """Sender address; "" is vaglio@ and the hostname."""
     webhook: Annotated[

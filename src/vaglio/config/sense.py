@@ -12,6 +12,7 @@ from typing import NamedTuple
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
+from vaglio.checks.ratelimit.settings import Rule as LimitRule
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
 from vaglio.config.types import format_duration
@@ -89,10 +90,18 @@ def _limit_misfits(settings: RatelimitSettings) -> Iterator[Clash]:
         if rule.count == "refused_share" and (settings.stage == "rcpt" or rule.per_recipient):
             wanted = 'another count: which recipients were refused is known at "data" or "end-of-message" only'
             yield Clash(((*path, "count"), ("ratelimit", "stage")), '"refused_share"', wanted)
-        by_country = rule.count == "distinct_countries" or any("client_country" in part for part in rule.key)
-        if by_country and not settings.country_database:
-            wanted = "a country database in ratelimit.country_database for rules about countries"
-            yield Clash(((*path, "count"), ("ratelimit", "country_database")), f'"{rule.count}"', wanted)
+        if not settings.country_database:
+            yield from _countries_wanted(rule, path)
+
+
+def _countries_wanted(rule: LimitRule, path: Path) -> Iterator[Clash]:
+    """Yield what only a country database could tell."""
+    wanted = "ratelimit.country_database to be set, since this asks for countries"
+    if rule.count == "distinct_countries":
+        yield Clash(((*path, "count"), ("ratelimit", "country_database")), f'"{rule.count}"', wanted)
+    for index, part in enumerate(rule.key):
+        if "client_country" in part:
+            yield Clash(((*path, "key", index), ("ratelimit", "country_database")), f'"{part}"', wanted)
 
 
 def _late_delays(settings: GreylistSettings) -> Iterator[Clash]:

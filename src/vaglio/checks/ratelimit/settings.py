@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from vaglio.checks.ratelimit.limits import Kind, parse_limits
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
@@ -44,6 +44,18 @@ def _key_part(text: str) -> str:
     return text
 
 
+_OVERRIDES = re.compile(r"(?:/[^\0]*\.(?:csv|toml)|sqlite:///[^\0]+|(?:postgresql|postgres|mysql)://[^\0]+)?")
+
+
+def _override_source(text: str) -> str:
+    if not _OVERRIDES.fullmatch(text):
+        raise ValueError(
+            'an absolute path that ends in .csv or .toml, or a URL that begins with "sqlite:///", "postgresql://" or '
+            '"mysql://"'
+        )
+    return text
+
+
 ClientEntry = Annotated[str, _entry(ClientList)]
 AddressEntry = Annotated[str, _entry(AddressList)]
 Network = Annotated[str, _entry(NetworkSet)]
@@ -55,7 +67,9 @@ class Rule(Section):
     """A limit: what is counted, for whom, how much of it, and what happens beyond. All rules that fit a message count
     it; one that is refused counts in none."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description='a short name such as "per-user"')]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$", description='a short name such as "per-user"')] = (
+        "per-user"
+    )
     """Its name in replies, logs, overrides and commands."""
     key: Annotated[list[KeyPart], Field(min_length=1, max_length=4)] = ["sasl_username"]
     """What it counts by: "sasl_username", "sender", "sender_domain", "client", "client_network", "client_country",
@@ -65,7 +79,7 @@ class Rule(Section):
     """"messages", "recipients", "bytes"; "distinct_recipients", "distinct_networks", "distinct_countries" (how many
     different ones); "new_recipients" (never written to before); "refused_share" (per cent of recipients that were
     refused)."""
-    limits: Annotated[list[str], Field(min_length=1, max_length=4)]
+    limits: Annotated[list[str], Field(min_length=1, max_length=4, validate_default=True)] = ["200/1h", "1000/1d"]
     """One or several, all of which hold: ["30/1m", "200/1h", "1000/1d"]; for bytes ["500 MB/1d"], for a share
     ["30%/1h"]. A window slides: "1d" is the last 24 hours at any time."""
     action: Action = "defer"
@@ -109,10 +123,12 @@ class Rule(Section):
         counts_them = self.count in ("distinct_recipients", "new_recipients")
         return named or counts_them or bool(self.recipients or self.except_recipients)
 
-    @model_validator(mode="after")
-    def _limits_fit(self) -> Rule:
-        parse_limits(self.limits, Kind(self.count))
-        return self
+    @field_validator("limits")
+    @classmethod
+    def _limits_fit(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if "count" in info.data:  # it is absent where it is itself in error
+            parse_limits(value, Kind(info.data["count"]))
+        return value
 
 
 PLACEHOLDERS = frozenset({"who", "what", "limit", "window", "wait", "help"})
@@ -140,7 +156,7 @@ class Text(Section):
 
 def _shipped() -> list[Rule]:
     return [
-        Rule(name="per-user", limits=["200/1h", "1000/1d"]),
+        Rule(),
         Rule(name="networks", count="distinct_networks", limits=["8/1h"], action="log"),
         Rule(name="bounces", key=["sasl_username|client"], count="messages", limits=["100/1h"],
              applies_to="null_sender"),
@@ -165,10 +181,10 @@ class RatelimitSettings(DaemonSection):
     """IPv4 network size of "client_network" and "distinct_networks"."""
     ipv6_prefix: Annotated[int, Field(ge=16, le=128)] = 48
     """The same for IPv6."""
-    overrides: str = ""
+    overrides: Annotated[str, AfterValidator(_override_source), Field(repr=False)] = ""
     """Limits of single keys, in place of their rule's: a file that ends in .toml or .csv, or a database:
     "sqlite:///path", "postgresql://user@host/database", "mysql://user@host/database". Read again when it changes, a
-    database every 30 seconds."""
+    database every 30 seconds. Since it may hold a password, no command shows it."""
     overrides_query: str = "SELECT rule, name, limits FROM ratelimit_overrides"
     """What is read from a database: three columns, the rule, the key and its limits."""
     sender_login: Literal["off", "log", "defer", "reject"] = "off"
