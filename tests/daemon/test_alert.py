@@ -1,26 +1,34 @@
-"""Mail to the admin, by a small real SMTP server on this host."""
+"""Word to the admin: by a small real SMTP server, sendmail command and web server on this host."""
 
 from __future__ import annotations
 
 import email
 import email.policy
+import json
+import shlex
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vaglio.daemon import alert
-from vaglio.daemon.alert import Alerter
+from vaglio.daemon.alert import COMPLAINT, WAITING, Alerter
+from vaglio.verdict import Fact
 
 
 @dataclass(frozen=True)
 class Settings:
     mail: str = "postmaster@caio.it"
     smtp: str = "127.0.0.1:25"
+    sendmail: str = ""
     sender: str = ""
+    webhook: str = ""
 
 
 class Session(socketserver.StreamRequestHandler):
@@ -70,9 +78,11 @@ def mailbox() -> Iterator[Mailbox]:
         thread.join()
 
 
-def alarm(alerter: Alerter, subject: str = "the store is down", text: str = "disk full") -> bool:
-    """Raise an alarm, wait until it is dealt with, and say whether a mail was tried."""
-    thread = alerter.raise_alarm(subject, text)
+def alarm(
+    alerter: Alerter, subject: str = "the store is down", text: str = "disk full", details: Mapping[str, Fact] = {}
+) -> bool:
+    """Raise an alarm, wait until it is dealt with, and say whether anything was tried."""
+    thread = alerter.raise_alarm(subject, text, details)
     if thread:
         thread.join(10)
         assert not thread.is_alive()
@@ -125,6 +135,16 @@ def test_hostile_text_adds_no_header_and_ends_no_mail(mailbox: Mailbox) -> None:
     assert sum(command.upper().startswith("MAIL") for command in mailbox.commands) == 1
 
 
+@pytest.mark.parametrize(
+    "word", ["=?utf-8?q?a=0D=0ABcc:_evil@example.org?=", "=?utf-8?b?YQ0KQmNjOiBldmlsQGV4YW1wbGUub3Jn?=", "=?=?x"]
+)
+def test_an_encoded_word_smuggles_no_header_in(mailbox: Mailbox, word: str) -> None:
+    assert alarm(Alerter(Settings(smtp=mailbox.smtp), "mail.caio.it"), f"{word} is beyond its limit")
+    assert b"\nBcc" not in mailbox.mails[0]
+    assert not any("evil" in command for command in mailbox.commands)
+    assert mailbox.mail()["Subject"] == f"vaglio on mail.caio.it: {word.replace('=?', '= ?')} is beyond its limit"
+
+
 def test_a_refusal_is_a_warning_in_the_log(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
     mailbox.answer["RCPT"] = "550 no such user"
     assert alarm(Alerter(Settings(smtp=mailbox.smtp), "mail.caio.it"))
@@ -149,3 +169,229 @@ def test_a_mail_server_that_says_nothing_is_given_up(
     with socketserver.TCPServer(("127.0.0.1", 0), Session) as silent:  # listens, but serves nobody
         assert alarm(Alerter(Settings(smtp=f"127.0.0.1:{silent.server_address[1]}"), "mail.caio.it"))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+# --- a sendmail command ---
+
+
+def command(folder: Path, script: str) -> str:
+    """Write a shell script that stands in for sendmail; ``$OUT`` is a folder to leave things in."""
+    path = folder / "sendmail"
+    path.write_text(f"#!/bin/sh\nOUT={shlex.quote(str(folder))}\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_sendmail_command_takes_the_mail_in_place_of_the_server(mailbox: Mailbox, tmp_path: Path) -> None:
+    path = command(tmp_path, 'printf "%s\\n" "$@" >"$OUT/arguments"; cat >"$OUT/message"')
+    settings = Settings(mail="-oQ/tmp", smtp=mailbox.smtp, sendmail=path, sender="robot@caio.it")
+    assert alarm(Alerter(settings, "mail.caio.it"), text="disk full: così")
+    assert (tmp_path / "arguments").read_text().splitlines() == ["-i", "-f", "robot@caio.it", "--", "-oQ/tmp"]
+    message = email.message_from_bytes((tmp_path / "message").read_bytes(), policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    assert message["Subject"] == "vaglio on mail.caio.it: the store is down"
+    assert message.get_content() == "disk full: così\n"
+    assert mailbox.mails == []
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'postdrop: no permission' >&2; echo more >&2; exit 75", "exit status 75: postdrop: no permission"),
+        ("exit 1", "exit status 1: it does not say why"),
+        ("exec sleep 60", "did not end within"),
+    ],
+)
+def test_a_sendmail_command_that_fails_is_a_warning_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: str, said: str
+) -> None:
+    if "sleep" in script:
+        monkeypatch.setattr(alert, "PATIENCE", 0.05)
+    path = command(tmp_path, script)
+    assert alarm(Alerter(Settings(sendmail=path), "mail.caio.it"))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"by {path}: " in record.getMessage()
+    assert said in record.getMessage()
+    assert "more" not in record.getMessage()
+
+
+def test_a_sendmail_command_that_is_not_there_is_a_warning_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    assert alarm(Alerter(Settings(sendmail="/nowhere/sendmail"), "mail.caio.it"))
+    assert "/nowhere/sendmail" in caplog.text
+
+
+# --- a webhook ---
+
+
+class Hook(ThreadingHTTPServer):
+    """Keeps what is posted; answers ``status`` once ``may_answer`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Request)
+        self.posts: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        self.status = 204
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def url(self, rest: str = "/hook", login: str = "") -> str:
+        return f"http://{login}127.0.0.1:{self.server_address[1]}{rest}"
+
+
+class Request(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.posts.append((self.path, {name.lower(): v for name, v in self.headers.items()}, json.loads(body)))
+        self.server.may_answer.wait(10)
+        self.send_response(self.server.status)
+        self.send_header("Location", self.server.url("/elsewhere"))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with Hook() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.may_answer.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_webhook_gets_the_alarm_as_json(hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
+    alerter = Alerter(Settings(mail="", webhook=hook.url("/a/b?token=t%20x")), "mail.caio.it")
+    details: dict[str, Fact] = {"key": "tizio", "used": 201, "share": 0.5, "hold": True}
+    assert alarm(alerter, "tizio is beyond its limit", "così\nand so", details)
+    (path, headers, document) = hook.posts[0]
+    assert path == "/a/b?token=t%20x"
+    assert headers["content-type"] == "application/json"
+    assert "authorization" not in headers
+    assert document == {
+        "host": "mail.caio.it", "subject": "tizio is beyond its limit", "text": "così\nand so", "details": details,
+    }  # fmt: skip
+    assert caplog.records == []
+
+
+def test_a_login_in_the_url_is_sent_as_one(hook: Hook) -> None:
+    assert alarm(Alerter(Settings(mail="", webhook=hook.url(login="tizio:p%40ss@")), "mail.caio.it"))
+    assert hook.posts[0][1]["authorization"] == "Basic dGl6aW86cEBzcw=="  # tizio:p@ss
+
+
+def test_mail_and_webhook_are_both_told(mailbox: Mailbox, hook: Hook) -> None:
+    assert alarm(Alerter(Settings(smtp=mailbox.smtp, webhook=hook.url()), "mail.caio.it"))
+    assert (len(mailbox.mails), len(hook.posts)) == (1, 1)
+
+
+def test_a_webhook_is_told_although_the_mail_fails(hook: Hook) -> None:
+    assert alarm(Alerter(Settings(sendmail="/nowhere/sendmail", webhook=hook.url()), "mail.caio.it"))
+    assert len(hook.posts) == 1
+
+
+def test_hostile_text_stays_within_its_json(hook: Hook) -> None:
+    details: dict[str, Fact] = {'"}\udc80': '\udc80\x00"}' + "z" * 20_000, "nan": float("nan")}
+    assert alarm(Alerter(Settings(mail="", webhook=hook.url()), "mail.caio.it"), 'x"}\r\n\udc80', "y" * 20_000, details)
+    document = hook.posts[0][2]
+    assert document["subject"] == 'x"}\r\n?'
+    assert document["text"] == "y" * 10_000
+    assert document["details"] == {'"}?': '?\x00"}' + "z" * 9_996, "nan": "nan"}
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_refusal_or_redirect_is_a_warning_that_shows_no_secret(
+    hook: Hook, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    hook.status = status
+    alarm(Alerter(Settings(mail="", webhook=hook.url("/path-s3cret?q=s3cret", "s3cret:s3cret@")), "mail.caio.it"))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"(http://127.0.0.1:{hook.server_address[1]}): it answered {status} " in record.getMessage()
+    assert "s3cret" not in record.getMessage()
+    assert len(hook.posts) == 1, "a redirect was followed"
+
+
+@pytest.mark.parametrize(
+    "rest", [":1/s3cret?s3cret", ":99999/s3cret", "[::1/s3cret", "/s3cret s3cret", "/s3cr\xe8t"]
+)
+def test_a_webhook_that_cannot_be_reached_is_a_warning_that_shows_no_secret(
+    caplog: pytest.LogCaptureFixture, rest: str
+) -> None:
+    assert alarm(Alerter(Settings(mail="", webhook=f"http://s3cret:s3cret@127.0.0.1{rest}"), "mail.caio.it"))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "s3cr" not in record.getMessage()
+
+
+def test_a_webhook_that_says_nothing_is_given_up(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(alert, "PATIENCE", 0.05)
+    hook.may_answer.clear()
+    assert alarm(Alerter(Settings(mail="", webhook=hook.url()), "mail.caio.it"))
+    assert "timed out" in caplog.text
+
+
+def test_a_webhook_that_speaks_no_http_is_a_warning(mailbox: Mailbox, caplog: pytest.LogCaptureFixture) -> None:
+    assert alarm(Alerter(Settings(mail="", webhook=f"http://{mailbox.smtp}/"), "mail.caio.it"))
+    assert "that is no HTTP" in caplog.text
+
+
+# --- many at once ---
+
+
+def test_an_attack_on_many_accounts_starts_one_thread_and_is_told_of_in_bounds(
+    hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 0.0
+    alerter = Alerter(Settings(mail="", webhook=hook.url()), "mail.caio.it", lambda: now)
+    hook.may_answer.clear()
+    first = alerter.raise_alarm("account 0", "")
+    assert first
+    while not hook.posts:  # it is on its way, and no longer waits
+        first.join(0.01)
+    threads = {alerter.raise_alarm(f"account {number}", "") for number in range(1, 10_000)}
+    assert threads == {first, None}
+    assert [record.getMessage().split()[:5] for record in caplog.records] == [["1", "alarms", "were", "not", "sent,"]]
+    now = COMPLAINT
+    assert alerter.raise_alarm("one more", "") is None
+    lost = 9_999 - WAITING
+    assert caplog.records[-1].getMessage().startswith(f"{lost} alarms were not sent")
+    hook.may_answer.set()
+    first.join(30)
+    assert not first.is_alive()
+    assert len(hook.posts) == WAITING + 1
+    assert alarm(alerter, "later")
+    assert len(hook.posts) == WAITING + 2
+
+
+def test_what_was_left_out_last_is_told_when_the_rest_is_sent(hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
+    alerter = Alerter(Settings(mail="", webhook=hook.url()), "mail.caio.it", lambda: 0.0)
+    hook.may_answer.clear()
+    threads = [alerter.raise_alarm(f"account {number}", "") for number in range(WAITING + 10)]
+    hook.may_answer.set()
+    assert threads[0]
+    threads[0].join(30)
+    told = [int(record.getMessage().split()[0]) for record in caplog.records]
+    assert sum(told) == WAITING + 10 - len(hook.posts)
+    assert len(told) == 2
+
+
+def test_where_no_thread_can_be_started_the_next_alarm_takes_it_along(
+    hook: Hook, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    alerter = Alerter(Settings(mail="", webhook=hook.url()), "mail.caio.it")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        assert not alarm(alerter, "one")
+    assert "can't start new thread" in caplog.text
+    assert alarm(alerter, "two")
+    assert [document["subject"] for _, _, document in hook.posts] == ["one", "two"]

@@ -1,27 +1,44 @@
-"""Mail to the admin when something needs a human: at most one an hour for each subject, and never in anyone's way.
+"""Tells the admin when something needs a human: by mail, by webhook, or by both; at most once an hour for each subject,
+and never in anyone's way.
 
-It is sent to a mail server by SMTP (RFC 5321) from a thread that nobody waits for; when that fails a line in the log
-says so, and that is all. It does not retry, and does not speak TLS or log in: the server is the one at hand.
+Mail goes to a mail server by SMTP (RFC 5321) or to a sendmail command, a webhook gets JSON by HTTP POST (RFC 9110). One
+thread that nobody waits for works the alarms off; what waits is bounded, however many accounts are under attack. What
+fails is a line in the log, and that is all: nothing is tried again, no redirect is followed, no proxy used. SMTP is
+spoken without TLS or a login: the server is the one at hand.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from vaglio.daemon import clock
 from vaglio.daemon.log import Throttle
+from vaglio.verdict import Fact
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
 QUIET = 3600.0
-"""Seconds between two mails with the same subject."""
+"""Seconds between two alarms with the same subject."""
 
 PATIENCE = 10.0
-"""Seconds that the mail server may take for each of its answers."""
+"""Seconds that a mail server or webhook may take for each of its answers, and a sendmail command for all it does."""
+
+WAITING = 100
+"""Alarms that wait to be sent; further ones are left out."""
+
+COMPLAINT = 60.0
+"""Seconds between two lines in the log about alarms that were left out."""
+
+_LONGEST = 10_000  # characters of a text
+_NO_DETAILS: Mapping[str, Fact] = MappingProxyType({})
 
 _log = logging.getLogger("vaglio.alert")
 
@@ -38,58 +55,220 @@ class Settings(Protocol):
         """The mail server as ``host:port``."""
 
     @property
+    def sendmail(self) -> str:
+        """Path of the command that takes the mail in place of the mail server; empty for none."""
+
+    @property
     def sender(self) -> str:
         """Who it is from; empty for a name on this host."""
+
+    @property
+    def webhook(self) -> str:
+        """URL that gets the alarm as JSON; empty for none."""
+
+
+class _Alarm(NamedTuple):
+    subject: str
+    text: str
+    details: Mapping[str, Fact]
 
 
 class Alerter:
     """Tells the admin. ``hostname`` is this mail server's name; ``monotonic`` is a clock in seconds.
 
-    Each process keeps its own count of what it has sent, so let only one of the workers raise alarms.
+    Each process keeps its own count of what it has sent. Alarms are raised by one thread only.
     """
 
     def __init__(self, settings: Settings, hostname: str, monotonic: Callable[[], float] = clock.monotonic) -> None:
         self._settings = settings
         self._hostname = hostname
         self._seldom = Throttle(QUIET, monotonic)
+        self._may_complain = Throttle(COMPLAINT, monotonic)
+        self._lock = threading.Lock()  # for what is below: the thread changes it too
+        self._waiting: deque[_Alarm] = deque()
+        self._left_out = 0
+        self._thread: threading.Thread | None = None
 
-    def raise_alarm(self, subject: str, text: str) -> threading.Thread | None:
-        """Mail ``text`` to the admin; return the thread that does, None where there is nothing to send."""
-        if not self._settings.mail:
+    def raise_alarm(
+        self, subject: str, text: str, details: Mapping[str, Fact] = _NO_DETAILS
+    ) -> threading.Thread | None:
+        """Tell the admin ``text``; ``details`` are the same as values, for programs. Never waits, raises nothing.
+
+        Return the thread that does it and ends when nothing is left to do, None where there is nothing to send.
+        """
+        if not (self._settings.mail or self._settings.webhook):
             return None
         held = self._seldom(subject)
         if held is None:
             return None
         if held:
-            text += f"\n\n(This happened {held} more times since the last mail about it.)"
-        thread = threading.Thread(target=self._send, args=(self._message(subject, text),), daemon=True, name="alert")
-        thread.start()
+            text += f"\n\n(This happened {held} more times since the last alarm about it.)"
+        thread = self._accept(_Alarm(subject, text, dict(details)))
+        if not thread and self._may_complain("left out") is not None:
+            self._complain()
         return thread
 
-    def _message(self, subject: str, text: str) -> EmailMessage:
-        from email.message import EmailMessage  # here, not above: a daemon that starts should not wait for them
-        from email.utils import formatdate, make_msgid
+    def _accept(self, alarm: _Alarm) -> threading.Thread | None:
+        """Return the thread that will send it; None where too many wait."""
+        with self._lock:
+            if len(self._waiting) >= WAITING:
+                self._left_out += 1
+                return None
+            self._waiting.append(alarm)
+            if not self._thread or not self._thread.is_alive():
+                thread = threading.Thread(target=self._work, daemon=True, name="alert")
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads for us; the next alarm tries again
+                    _log.warning("an alarm waits, since no thread can be started: %s", error)
+                    return None
+                self._thread = thread
+            return self._thread
 
-        message = EmailMessage()
-        message["From"] = self._settings.sender or f"vaglio@{self._hostname}"
-        message["To"] = self._settings.mail
-        message["Subject"] = f"vaglio on {self._hostname}: {_printable(subject)[:150]}"
-        message["Date"] = formatdate()
-        message["Message-ID"] = make_msgid(domain=self._hostname)
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: no vacation message in return
-        message.set_content("\n".join(map(_printable, text[:10_000].split("\n"))) + "\n")
-        return message
+    def _work(self) -> None:
+        while alarm := self._next():
+            self._send(alarm)
+        self._complain()
 
-    def _send(self, message: EmailMessage) -> None:
-        import smtplib
+    def _next(self) -> _Alarm | None:
+        with self._lock:
+            if self._waiting:
+                return self._waiting.popleft()
+            self._thread = None  # while the lock is held: who comes later starts a new one
+            return None
 
-        host, _, port = self._settings.smtp.rpartition(":")
-        try:
-            with smtplib.SMTP(host.strip("[]"), int(port), self._hostname, timeout=PATIENCE) as server:
-                server.send_message(message)
-        except (OSError, ValueError, smtplib.SMTPException) as error:
-            _log.warning("can't mail an alarm to %s by %s: %s", message["To"], self._settings.smtp, error)
+    def _complain(self) -> None:
+        with self._lock:
+            count, self._left_out = self._left_out, 0
+        if count:
+            _log.warning("%d alarms were not sent, since %d others were waiting: see the log for them", count, WAITING)
+
+    def _send(self, alarm: _Alarm) -> None:
+        settings, subject = self._settings, _one_line(alarm.subject)
+        if settings.mail:
+            try:
+                self._mail(alarm)
+            except (OSError, ValueError) as error:  # OSError: smtplib's exceptions are of that kind
+                way = settings.sendmail or settings.smtp
+                _log.warning("can't mail the alarm \"%s\" to %s by %s: %s", subject, settings.mail, way, error)
+        if settings.webhook:
+            server = "the URL"  # the rest of it may hold a token
+            try:
+                url = urlsplit(settings.webhook)
+                server = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
+                _post(url, _document(self._hostname, alarm))
+            except (OSError, ValueError) as error:
+                _log.warning("can't post the alarm \"%s\" to alert.webhook (%s): %s", subject, server, error)
+
+    def _mail(self, alarm: _Alarm) -> None:
+        settings = self._settings
+        sender = settings.sender or f"vaglio@{self._hostname}"
+        message = _message(self._hostname, sender, settings.mail, alarm)
+        if settings.sendmail:
+            _pipe([settings.sendmail, "-i", "-f", sender, "--", settings.mail], message.as_bytes())
+        else:
+            _submit(settings.smtp, self._hostname, message)
+
+
+# --- mail -----------------------------------------------------------------------------------------------------------
+# Imports stand in the functions: a daemon that starts should not wait for them.
+
+
+def _message(hostname: str, sender: str, recipient: str, alarm: _Alarm) -> EmailMessage:
+    from email.message import EmailMessage
+    from email.utils import formatdate, make_msgid
+
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = recipient
+    message["Subject"] = f"vaglio on {hostname}: {_one_line(alarm.subject)}"
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=hostname)
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 5: no vacation message in return
+    message.set_content("\n".join(map(_printable, alarm.text[:_LONGEST].split("\n"))) + "\n")
+    return message
+
+
+def _submit(server: str, hostname: str, message: EmailMessage) -> None:
+    """Give it to a mail server. Raises OSError or ValueError."""
+    import smtplib
+
+    host, _, port = server.rpartition(":")
+    with smtplib.SMTP(host.strip("[]"), int(port), hostname, timeout=PATIENCE) as smtp:
+        smtp.send_message(message)
+
+
+def _pipe(command: list[str], message: bytes) -> None:
+    """Give it to a sendmail command. Raises OSError."""
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            command, input=message, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise OSError(f"it did not end within {PATIENCE:.0f} s") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise OSError(f"exit status {done.returncode}: {said or 'it does not say why'}")
 
 
 def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` fit for a header: nothing that ends a line, and no encoded word (RFC 2047), which may hold that
+    and which the library decodes.
+    """
+    return _printable(text).replace("=?", "= ?")[:150]
+
+
+# --- webhook --------------------------------------------------------------------------------------------------------
+
+
+def _document(hostname: str, alarm: _Alarm) -> bytes:
+    import json
+
+    details = {_valid(name): _plain(value) for name, value in alarm.details.items()}
+    subject, text = _valid(alarm.subject[:_LONGEST]), _valid(alarm.text[:_LONGEST])
+    return json.dumps({"host": hostname, "subject": subject, "text": text, "details": details}).encode()
+
+
+def _plain(value: Fact) -> Fact:
+    """Return a value that JSON has."""
+    if isinstance(value, str):
+        return _valid(value[:_LONGEST])
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _valid(text: str) -> str:
+    """Return ``text`` without halves of characters, which many readers of JSON refuse."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _post(url: SplitResult, document: bytes) -> None:
+    """POST it. Raises OSError or ValueError, neither of which says more of the URL than its host."""
+    import http.client
+    from base64 import b64encode
+    from contextlib import closing
+
+    secure = url.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    headers = {"Content-Type": "application/json", "User-Agent": "vaglio"}
+    if url.username is not None:
+        login = f"{unquote(url.username)}:{unquote(url.password or '')}"  # RFC 7617
+        headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    with closing(kind(url.hostname or "", url.port or (443 if secure else 80), timeout=PATIENCE)) as connection:
+        try:
+            connection.request("POST", target, document, headers)
+            answer = connection.getresponse()
+        except http.client.HTTPException as error:
+            raise OSError(f"that is no HTTP ({type(error).__name__})") from None  # its text may show the URL
+    if not 200 <= answer.status < 300:
+        hint = "; redirects are not followed: set the address that it leads to" if answer.status in _REDIRECTS else ""
+        raise OSError(f"it answered {answer.status} {_printable(answer.reason)[:100]}{hint}")
+
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -62,6 +62,7 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "rows": ("table", "Rows in a table of the store, as of the last sweep."),
     "list_suspended": ("list", "1 where a blocklist is not asked at the moment, since it is in trouble."),
     "list_hits_today": ("list", "Requests of this day (UTC) in which a blocklist had a hit."),
+    "keys_over_limit": ("rule", "Keys (logins, senders, clients) that were over a limit within the last day."),
 }
 """What services may report, as ``vaglio_NAME``: the label, and what it is."""
 
@@ -75,6 +76,9 @@ class Meter:
 
     def store_error(self) -> None:
         """Count a failure of the store."""
+
+    def alarm(self) -> None:
+        """Count an alarm, whether the admin is told of it or not."""
 
     def journal_dropped(self, total: int) -> None:
         """Take note of how many journal entries this process has lost so far."""
@@ -115,6 +119,9 @@ class PrometheusMeter(Meter):
             "vaglio_store_errors", "Requests that the failure policy answered since the store failed.", ["daemon"],
             registry=own,
         ).labels(daemon)  # fmt: skip
+        self._alarms = library.Counter(
+            "vaglio_alarms", "Alarms raised for the admin.", ["daemon"], registry=own
+        ).labels(daemon)
         self._dropped = library.Counter(
             "vaglio_journal_dropped", "Journal entries lost since the journal could not be written.", ["daemon"],
             registry=own,
@@ -146,6 +153,10 @@ class PrometheusMeter(Meter):
     def store_error(self) -> None:
         """Count a failure of the store."""
         self._store_errors.inc()
+
+    def alarm(self) -> None:
+        """Count an alarm, whether the admin is told of it or not."""
+        self._alarms.inc()
 
     def journal_dropped(self, total: int) -> None:
         """Take note of how many journal entries this process has lost so far; less than before is a new journal."""
