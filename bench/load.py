@@ -8,6 +8,7 @@ one; this one serves everybody else. It has no open loop and no UNIX sockets.
     python -m bench.load -c 10 -d 5 inet:127.0.0.1:10023                  every triplet is new
     python -m bench.load -c 10 -T 5000 --fill inet:127.0.0.1:10023        each of 5,000 triplets once
     python -m bench.load -c 10 -d 5 -T 5000 -R 1 inet:127.0.0.1:10023     nothing but these 5,000
+    python -m bench.load -c 10 -d 5 --sasl 1 --users 1000 --state END-OF-MESSAGE inet:127.0.0.1:10026     mail of users
 """
 
 from __future__ import annotations
@@ -82,31 +83,54 @@ _ATTRIBUTES = (
     ("reverse_client_name", "%(name)s"), ("server_address", "192.0.2.1"), ("server_port", "25"),
     ("helo_name", "%(name)s"), ("sender", "%(sender)s"), ("recipient", "%(recipient)s"), ("recipient_count", "0"),
     ("queue_id", ""), ("instance", "\0"), ("size", "%(size)d"), ("etrn_domain", ""), ("stress", ""),
-    ("sasl_method", ""), ("sasl_username", ""), ("sasl_sender", ""), ("ccert_subject", ""), ("ccert_issuer", ""),
+    ("sasl_method", ""), ("sasl_username", "\1"), ("sasl_sender", ""), ("ccert_subject", ""), ("ccert_issuer", ""),
     ("ccert_fingerprint", ""), ("ccert_pubkey_fingerprint", ""), ("encryption_protocol", ""),
     ("encryption_cipher", ""), ("encryption_keysize", "0"), ("policy_context", ""),
 )  # fmt: skip
-"""What Postfix 3.7 sends at RCPT, in its order (SMTPD_POLICY_README)."""
+"""What Postfix 3.7 sends at RCPT, in its order (SMTPD_POLICY_README). "\\0" and "\\1" are another thing each time."""
+
+LATER = {"recipient_count": "1", "queue_id": "4C2F1B0A9D"}
+"""What it knows when the recipients are over."""
+
+_LOGGED_IN = {"server_port": "587", "sasl_method": "PLAIN"}
 
 
 class Requests:
-    """Makes requests; ``fixed`` gives attributes the same value in all of them, and may add some."""
+    """Makes requests; ``fixed`` gives attributes the same value in all of them, and may add some. ``user`` gives the
+    login of each.
+    """
 
-    def __init__(self, fixed: Mapping[str, str]) -> None:
+    def __init__(self, fixed: Mapping[str, str], user: Callable[[], str] = str) -> None:
         values = {**dict(_ATTRIBUTES), **{name: value.replace("%", "%%") for name, value in fixed.items()}}
         self._template = "".join(f"{name}={value}\n" for name, value in values.items()) + "\n"
         self._serial = count()
         self._session = f"{os.getpid() & 0xFFFF:x}.{int(time.time()):x}"
-        # All but the instance is made once for each triplet that is repeated.
-        self._pieces = functools.lru_cache(maxsize=20_000)(self._rendered)
+        self._user = user
+        # All but instance and login is made once for each triplet that is repeated.
+        self._most = functools.lru_cache(maxsize=20_000)(self._rendered)
 
     def request(self, index: int) -> bytes:
         """Return a request about triplet ``index``: a message of its own, as its ``instance`` says."""
-        return f"{self._session}.{next(self._serial):x}.0".encode().join(self._pieces(index))
+        instance = f"{self._session}.{next(self._serial):x}.0"
+        return self._most(index).replace(b"\0", instance.encode()).replace(b"\1", self._user().encode())
 
-    def _rendered(self, index: int) -> list[bytes]:
+    def _rendered(self, index: int) -> bytes:
         fields = {**triplet(index)._asdict(), "size": 1500 + scramble(index ^ 0x512E) % 60000}
-        return (self._template % fields).encode().split(b"\0")
+        return (self._template % fields).encode()
+
+
+def login(number: int) -> str:
+    """Return the login of user ``number``."""
+    return f"user{number}@example.com"
+
+
+def requests_of(options: argparse.Namespace) -> Requests:
+    """Return what makes the requests that are wanted."""
+    fixed = {"protocol_state": options.state, **({} if options.state == "RCPT" else LATER)}
+    if not options.sasl:
+        return Requests({**fixed, **dict(options.set)})
+    rng = random.Random(options.seed + 1)  # not in step with the triplets
+    return Requests({**fixed, **_LOGGED_IN, **dict(options.set)}, lambda: login(rng.randrange(options.users)))
 
 
 def indices(options: argparse.Namespace) -> Iterator[int]:
@@ -277,6 +301,9 @@ def _parser() -> argparse.ArgumentParser:
     add("-T", "--pool", type=int, default=10_000, help="triplets in the pool")
     add("--fill", action="store_true", help="ask about each triplet of the pool once, in order")
     add("--first-new", type=int, help="index of the first new triplet (default: the first beyond the pool)")
+    add("--sasl", type=float, default=0.0, choices=(0.0, 1.0), help="1: all requests are of users that have logged in")
+    add("--users", type=int, default=100, help="how many users there are")
+    add("--state", default="RCPT", help="protocol_state: RCPT, DATA, END-OF-MESSAGE")
     add("--set", action="append", default=[], type=_setting, metavar="NAME=VALUE", help="fix an attribute")
     add("--seed", type=int, default=1)
     add("-j", "--json", action="store_true", help="print JSON")
@@ -302,7 +329,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     options = _parser().parse_args(None if arguments is None else list(arguments))
     if not options.requests and not options.duration:
         options.requests = options.pool if options.fill else 10_000
-    requests, wanted = Requests(dict(options.set)), indices(options)
+    requests, wanted = requests_of(options), indices(options)
     try:
         outcome = Run(options, lambda: requests.request(next(wanted))).go()
     except OSError as error:

@@ -180,6 +180,16 @@ class Daemon(Server):
             f"--workers={self._workers}",
         ]
 
+    @property
+    def database(self) -> Path:
+        """The file with what it remembers."""
+        return self.directory / f"{self.program.removeprefix('vaglio-')}.sqlite"
+
+    def disk(self) -> int:
+        """Return the bytes of its database; to be asked when it is stopped, for then nothing is left in the log."""
+        files = (self.database, self.database.with_name(f"{self.database.name}-wal"))
+        return sum(path.stat().st_size for path in files if path.exists())
+
     def _environment(self) -> dict[str, str]:
         # As an installed package is: compiled once. (The checkout is left alone.)
         return {**super()._environment(), "PYTHONPYCACHEPREFIX": str(self.directory.parent / "pycache")}
@@ -207,16 +217,6 @@ class Vaglio(Daemon):
             f'whitelist_recipients = ["{LISTS}/whitelist_recipients"]\n'
         )
         super().__init__(directory, cores, config, workers)
-
-    @property
-    def database(self) -> Path:
-        """The file with triplets and pools."""
-        return self.directory / "greylist.sqlite"
-
-    def disk(self) -> int:
-        """Return the bytes of its database; to be asked when it is stopped, for then nothing is left in the log."""
-        files = (self.database, self.database.with_name(f"{self.database.name}-wal"))
-        return sum(path.stat().st_size for path in files if path.exists())
 
 
 def client_lists(directory: Path, listed: str) -> list[Path]:

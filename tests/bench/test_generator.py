@@ -13,6 +13,7 @@ from bench.servers import BenchError
 
 def figures(**changes: Any) -> dict[str, Any]:
     return {
+        "requests": 2000,
         "requests_per_s": 1000.0,
         "seconds": 2.0,
         "latency_us": {"p50": 900.0, "p99": 2500.0},
@@ -25,11 +26,12 @@ def figures(**changes: Any) -> dict[str, Any]:
 
 def test_the_servers_time_is_shared_by_all_requests_also_those_of_the_warm_up() -> None:
     found = measured(figures(), warmup=0.5, served=0.25, other=0.01)
-    assert found == Measured(1000.0, 0.9, 2.5, 100.0, 0.01)
+    assert found == Measured(1000.0, 0.9, 2.5, 100.0, 0.01, answers=2000)
 
 
 def test_answers_of_the_right_kind_are_no_reason_to_complain() -> None:
     complain(figures(), "DUNNO", "vaglio")
+    complain(figures(actions={"DUNNO": 10, "450": 1990}), "DUNNO 450", "vaglio")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.load import RECIPIENTS, Outcome, Requests, Triplet, _parser, action_of, indices, percentile, summary, triplet
+from bench.load import (
+    RECIPIENTS,
+    Outcome,
+    Requests,
+    Triplet,
+    _parser,
+    action_of,
+    indices,
+    percentile,
+    requests_of,
+    summary,
+    triplet,
+)
 from vaglio.checks.greylist.pool import fold_sender
-from vaglio.facts import Stage
+from vaglio.facts import Facts, Stage
 from vaglio.policy.parse import Parser, facts_of
 
 
@@ -51,6 +63,28 @@ def test_a_fixed_attribute_is_in_every_request_and_a_new_one_is_added() -> None:
     assert attributes["client_name"] == "unknown"
     assert attributes["mail_version"] == "3.8.%d"
     assert attributes["helo_name"] == triplet(3).name
+
+
+def asked(*arguments: str, count: int = 1) -> list[Facts]:
+    requests = requests_of(_parser().parse_args([*arguments, "inet:127.0.0.1:1"]))
+    return [facts_of(Parser().feed(requests.request(7))[0]) for _ in range(count)]
+
+
+def test_requests_are_about_recipients_of_clients_that_have_not_logged_in() -> None:
+    (facts,) = asked()
+    assert (facts.session.stage, facts.session.sasl_username, facts.envelope.recipient_count) == (Stage.RCPT, "", 0)
+
+
+def test_users_that_have_logged_in_take_turns_by_chance() -> None:
+    logins = {facts.session.sasl_username for facts in asked("--sasl", "1", "--users", "3", count=60)}
+    assert logins == {"user0@example.com", "user1@example.com", "user2@example.com"}
+
+
+def test_at_the_end_of_a_message_the_number_of_recipients_is_known() -> None:
+    (facts,) = asked("--state", "END-OF-MESSAGE")
+    assert facts.session.stage is Stage.END_OF_MESSAGE
+    assert facts.envelope.recipient_count == 1
+    assert facts.session.queue_id
 
 
 def test_new_triplets_begin_behind_the_pool_or_where_it_is_said() -> None:

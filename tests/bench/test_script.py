@@ -10,10 +10,11 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["dnsbl", "--quick", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["ratelimit", "--quick", "--help"]])
 def test_help_is_printed_and_nothing_done(words: list[str]) -> None:
     done = subprocess.run(["sh", str(SCRIPT), *words], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: scripts/bench greylist|dnsbl [--quick] [--json] [--write]\n")
-    for word in ("postgrey", "policyd-weight", "--quick", "--json", "--write", "docs/performance.md"):
+    assert done.stdout.startswith("usage: scripts/bench greylist|dnsbl|ratelimit [--quick] [--json] [--write]\n")
+    peers = ("postgrey", "policyd-weight", "policyd-rate-limit")
+    for word in (*peers, "--quick", "--json", "--write", "docs/performance.md"):
         assert word in done.stdout
