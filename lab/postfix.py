@@ -1,8 +1,8 @@
 """A throwaway Postfix in the lab: a mail host with an address, a domain and mailboxes of its own.
 
 Several run side by side, from the machine's Postfix package but without its configuration. Mail for the domain
-is delivered to a Maildir by virtual(8), so no system user is needed and every recipient exists. Not done:
-TLS, SASL, IPv6, chroot.
+is delivered to a Maildir by virtual(8), so no system user is needed and every recipient exists. TLS and logins are for
+submission only (lab/submission.py). Not done: IPv6, chroot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from lab import submission
 from lab.logs import Delivery, deliveries
 from lab.space import HOME, Space
 from lab.waiting import Unavailable, until
@@ -79,16 +81,19 @@ postlog    unix-dgram n - n -  1  postlogd
 
 @dataclass(frozen=True, slots=True)
 class MailHost:
-    """Who a Postfix is, and the main.cf settings that are its own."""
+    """Who a Postfix is, and the main.cf settings that are its own; ``submission`` are master.cf lines for its users."""
 
     name: str
     address: str
     domain: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    submission: str = ""
 
     def main_cf(self, home: str) -> str:
         """Return the text of main.cf for an instance that lives in ``home``."""
         base = {key: value.format(home=home, **self._who()) for key, value in _MAIN.items()}
+        if self.submission:
+            base |= submission.settings(home)
         return "".join(f"{key} = {value}\n" for key, value in (base | dict(self.settings)).items())
 
     def _who(self) -> dict[str, str]:
@@ -136,6 +141,24 @@ class Postfix:
         wanted = f"Delivered-To: {recipient}\n".encode()
         return [message for message in (path.read_bytes() for path in files) if wanted in message]
 
+    def sendmail(self, sender: str, recipient: str, message: str) -> None:
+        """Hand a message in as programs of the mail host itself do, without SMTP."""
+        pipe = 'printf %s "$1" | sendmail -C "$2" -f "$3" -- "$4"'
+        self._space.run("sh", "-c", pipe, "sh", message, f"{self._home}/etc", sender, recipient)
+
+    def held(self) -> list[str]:
+        """Return the queue names of the messages on hold."""
+        return [path.name for path in self._space.path(f"{self._home}/queue/hold").glob("*")]
+
+    def add_login(self, login: str, password: str) -> None:
+        """Let one more user submit mail."""
+        submission.add_login(self._space, self._home, login, password)
+
+    @property
+    def certificate(self) -> Path:
+        """The file with the certificate of its submission ports."""
+        return submission.certificate(self._space, self._home)
+
     @property
     def maildir(self) -> str:
         """The one Maildir of all recipients of the domain, as a path in the lab."""
@@ -148,7 +171,9 @@ class Postfix:
         os.chown(home / "mail", _OWNER, _OWNER)
         shutil.chown(home / "data", "postfix")
         (home / "etc/main.cf").write_text(self.host.main_cf(self._home))
-        (home / "etc/master.cf").write_text(_MASTER)
+        (home / "etc/master.cf").write_text(_MASTER + self.host.submission)
+        if self.host.submission:
+            submission.furnish(self._space, self._home, self.host.name, self.host.address)
 
     def _do(self, what: str) -> None:
         self._space.run("postfix", "-c", f"{self._home}/etc", what)

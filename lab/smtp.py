@@ -5,9 +5,12 @@ It never retries and hides no refusal: a client that behaves well or badly on pu
 
 from __future__ import annotations
 
+import base64
 import smtplib
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 from lab.space import Space
@@ -39,13 +42,31 @@ class Transaction:
         return self.data or (*self.recipients, self.mail)[0]
 
 
-class Client:
-    """A connection to a mail server of the lab, from an ``address`` of the lab; a context manager."""
+_TLS_FROM_THE_START = 465  # RFC 8314 3.3
 
-    def __init__(self, space: Space, server: str, address: str, helo: str = "client.example", port: int = 25) -> None:
+
+class Client:
+    """A connection to a mail server of the lab, from an ``address`` of the lab; a context manager.
+
+    With a ``certificate`` it goes on by TLS, and trusts nobody who has another.
+    """
+
+    def __init__(
+        self, space: Space, server: str, address: str, helo: str = "client.example", port: int = 25,
+        certificate: Path | None = None,
+    ) -> None:  # fmt: skip
         self._helo = helo
+        context = ssl.create_default_context(cafile=certificate) if certificate else None
         with space.inside():
-            self._smtp = smtplib.SMTP(server, port, helo, timeout=30, source_address=(address, 0))
+            source = (address, 0)
+            if context and port == _TLS_FROM_THE_START:
+                self._smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                    server, port, helo, timeout=30, source_address=source, context=context
+                )
+            else:
+                self._smtp = smtplib.SMTP(server, port, helo, timeout=30, source_address=source)
+        if context and port != _TLS_FROM_THE_START:
+            self._smtp.starttls(context=context)
         self.command(f"EHLO {helo}")
 
     def __enter__(self) -> Client:
@@ -70,6 +91,11 @@ class Client:
             raise ValueError(f"XCLIENT {words}: {answer}")
         self.command(f"EHLO {self._helo}")
 
+    def log_in(self, login: str, password: str) -> Answer:
+        """Say who we are (RFC 4616); return the answer."""
+        words = f"\0{login}\0{password}".encode()
+        return self.command(f"AUTH PLAIN {base64.b64encode(words).decode()}")
+
     def send(self, sender: str, recipients: Sequence[str], message: str, need: int = 1) -> Transaction:
         """Try to send a message; give up if fewer than ``need`` recipients are accepted."""
         mail = self.command(f"MAIL FROM:<{sender}>")
@@ -79,7 +105,10 @@ class Client:
         if sum(answer.code == 250 for answer in answers) < need:
             self.command("RSET")
             return Transaction(mail, answers)
-        return Transaction(mail, answers, _answer(self._smtp.data(message.replace("\n", "\r\n"))))
+        data = _answer(self._smtp.data(message.replace("\n", "\r\n")))
+        if data.code != 250:
+            self.command("RSET")  # Postfix goes on with a transaction that it refused at the end of the message
+        return Transaction(mail, answers, data)
 
     def ask(self, sender: str, *recipients: str) -> tuple[Answer, ...]:
         """Return the answers to recipients, without sending them anything."""

@@ -15,7 +15,7 @@ from lab.logs import Delivery
 from lab.scenes import SCENES, TIZIOS_POSTFIX, Scene
 from lab.smtp import Client, letter
 from lab.table import table
-from lab.vaglio import list_status, why
+from lab.vaglio import said, why
 from lab.waiting import LabError, clock, until
 from lab.world import CAIO, TIZIO, World, dnsbl_toml
 
@@ -246,7 +246,7 @@ def main() -> int:
     try:
         with World({"delay": f'"{DELAY}s"'}, dnsbl=dnsbl_toml({})) as world:
             outcomes = [play(world, scene) for scene in SCENES]
-            status = list_status(world.space)
+            status = said(world.space, "dnsbl", "status")
             logs = "\n".join([*(daemon.log() for daemon in world.daemons), world.caio.log()])
             sections = [(outcome.scene.title, rows(outcome)) for outcome in outcomes]
     except LabError as error:

@@ -16,7 +16,6 @@ from lab.space import HOME, Space
 from lab.waiting import LabError, until
 
 CONFIG = f"{HOME}/vaglio/vaglio.toml"
-_LOG = f"{HOME}/vaglio/{{}}.log"
 
 
 def command(name: str) -> str:
@@ -24,25 +23,29 @@ def command(name: str) -> str:
     return str(Path(os.environ.get("VAGLIO_BIN") or Path(sys.executable).parent) / name)
 
 
-def configure(space: Space, text: str) -> None:
-    """Write the configuration file that all daemons of the lab share."""
-    file = space.path(CONFIG)
+def configure(space: Space, text: str, config: str = CONFIG) -> None:
+    """Write the configuration file that the daemons of a mail host share."""
+    file = space.path(config)
     file.parent.mkdir(exist_ok=True)
     file.write_text(text, "utf-8")
 
 
 class Daemon:
-    """A running daemon, asked on 127.0.0.1:``port``. LabError if it does not answer within 20 seconds."""
+    """A running daemon, asked on 127.0.0.1:``port``; its log is beside its configuration file.
 
-    def __init__(self, space: Space, name: str, port: int) -> None:
-        self._space, self.name, self._port = space, name, port
+    LabError if it does not answer within 20 seconds.
+    """
+
+    def __init__(self, space: Space, name: str, port: int, config: str = CONFIG) -> None:
+        self._space, self.name, self._port, self._config = space, name, port, config
+        self._log = str(Path(config).with_name(f"{name}.log"))
         self.start()
 
     def start(self) -> None:
         """Start it, again after an end; it has its old state and log."""
         if not Path(command(self.name)).exists():
             raise LabError(f"there is no {command(self.name)}")
-        self.process = self._space.start([command(self.name), "--config", CONFIG], _LOG.format(self.name))
+        self.process = self._space.start([command(self.name), "--config", self._config], self._log)
         try:
             until(self._answers, f"{self.name} to listen")
         except LabError as error:
@@ -54,7 +57,7 @@ class Daemon:
 
     def log(self) -> str:
         """Return what it logged since the beginning."""
-        path = self._space.path(_LOG.format(self.name))
+        path = self._space.path(self._log)
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
     def decisions(self, **wanted: str) -> list[dict[str, str]]:
@@ -77,25 +80,25 @@ class Daemon:
         return True
 
 
-def why(space: Space, ref: str, seconds: float = 5) -> str:
+def why(space: Space, ref: str, config: str = CONFIG, seconds: float = 5) -> str:
     """Return the reason in plain words that ``vaglio why REF`` gives; empty if there is none within ``seconds``.
 
     Daemons write their journal in batches, so a reference may be known only a moment after it was given out.
     """
     with suppress(LabError):
-        return until(lambda: _explanation(space, ref), f"an explanation of {ref}", seconds, step=0.2)
+        return until(lambda: _explanation(space, ref, config), f"an explanation of {ref}", seconds, step=0.2)
     return ""
 
 
-def list_status(space: Space) -> str:
-    """Return what ``vaglio dnsbl status`` says."""
-    return space.run(command("vaglio"), "dnsbl", "status", "--config", CONFIG, check=False)
+def said(space: Space, *arguments: str, config: str = CONFIG) -> str:
+    """Return what the command ``vaglio`` says."""
+    return space.run(command("vaglio"), *arguments, "--config", config, check=False)
 
 
-def _explanation(space: Space, ref: str) -> str:
-    said = space.run(command("vaglio"), "why", ref, "--config", CONFIG, "--json", check=False)
+def _explanation(space: Space, ref: str, config: str) -> str:
+    found = said(space, "why", ref, "--json", config=config)
     try:
-        entries = json.loads(said)
+        entries = json.loads(found)
     except ValueError:  # it said in words that it found nothing
         return ""
     return str(entries[0]["why"]) if entries else ""

@@ -1,7 +1,8 @@
 """The world of the story: a name server, the mail hosts of tizio.it and caio.it, Vaglio beside caio's.
 
 tizio's Postfix retries by itself, but in seconds where the real one takes minutes. caio's asks Vaglio about every
-recipient, blocklists first if there are any, and goes on without an answer where there is none.
+recipient, blocklists first if there are any, and goes on without an answer where there is none. tizio's has users who
+submit mail if it has rate limits: a Vaglio of its own then counts what they send.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 
+from lab import submission
 from lab.dns import NameServer, Zones
 from lab.postfix import MailHost, Postfix
 from lab.smtp import Client
 from lab.space import HOME, Space
 from lab.vaglio import Daemon, configure
+from lab.waiting import LabError
 from vaglio.checks.dnsbl.catalogue import shipped
 
 GREYLIST_PORT = 10023
 DNSBL_PORT = 10024
+RATELIMIT_PORT = 10026
+SUBMISSION = 587
 
 
 def recipient_restrictions(*ports: int) -> str:
@@ -62,6 +67,9 @@ TIZIO = MailHost("mail.tizio.it", "192.0.2.25", "tizio.it", {
     "maximal_backoff_time": "8s",
 })  # fmt: skip
 
+WITH_USERS = replace(TIZIO, submission=submission.services())
+"""The same with users of its own, who submit mail."""
+
 CAIO = MailHost("mail.caio.it", "203.0.113.25", "caio.it", {
     "smtpd_recipient_restrictions": recipient_restrictions(GREYLIST_PORT),
 })  # fmt: skip
@@ -83,16 +91,33 @@ def dnsbl_toml(settings: Mapping[str, str], lists: str = LISTS) -> str:
     return f"\n[dnsbl]\nwithout = {json.dumps([*shipped()])}\n{lines}{lists}"
 
 
+TIZIOS_CONFIG = f"{HOME}/vaglio-tizio/vaglio.toml"
+"""The configuration file of tizio's Vaglio."""
+
+
+def ratelimit_toml(section: str) -> str:
+    """Return tizio's configuration file; ``section`` is what follows ``[ratelimit]`` in TOML."""
+    return (
+        '[identity]\nhostname = "mail.tizio.it"\n\n'
+        f'[state]\nurl = "sqlite://{HOME}/vaglio-tizio"\n\n'
+        f'[ratelimit]\nlisten = ["inet:127.0.0.1:{RATELIMIT_PORT}"]\n{section}'
+    )
+
+
 class World:
     """All of it, running; a context manager. ``daemons`` are those whose decisions the story tells, in the order in
     which Postfix asks them.
 
     ``greylist`` are settings of Vaglio's as TOML writes them, ``caio`` settings of main.cf. ``dnsbl`` is what
-    ``dnsbl_toml`` returns; without it there is no vaglio-dnsbl. Raises LabError, and Unavailable where the machine
-    can't have it.
+    ``dnsbl_toml`` returns; without it there is no vaglio-dnsbl. ``tizio`` is his host, and ``ratelimit`` what
+    ``ratelimit_toml`` returns; without it there is no vaglio-ratelimit. Raises LabError, and Unavailable where the
+    machine can't have it.
     """
 
-    def __init__(self, greylist: Mapping[str, str], caio: Mapping[str, str] | None = None, dnsbl: str = "") -> None:
+    def __init__(
+        self, greylist: Mapping[str, str], caio: Mapping[str, str] | None = None, dnsbl: str = "",
+        ratelimit: str = "", tizio: MailHost = TIZIO,
+    ) -> None:  # fmt: skip
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
             self.dns = NameServer(self.space, Zones.read())
@@ -105,13 +130,24 @@ class World:
                 self.dnsbl = Daemon(self.space, "vaglio-dnsbl", DNSBL_PORT)
                 self.daemons.insert(0, self.dnsbl)
                 settings["smtpd_recipient_restrictions"] = recipient_restrictions(DNSBL_PORT, GREYLIST_PORT)
-            self.tizio = Postfix(self.space, TIZIO)
+            if ratelimit:
+                configure(self.space, ratelimit, TIZIOS_CONFIG)
+                self.ratelimit = Daemon(self.space, "vaglio-ratelimit", RATELIMIT_PORT, TIZIOS_CONFIG)
+            self.tizio = Postfix(self.space, tizio)
             self.caio = Postfix(self.space, replace(CAIO, settings=settings))
             self._stack = stack.pop_all()
 
     def connect(self, address: str) -> Client:
         """Connect to caio's Postfix from an address of the lab."""
         return Client(self.space, CAIO.address, address)
+
+    def submit(self, address: str, login: str, password: str, port: int = SUBMISSION) -> Client:
+        """Connect to tizio's Postfix as one of its users; LabError if it does not let this one in."""
+        client = Client(self.space, TIZIO.address, address, port=port, certificate=self.tizio.certificate)
+        if (answer := client.log_in(login, password)).code != 235:
+            client.command("QUIT")
+            raise LabError(f"{login} could not log in: {answer}")
+        return client
 
     def __enter__(self) -> World:
         return self
