@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vaglio.facts import Stage
+from vaglio.facts import Facts, Stage
 from vaglio.policy.parse import MAX_ATTRIBUTES, MAX_REQUEST, Attributes, Parser, facts_of
 
 DATA = Path(os.environ.get("VAGLIO_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -97,6 +97,37 @@ def test_however_the_bytes_are_cut_the_requests_are_the_same(data: bytes, cuts: 
     whole = outcome([data])
     assert outcome(chunks) == whole
     assert outcome(byte_by_byte(data)) == whole
+
+
+POSTFIX = REQUEST[:-1] + b"reverse.x=\nccert_subject=\nccert_pubkey_fingerprint=AB:CD\nstress=\n\n"
+
+
+def facts_of_all(chunks: list[bytes]) -> tuple[list[Facts], str]:
+    parser, facts = Parser(), []
+    for chunk in chunks:
+        facts += parser.facts(chunk)
+    return facts, parser.error
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, len(POSTFIX)), st.integers(0, 12), st.binary(max_size=12)), max_size=6),
+    st.sampled_from([REQUEST, POSTFIX]),
+)
+@example([(0, 0, b"")], POSTFIX)
+@example([(POSTFIX.index(b"smtpd"), 5, b"junk")], POSTFIX)
+@example([(POSTFIX.index(b"stress"), 6, b"sender")], POSTFIX)
+@example([(POSTFIX.index(b"stress"), 0, b"sender=x\n")], POSTFIX)
+def test_a_request_that_looks_like_those_before_it_says_what_it_says_alone(
+    changes: list[tuple[int, int, bytes]], first: bytes
+) -> None:
+    raw = POSTFIX
+    for at, length, new in changes:
+        raw = raw[:at] + new + raw[at + length :]
+        requests, error = outcome([raw])
+        assert facts_of_all([first, raw, POSTFIX]) == facts_of_all([first, *byte_by_byte(raw + POSTFIX)])
+        assert facts_of_all([first, raw])[0][1:] == [facts_of(request) for request in requests]
+        assert facts_of_all([first, raw])[1] == error
 
 
 def test_facts_take_unknown_for_no_name_and_mapped_addresses_for_ipv4() -> None:

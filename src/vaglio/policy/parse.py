@@ -7,6 +7,10 @@ by byte, the result is the same. What is out of bounds or malformed ends the con
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 
 MAX_REQUEST = 64 * 1024
@@ -23,12 +27,25 @@ _STAGES = {str(stage): stage for stage in Stage}
 class Parser:
     """Feed it bytes, get requests."""
 
-    __slots__ = ("_buffer", "error")
+    __slots__ = ("_buffer", "_shape", "error")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._shape: Shape | None = None
         self.error = ""
         """Why nothing more is read; empty while all is well."""
+
+    def facts(self, data: bytes) -> list[Facts]:
+        """Take in ``data`` and return what the requests that are complete now say, in order."""
+        shape = self._shape
+        if shape is not None and len(data) <= MAX_REQUEST and not self._buffer and not self.error:
+            match = shape.pattern.fullmatch(data.decode("utf-8", "surrogateescape"))
+            if match is not None:
+                return [_facts(match.group(*shape.places), ())]
+        requests = self.feed(data)
+        if shape is None and requests:
+            self._shape = shape_of(tuple(requests[0]))
+        return [facts_of(request) for request in requests]
 
     def feed(self, data: bytes) -> list[Attributes]:
         """Take in ``data`` and return the requests that are complete now, in order.
@@ -83,28 +100,60 @@ class Parser:
         self._buffer.clear()
 
 
+_READ = ("client_address", "client_name", "reverse_client_name", "sender", "recipient", "recipient_count", "size",
+         "protocol_state", "helo_name", "queue_id", "instance", "sasl_username", "ccert_subject",
+         "ccert_pubkey_fingerprint")  # fmt: skip
+"""The attributes that make facts, in the order in which ``_facts`` takes them."""
+
+
 def facts_of(attributes: Attributes) -> Facts:
     """Build facts from the attributes of a request; any attribute may be missing, unknown ones are ignored."""
+    missing = () if attributes.keys() >= _NEEDED else tuple(sorted(_NEEDED - attributes.keys()))
     get = attributes.get
+    return _facts(tuple([get(name, "") for name in _READ]), missing)
+
+
+def _facts(values: tuple[Any, ...], missing: tuple[str, ...]) -> Facts:
+    (address, name, reverse_name, sender, recipient, recipient_count, size, stage, helo, queue_id, instance,
+     sasl_username, certificate_subject, fingerprint) = values  # fmt: skip
     return Facts(
-        client_of(get("client_address", ""), get("client_name", ""), get("reverse_client_name", "")),
-        Envelope(
-            get("sender", ""),
-            get("recipient", ""),
-            _number(get("recipient_count", "0")),
-            _number(get("size", "0")),
-        ),
+        client_of(address, name, reverse_name),
+        Envelope(sender, recipient, _number(recipient_count), _number(size)),
         Session(
-            _STAGES.get(get("protocol_state", ""), Stage.UNKNOWN),
-            get("helo_name", ""),
-            get("instance", ""),
-            get("queue_id", ""),
-            get("sasl_username", ""),
+            _STAGES.get(stage, Stage.UNKNOWN),
+            helo,
+            instance,
+            queue_id,
+            sasl_username,
             # ccert_subject is empty unless the certificate was verified; the fingerprints are not.
-            get("ccert_pubkey_fingerprint", "") if get("ccert_subject") else "",
-            () if attributes.keys() >= _NEEDED else tuple(sorted(_NEEDED - attributes.keys())),
+            fingerprint if certificate_subject else "",
+            missing,
         ),
     )
+
+
+class Shape(NamedTuple):
+    """Requests whose attributes have the same names in the same order, as all of one Postfix have."""
+
+    pattern: re.Pattern[str]
+    places: tuple[int, ...]
+    """The groups of ``_READ``."""
+
+
+@lru_cache(maxsize=16)
+def shape_of(names: tuple[str, ...]) -> Shape | None:
+    """Return the shape of requests with these attributes, each of which has another name; None where one that we read
+    is missing.
+
+    One match of all lines takes 1.1 us; to split them, make a dict and look the values up takes 5 (measured), and that
+    is a tenth of what a short answer costs. A shape takes a millisecond to compile, so it is learnt once a connection.
+    """
+    if not set(names) >= {*_READ, "request"}:
+        return None
+    values = {"request": "smtpd_access_policy"} | dict.fromkeys(_READ, "(.*+)")
+    lines = [f"{re.escape(name)}={values.get(name, '.*+')}" for name in names]
+    order = [name for name in names if name in _READ]
+    return Shape(re.compile("\n".join(lines) + "\n\n"), tuple([order.index(name) + 1 for name in _READ]))
 
 
 def _number(text: str) -> int:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 from vaglio.eager import Rest, start
 from vaglio.facts import Facts
-from vaglio.policy.parse import Attributes, Parser, facts_of
+from vaglio.policy.parse import Parser
 from vaglio.policy.render import PASS, render
 from vaglio.ports import StoreError
 from vaglio.verdict import Verdict
@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._parser = Parser()
-        self._waiting: deque[Attributes] = deque()
+        self._waiting: deque[Facts] = deque()
         self._busy = False  # a request is being judged in a task
         self._owed = 0  # answers of this turn that are not written yet
         self._paused = False  # we stopped reading
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
         """Judge the requests that are complete now."""
         if self._closing:
             return
-        requests = self._parser.feed(data)
+        requests = self._parser.facts(data)
         if self._parser.error:
             self._closing = True
             self._server.warn(f"closing a policy connection: {self._parser.error}")
@@ -213,10 +213,9 @@ class Connection(asyncio.Protocol):
             self._paused = not self._paused
             (self._transport.pause_reading if self._paused else self._transport.resume_reading)()
 
-    def _judge(self, attributes: Attributes) -> None:
+    def _judge(self, facts: Facts) -> None:
         server = self._server
         started = server.timer()
-        facts = facts_of(attributes)
         outcome = start(server.answer(facts))
         if isinstance(outcome, Rest):
             self._busy = True
