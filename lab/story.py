@@ -11,13 +11,14 @@ import sys
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from lab import hijack
 from lab.logs import Delivery
 from lab.scenes import SCENES, TIZIOS_POSTFIX, Scene
 from lab.smtp import Client, letter
 from lab.table import table
 from lab.vaglio import said, why
 from lab.waiting import LabError, clock, until
-from lab.world import CAIO, TIZIO, World, dnsbl_toml
+from lab.world import CAIO, TIZIO, WITH_USERS, World, dnsbl_toml
 
 DELAY = 5
 """Seconds that Vaglio makes a first contact wait, so that nobody has to watch for five minutes."""
@@ -240,28 +241,35 @@ def tick(text: str) -> None:
 
 def main() -> int:
     """Set up the world, play all scenes, print the table."""
-    say("Setting up a name server, two Postfix instances, vaglio-dnsbl and vaglio-greylist in namespaces of their own.")
+    say("Setting up a name server, two Postfix instances, vaglio-dnsbl and vaglio-greylist beside the one,")
+    say("vaglio-ratelimit beside the other, in namespaces of their own.")
     say(f"(For this story the delay of a first contact is shortened from 5 minutes to {DELAY} seconds,")
     say(" and tizio's Postfix retries after some 8 seconds.)")
     try:
-        with World({"delay": f'"{DELAY}s"'}, dnsbl=dnsbl_toml({})) as world:
+        with World({"delay": f'"{DELAY}s"'}, None, dnsbl_toml({}), hijack.RATELIMIT, WITH_USERS) as world:
             outcomes = [play(world, scene) for scene in SCENES]
+            stolen = hijack.play(world, say)
             status = said(world.space, "dnsbl", "status")
-            logs = "\n".join([*(daemon.log() for daemon in world.daemons), world.caio.log()])
-            sections = [(outcome.scene.title, rows(outcome)) for outcome in outcomes]
+            daemons = [*world.daemons, world.ratelimit]
+            logs = "\n".join([*(daemon.log() for daemon in daemons), world.caio.log(), world.tizio.log()])
     except LabError as error:
         print(f"The story could not be played: {error}", file=sys.stderr)
         return 2
     width = max(100, min(150, shutil.get_terminal_size((120, 40)).columns))
+    not_as_told = hijack.judge(stolen)
+    sections = [(outcome.scene.title, rows(outcome)) for outcome in outcomes]
+    sections.append((hijack.TITLE, hijack.rows(stolen, not_as_told)))
     say("\n" + table(COLUMNS, sections, (22, 28, 32, 26, 5), width))
     say(f"\nvaglio dnsbl status says in the end:\n\n{status}")
+    say(f"\nvaglio ratelimit quota {hijack.LOGIN} says:\n\n{stolen.quota}")
     wrong = [f"{outcome.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
+    wrong += [f"{hijack.TITLE}: {what}" for what in not_as_told]
     if any(scene.refusing for scene in SCENES) and "SUSPENDED: refuses-us" not in status:
         wrong.append("vaglio dnsbl status does not tell of the list that refuses us")
     for line in wrong:
         say(f"NOT AS TOLD: {line}")
     if wrong:
-        say(f"\nThe logs of caio's side:\n{logs}")
+        say(f"\nThe logs:\n{logs}")
     say("Not all went as told." if wrong else "All went as told.")
     return 1 if wrong else 0
 
