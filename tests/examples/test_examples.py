@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import containers
+from lab import containers, submission
 from vaglio.config.load import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-KNOWN = {".toml", ".dnsbl", ".greylist", ".submission", ".service", ".socket", ".sysusers", ""}
+KNOWN = {".toml", ".dnsbl", ".greylist", ".ratelimit", ".submission", ".service", ".socket", ".sysusers", ""}
 MAIN_CF = sorted(EXAMPLES.rglob("main.cf.*"))
 MASTER_CF = sorted(EXAMPLES.rglob("master.cf.*"))
 
@@ -94,6 +94,23 @@ def test_postfix_reads_the_master_cf_lines_without_a_warning(tmp_path: Path, pat
     assert all("-o smtpd_recipient_restrictions= " in service for service in services)
 
 
+@needs_postfix
+@pytest.mark.parametrize("about_recipients", [False, True])
+def test_submission_asks_for_limits_at_the_end_of_the_message_and_about_recipients_on_demand(
+    tmp_path: Path, about_recipients: bool
+) -> None:
+    text = submission.EXAMPLE.read_text()
+    (tmp_path / "main.cf").write_text("compatibility_level = 3.6\n")
+    (tmp_path / "master.cf").write_text(submission.asking_about_recipients(text) if about_recipients else text)
+    said = dict(line.split(" =", 1) for line in postconf(tmp_path, "-P").splitlines())
+    wait = "timeout=10s, try_limit=2, retry_delay=1s, default_action=DUNNO"
+    asked = f" check_policy_service {{ inet:127.0.0.1:10026, {wait} }}"
+    for service in ("submission", "submissions"):
+        assert said[f"{service}/inet/smtpd_end_of_data_restrictions"] == asked
+        assert said[f"{service}/inet/smtpd_recipient_restrictions"] == (asked if about_recipients else "")
+        assert said[f"{service}/inet/smtpd_sasl_auth_enable"] == " yes"
+
+
 @needs_systemd
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.sysusers")), ids=name)
 def test_the_user_is_made_as_described(tmp_path: Path, path: Path) -> None:
@@ -109,6 +126,6 @@ def test_the_containerfile_builds_the_daemons_alone() -> None:
     if reason := containers.skip_reason():
         pytest.skip(reason)
     image = containers.build("vaglio")
-    for daemon in ("vaglio-greylist", "vaglio-dnsbl"):
+    for daemon in ("vaglio-greylist", "vaglio-dnsbl", "vaglio-ratelimit"):
         said = containers.podman("run", "--rm", "--network=none", image, f"/opt/vaglio/bin/{daemon}", "--version")
         assert re.search(rf"{daemon} \d+\.\d+", said)

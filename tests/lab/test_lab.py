@@ -1,13 +1,15 @@
-"""The lab's own pure parts: zones, logs, the table, the policy client, the judge of a scene."""
+"""The lab's own pure parts: zones, logs, the table, the policy client, submission services, the judges of scenes."""
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import replace
 
 import pytest
 from dnslib import DNSRecord
 
+from lab import hijack, submission
 from lab.dns import Zones
 from lab.logs import Delivery, decisions, deliveries, pairs
 from lab.policy import PolicyClient, encode
@@ -223,3 +225,65 @@ def test_every_blocklist_of_the_lab_has_the_entries_that_a_list_in_order_has(zon
 def test_every_scene_expects_something() -> None:
     assert all(attempt.decided for scene in SCENES for attempt in scene.attempts)
     assert len({scene.title for scene in SCENES}) == len(SCENES)
+
+
+# --- submission -----------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_submission_services_are_taken_without_their_chroot() -> None:
+    text, shipped = submission.services(), submission.EXAMPLE.read_text()
+    services = re.compile(r"^(submissions?) +inet +n +- +(\w) ", re.MULTILINE)
+    assert services.findall(shipped) == [("submission", "y"), ("submissions", "y")]
+    assert services.findall(text) == [("submission", "n"), ("submissions", "n")]
+    assert len(text) == len(shipped)
+
+
+def test_the_lines_about_recipients_take_the_place_of_the_empty_lists() -> None:
+    lines = submission.services(about_recipients=True).splitlines()
+    assert "  -o smtpd_recipient_restrictions=" not in lines
+    assert lines.count("  -o { smtpd_recipient_restrictions = check_policy_service {") == 2
+
+
+LETTER = "250 2.0.0 Ok: queued as 13BED72"
+STOPPED = (
+    "450 4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Sending limit: tizio@tizio.it has reached 20 recipients in 1h; "
+    "there is room again in 1h; ref G7K2-9QFD"
+)
+STOLEN = hijack.Hijack(
+    {hijack.LOGIN: [LETTER] * 20 + [STOPPED] * 40, hijack.OTHER: [LETTER] * 6},
+    {hijack.LOGIN: [hijack.WITHIN] * 20 + [hijack.OVER] * 40, hijack.OTHER: [hijack.WITHIN] * 6},
+    6, "G7K2-9QFD", "There were 20 already.", [f"WARNING {hijack.ALARM} per-user: 20 recipients"],
+    "tizio@tizio.it\n  per-user: none of 20 recipients left this hour",
+)  # fmt: skip
+
+
+def test_a_hijack_that_was_stopped_as_told_has_nothing_wrong() -> None:
+    assert hijack.judge(STOLEN) == ()
+    assert [row[-1] for row in hijack.rows(STOLEN, ())] == ["", "", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "wrong"),
+    [
+        (
+            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 19 + [STOPPED] * 41}),
+            "19 of the thief's messages were accepted, not 20",
+        ),
+        (
+            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 20 + ["450 4.7.1 no"] * 40}),
+            "the thief heard '450 4.7.1 no'",
+        ),
+        (replace(STOLEN, answers={**STOLEN.answers, hijack.OTHER: [LETTER, STOPPED]}), "Sempronio heard '450 "),
+        (replace(STOLEN, decided={**STOLEN.decided, hijack.OTHER: [hijack.OVER]}), "Vaglio decided"),
+        (replace(STOLEN, landed=5), "5 messages of Sempronio's landed instead of 6"),
+        (replace(STOLEN, why=""), "vaglio why G7K2-9QFD says nothing"),
+        (replace(STOLEN, alarms=[]), "0 lines of Vaglio's log say"),
+        (replace(STOLEN, alarms=STOLEN.alarms * 2), "2 lines of Vaglio's log say"),
+        (replace(STOLEN, quota="tizio@tizio.it: 20 of 20 recipients left"), "vaglio ratelimit quota tizio@tizio.it"),
+    ],
+)
+def test_what_was_not_as_told_of_a_hijack_is_said(seen: hijack.Hijack, wrong: str) -> None:
+    said = hijack.judge(seen)
+    assert len(said) == 1
+    assert said[0].startswith(wrong)
+    assert hijack.rows(seen, said)[-1][-1] == "NO"
