@@ -108,7 +108,7 @@ def command_page() -> str:
         '.SH "FILES"',
         "/etc/vaglio/vaglio.toml, /var/lib/vaglio",
         '.SH "SEE ALSO"',
-        "vaglio\\-greylist(8), vaglio\\-dnsbl(8)",
+        "vaglio\\-greylist(8), vaglio\\-dnsbl(8), vaglio\\-ratelimit(8)",
     ]
     return "\n".join(out) + "\n"
 

@@ -109,7 +109,7 @@ def test_what_is_no_reference_is_told_what_one_looks_like(host: Host) -> None:
 def test_why_wants_either_a_reference_or_who_wrote_to_whom(host: Host, words: tuple[str, ...]) -> None:
     said = host.run(*words)
     assert (said.status, said.out) == (2, "")
-    assert "either by a reference, or by --client, --from or --to" in said.err
+    assert "either by a reference, or by --client, --from, --to or --user" in said.err
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def test_all_commands_are_there() -> None:
             f"greylist {name}" for name in
             ("check", "why", "list", "pools", "stats", "report", "allow", "forget", "import")
         ), *(f"dnsbl {name}" for name in ("check", "status", "lists", "report")),
+            *(f"ratelimit {name}" for name in ("show", "top", "report", "quota", "test", "reset")),
     }  # fmt: skip
 
 

@@ -124,10 +124,61 @@ def test_postfix_takes_the_comments_for_such(host: Host, tmp_path: Path) -> None
     assert "inet:127.0.0.1:10023" in found["smtpd_recipient_restrictions"]
 
 
+def postfix_masters(directory: Path, lines: str) -> dict[str, str]:
+    """Return the parameters of the services in master.cf as Postfix reads them; it must have nothing to complain of."""
+    (directory / "main.cf").write_text("compatibility_level = 3.6\nmyhostname = mail.tizio.it\n")
+    (directory / "master.cf").write_text(lines)
+    os.utime(directory / "main.cf", (0, 0))
+    done = subprocess.run(["postconf", "-P", "-c", str(directory)], capture_output=True, text=True, timeout=30,
+                          check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return {name: value for name, _, value in (line.partition(" = ") for line in done.stdout.splitlines())}
+
+
+LIMITS = ("check_policy_service { inet:127.0.0.1:10026, timeout=10s, try_limit=2, retry_delay=1s, "
+          "default_action=DUNNO }")  # fmt: skip
+NEW_RECIPIENTS = '[[ratelimit.rule]]\nname = "new"\ncount = "new_recipients"\nlimits = ["50/1h"]\n'
+REFUSED = '[[ratelimit.rule]]\nname = "refused"\ncount = "refused_share"\nlimits = ["30%/1h"]\n'
+
+
+@needs_postfix
+@pytest.mark.parametrize(
+    ("settings", "wired"),
+    [
+        ("", {"end_of_data": LIMITS}),
+        ('stage = "data"\n', {"data": LIMITS}),
+        ('stage = "rcpt"\n', {"recipient": LIMITS}),
+        (NEW_RECIPIENTS, {"end_of_data": LIMITS, "recipient": LIMITS}),
+        (REFUSED, {"end_of_data": LIMITS, "recipient": LIMITS}),
+        ('on_error = "defer"\n', {"end_of_data": LIMITS.replace("DUNNO", "DEFER")}),
+    ],
+)
+def test_rate_limits_are_wired_at_both_submission_ports(
+    host: Host, tmp_path: Path, settings: str, wired: dict[str, str]
+) -> None:
+    host.config.write_text(f"[ratelimit]\n{settings}")
+    found = postfix_masters(tmp_path, host.fine("postconf"))
+    for port in ("submission", "submissions"):
+        assert {list_: value for list_ in ("recipient", "data", "end_of_data")
+                if (value := found.get(f"{port}/inet/smtpd_{list_}_restrictions"))} == wired  # fmt: skip
+        assert found[f"{port}/inet/smtpd_relay_restrictions"] == "permit_sasl_authenticated,reject"
+    document = host.json("postconf", "ratelimit")
+    assert set(document) == {"submission", "submissions"}
+
+
+def test_rate_limits_stand_behind_the_lines_of_main_cf(host: Host) -> None:
+    host.config.write_text("[greylist]\n[ratelimit]\n")
+    main_cf, _, master_cf = host.fine("postconf").partition("\n\n# Lines for master.cf")
+    assert "check_policy_service $vaglio_greylist" in main_cf
+    assert "10026" not in main_cf
+    assert "10023" not in master_cf
+    assert "ratelimit" not in host.fine("postconf", "greylist")
+
+
 def test_an_unknown_daemon_is_named(host: Host) -> None:
     said = host.run("postconf", "dkim")
     assert said.status == 2
-    assert "found 'dkim', wanted one of dnsbl, greylist" in said.err
+    assert "found 'dkim', wanted one of dnsbl, greylist, ratelimit" in said.err
 
 
 def test_json_has_the_parameters(host: Host) -> None:

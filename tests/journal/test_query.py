@@ -113,6 +113,16 @@ def test_an_address_matches_in_any_case_and_by_domain(desk: Desk, column: str, w
     assert sorted(desk.refs(**{column: wanted})) == list(found)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("tizio@tizio.it", "A"), ("TIZIO@tizio.it", "A"), ("tizio.it", "AB"), ("caio", "C"), ("", "D")],
+)
+def test_a_login_matches_in_any_case_and_by_domain(desk: Desk, wanted: str, found: str) -> None:
+    logins = {"A": "tizio@tizio.it", "B": "livia@tizio.it", "C": "caio", "D": ""}
+    desk.write(*(desk.entry(ref=ref, sasl_username=login) for ref, login in logins.items()))
+    assert sorted(desk.refs(user=wanted)) == list(found)
+
+
 def test_conditions_hold_together_and_the_limit_counts_what_is_found(desk: Desk) -> None:
     for n in range(20):
         desk.write(desk.entry(ref=f"{n:02}", client="192.0.2.1" if n % 2 else "192.0.2.2", sender=f"{n % 4}@tizio.it"))

@@ -14,6 +14,7 @@ from typing import Any
 
 from vaglio.checks.dnsbl import explain as dnsbl
 from vaglio.checks.greylist import explain as greylist
+from vaglio.checks.ratelimit import explain as ratelimit
 from vaglio.cli.arguments import client_network, count, mailbox, when
 from vaglio.cli.common import (
     CliError,
@@ -39,7 +40,9 @@ from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normal
 from vaglio.verdict import FAILED, TIMED_OUT, Fact
 
 _Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
-_EXPLAINERS: Mapping[str, _Explainer] = {"greylist": greylist.explain, "dnsbl": dnsbl.explain}
+_EXPLAINERS: Mapping[str, _Explainer] = {
+    "greylist": greylist.explain, "dnsbl": dnsbl.explain, "ratelimit": ratelimit.explain,
+}  # fmt: skip
 """By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
 
 _FAILURES = {
@@ -92,6 +95,7 @@ def add_to(commands: Commands) -> None:
         commands, "journal", _journal, "list decisions, newest first",
         "vaglio journal --since 1h --verdict defer\n"
         "vaglio journal --client 198.51.100.0/24 --reason early-retry\n"
+        "vaglio journal --since 1d --user tizio@tizio.it\n"
         "vaglio journal --to caio.it --since 2026-11-01 --until 2026-11-08 --limit 1000 --json",
         "A verdict in parentheses was not carried out, since the daemon was rehearsing. What simply passed is not in\n"
         "the journal: see the daemon's log.",
@@ -109,6 +113,7 @@ def _filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="sender", type=mailbox, metavar="ADDRESS",
                         help='sender or domain; "" is the null sender')  # fmt: skip
     parser.add_argument("--to", dest="recipient", type=mailbox, metavar="ADDRESS", help="recipient or domain")
+    parser.add_argument("--user", metavar="LOGIN", help="who had logged in (sasl_username), or a domain of logins")
     parser.add_argument("--since", type=when, metavar="WHEN", help='"1h", "7d", "2026-11-22 14:30" or Unix seconds')
     parser.add_argument("--until", type=when, metavar="WHEN", help="the same")
 
@@ -140,6 +145,7 @@ def _search(args: argparse.Namespace, loaded: Loaded, **more: Any) -> list[Entry
             client=args.client,
             sender=args.sender,
             recipient=args.recipient,
+            user=args.user,
             limit=args.limit,
             **more,
         ),
@@ -169,9 +175,9 @@ def _by_references(loaded: Loaded, text: str, limit: int) -> list[Entry]:
 def _why(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     text = " ".join(args.reference)
-    filtered = args.client or args.sender is not None or args.recipient
+    filtered = args.client or args.sender is not None or args.recipient or args.user
     if bool(text) == bool(filtered):
-        raise WrongUsage("say which decision: either by a reference, or by --client, --from or --to")
+        raise WrongUsage("say which decision: either by a reference, or by --client, --from, --to or --user")
     entries = _by_references(loaded, text, args.limit) if text else _search(args, loaded)
     told = zip(entries, _since(loaded, entries, int(now(args)), args.language), strict=True)
     if args.json:
@@ -251,6 +257,8 @@ def _client(entry: Entry) -> str:
 
 def _ask_again(entry: Entry) -> str:
     """Return the command that tells how things stand now."""
+    if entry.check == "ratelimit" and (key := entry.facts.get("key") or entry.sasl_username):
+        return f"vaglio ratelimit show {shlex.quote(str(key))}"
     if entry.check != "greylist" or not entry.client:
         return ""
     client = f"{entry.client_name or 'unknown'}[{entry.client}]"

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from vaglio import __version__
-from vaglio.cli import config, decisions, dns, dnsbl, greylist, postconf
+from vaglio.cli import config, decisions, dns, dnsbl, greylist, postconf, ratelimit
 from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
 
@@ -27,9 +27,11 @@ examples:
   vaglio greylist allow example.com         let a sender in without waiting
   vaglio dnsbl check 198.51.100.7           what do the blocklists say of it?
   vaglio dnsbl status                       are the lists themselves in order?
+  vaglio ratelimit quota tizio@tizio.it     how much may this user still send?
+  vaglio ratelimit top                      who uses most of its limits?
   vaglio dns check                          is the resolver fit for a mail server?
   vaglio config check
-  vaglio postconf                           the lines for Postfix's main.cf
+  vaglio postconf                           the lines for Postfix
 
 "vaglio COMMAND --help" explains each with examples of its own.
 """
@@ -46,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
     whole.set_defaults(run=lambda _: helpless(whole))
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (decisions, greylist, dnsbl, dns, config, postconf):
+    for module in (decisions, greylist, dnsbl, ratelimit, dns, config, postconf):
         module.add_to(commands)
     return whole
 

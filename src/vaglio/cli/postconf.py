@@ -1,20 +1,26 @@
 """``vaglio postconf``: the lines that wire the daemons of the current configuration into Postfix.
 
-Why they stand in this order: examples/postfix/main.cf.dnsbl.
+Why they stand in this order: examples/postfix/main.cf.dnsbl, and master.cf.ratelimit for the submission ports.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from vaglio.checks.ratelimit.rules import ready
 from vaglio.cli.common import Commands, command, configuration, print_json, usual_options, warn
+from vaglio.cli.ratelimit_usage import asked_at_rcpt
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection
 
 DAEMONS = ("dnsbl", "greylist")
-"""In the order in which Postfix is to ask them."""
+"""Those of main.cf, in the order in which Postfix is to ask them."""
+SUBMISSION = "ratelimit"
+"""The one that is asked about what users send, so its lines stand in master.cf."""
 
+_KNOWN = ", ".join((*DAEMONS, SUBMISSION))
 _LATER = 5
 """Seconds that Postfix waits longer than the daemon takes at most, so that the daemon's own on_error decides."""
 _SPOOL = "unix:/var/spool/postfix/"
@@ -26,19 +32,19 @@ _SERVICE = "check_policy_service $vaglio_{}"
 def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = command(
-        commands, "postconf", _postconf, "print the main.cf lines for the current configuration",
-        "vaglio postconf\nvaglio postconf dnsbl greylist\nvaglio postconf --json",
+        commands, "postconf", _postconf, "print the lines for Postfix, by the current configuration",
+        "vaglio postconf\nvaglio postconf dnsbl greylist\nvaglio postconf ratelimit\nvaglio postconf --json",
         "Without the name of a daemon: those that have a section in the configuration, greylist where none has; the\n"
-        "lines of the others are comments. A parameter that main.cf has already keeps its other entries.\n"
-        "Then: postfix reload",
+        "lines of the others are comments. A parameter that main.cf has already keeps its other entries. Those of\n"
+        "ratelimit are for master.cf. Then: postfix reload",
     )  # fmt: skip
-    parser.add_argument("daemons", nargs="*", type=_daemon, metavar="DAEMON", help=f"one of {', '.join(DAEMONS)}")
+    parser.add_argument("daemons", nargs="*", type=_daemon, metavar="DAEMON", help=f"one of {_KNOWN}")
     usual_options(parser)
 
 
 def _daemon(text: str) -> str:
-    if (name := text.removeprefix("vaglio-")) not in DAEMONS:
-        raise argparse.ArgumentTypeError(f"found {text!r}, wanted one of {', '.join(DAEMONS)}")
+    if (name := text.removeprefix("vaglio-")) not in (*DAEMONS, SUBMISSION):
+        raise argparse.ArgumentTypeError(f"found {text!r}, wanted one of {_KNOWN}")
     return name
 
 
@@ -62,37 +68,82 @@ def parameters(config: VaglioConfig, daemons: Sequence[str]) -> dict[str, str | 
     return found
 
 
+_PORTS = {
+    "submission": "-o syslog_name=postfix/submission\n-o smtpd_tls_security_level=encrypt",
+    "submissions": "-o syslog_name=postfix/submissions\n-o smtpd_tls_wrappermode=yes",
+}
+"""The submission ports, 587 and 465 (RFC 6409, RFC 8314), and what only one of them has."""
+_STAGES = {"data": "smtpd_data_restrictions", "end-of-message": "smtpd_end_of_data_restrictions"}
+
+
+def submission(config: VaglioConfig) -> dict[str, str]:
+    """Return the restrictions of the submission ports by name; who may send, smtpd_relay_restrictions says."""
+    settings = config.ratelimit
+    service = f"check_policy_service {_service(settings, 'DEFER')}"
+    found = {"smtpd_recipient_restrictions": "", "smtpd_data_restrictions": ""}
+    if settings.stage == "rcpt" or asked_at_rcpt(ready(settings, lambda _: "")):
+        found["smtpd_recipient_restrictions"] = service
+    if settings.stage != "rcpt":
+        found[_STAGES[settings.stage]] = service
+    return found
+
+
+def _master_lines(config: VaglioConfig) -> Iterator[str]:
+    """Yield the lines of master.cf; a value with blanks stands in braces (postconf(5) of Postfix 3.0 and later)."""
+    yield "# Lines for master.cf. A service that is already there keeps its other options: add those with the braces."
+    for port, options in _PORTS.items():
+        yield f"\n{port} inet n       -       y       -       -       smtpd"
+        yield from (f"  {option}" for option in options.splitlines())
+        yield "  -o smtpd_sasl_auth_enable=yes"
+        yield "  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject"
+        for name, value in submission(config).items():
+            yield f"  -o {{ {name} = {value} }}" if value else f"  -o {name}="
+
+
 def _section(config: VaglioConfig, name: str) -> DaemonSection:
-    return {"dnsbl": config.dnsbl, "greylist": config.greylist}[name]
+    return {"dnsbl": config.dnsbl, "greylist": config.greylist, "ratelimit": config.ratelimit}[name]
 
 
-def _service(settings: DaemonSection) -> str:
-    default = "DUNNO" if settings.on_error == "pass" else "DEFER_IF_PERMIT"
+def _service(settings: DaemonSection, defer: str = "DEFER_IF_PERMIT") -> str:
+    default = "DUNNO" if settings.on_error == "pass" else defer
     wait = f"timeout={settings.deadline + _LATER}s, try_limit=2, retry_delay=1s"
     return f"{{ {endpoint(settings.listen[0])}, {wait}, default_action={default} }}"
 
 
 def _chosen(config: VaglioConfig, named: Sequence[str]) -> list[str]:
     """Return the daemons to be wired, in their order."""
-    wanted = named or config.model_fields_set.intersection(DAEMONS) or ["greylist"]
-    return [name for name in DAEMONS if name in wanted]
+    known = (*DAEMONS, SUBMISSION)
+    wanted = named or config.model_fields_set.intersection(known) or ["greylist"]
+    return [name for name in known if name in wanted]
 
 
 def _postconf(args: argparse.Namespace) -> int:
     config = configuration(args).config
-    daemons = _chosen(config, args.daemons)
-    for name in daemons:
+    chosen = _chosen(config, args.daemons)
+    for name in chosen:
         listen = _section(config, name).listen[0]
         if endpoint(listen).startswith("unix:/"):
             warn(f"{listen} is out of reach for a chrooted smtpd (Debian's default, see master.cf): listen in "
                  "unix:/var/spool/postfix/vaglio/ or on inet:127.0.0.1")  # fmt: skip
+    daemons = [name for name in DAEMONS if name in chosen]
     if args.json:
-        print_json(parameters(config, daemons))
-    else:
+        print_json(_document(config, daemons, SUBMISSION in chosen))
+        return 0
+    lines: list[str] = []
+    if daemons:
         off = [] if args.daemons else [name for name in DAEMONS if name not in daemons]
         shown = parameters(config, [name for name in DAEMONS if name in daemons or name in off])
-        print("\n".join([*_comments(daemons, off), *_lines(shown, off)]))
+        lines += [*_comments(daemons, off), *_lines(shown, off)]
+    if SUBMISSION in chosen:
+        lines += [*([""] if lines else []), *_master_lines(config)]
+    print("\n".join(lines))
     return 0
+
+
+def _document(config: VaglioConfig, daemons: Sequence[str], limits: bool) -> dict[str, Any]:
+    """Return the parameters of main.cf by name, and those of services in master.cf under the services' names."""
+    services = dict.fromkeys(_PORTS, submission(config)) if limits else {}
+    return {**(parameters(config, daemons) if daemons else {}), **services}
 
 
 def _comments(daemons: Sequence[str], off: Sequence[str]) -> Iterator[str]:

@@ -72,6 +72,7 @@ class JournalReader:
         client: str | None = None,
         sender: str | None = None,
         recipient: str | None = None,
+        user: str | None = None,
         limit: int | None = None,
     ) -> list[Entry]:
         """Return the entries to which all that is given applies, newest first, at most ``limit``.
@@ -79,6 +80,7 @@ class JournalReader:
         ``since`` (included) and ``until`` (not included) are Unix seconds. ``action`` is the one taken or, in
         rehearsal, the one that would have been. ``client`` is an address or a network. ``sender`` and ``recipient``
         are addresses or whole domains (``caio.it``, ``@caio.it``) in any case; ``""`` and ``<>`` are the null sender.
+        ``user`` is a login, or all logins of a domain; ``""`` is who has not logged in.
         """
         clauses: list[str] = []
         values: list[object] = []
@@ -95,7 +97,8 @@ class JournalReader:
         tests = [
             make(COLUMNS.index(column), wanted)
             for column, make, wanted in (
-                ("client", _client_in, client), ("sender", _address_is, sender), ("recipient", _address_is, recipient)
+                ("client", _client_in, client), ("sender", _address_is, sender), ("recipient", _address_is, recipient),
+                ("sasl_username", _address_is, user),
             )
             if wanted is not None
         ]

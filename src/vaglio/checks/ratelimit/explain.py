@@ -27,13 +27,13 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "account is in wrong hands: change its password first.",
         ),
         Reason.WITHIN: ("All limits have room; the tightest is that of the rule {rule}: {used} of {limit} used before.",
-                        "It passed, and was counted."),
-        Reason.NO_RULE: ("No rule holds for this message.", "It passed, and counts for nothing."),
-        Reason.COUNTED_BEFORE: ("This message was counted already.", "It passed, and was not counted again."),
+                        "It passes, and counts."),
+        Reason.NO_RULE: ("No rule holds for this message.", "It passes, and counts for nothing."),
+        Reason.COUNTED_BEFORE: ("This message was counted already.", "It passes, and does not count again."),
         Reason.COUNTED_LATER: ("Nothing is counted at this stage (ratelimit.stage).",
-                               "It passed; the message is counted at the stage that is set."),
+                               "It passes; the message is counted at the stage that is set."),
         Reason.WRONG_STAGE: ("Rate limits were asked at a stage where they have nothing to say.",
-                             "It passed uncounted: Postfix should ask in smtpd_end_of_data_restrictions."),
+                             "It passes uncounted: Postfix should ask in smtpd_end_of_data_restrictions."),
     },
     "it": {
         Reason.TOO_MUCH: (
@@ -48,13 +48,13 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "l'account è in mani altrui: per prima cosa va cambiata la password.",
         ),
         Reason.WITHIN: ("Tutti i limiti hanno posto; il più stretto è quello della regola {rule}: {used} di {limit} "
-                        "usati prima.", "È passato, ed è stato contato."),
-        Reason.NO_RULE: ("Nessuna regola vale per questo messaggio.", "È passato, e non conta nulla."),
-        Reason.COUNTED_BEFORE: ("Questo messaggio era già stato contato.", "È passato, senza contare di nuovo."),
+                        "usati prima.", "Passa, e viene contato."),
+        Reason.NO_RULE: ("Nessuna regola vale per questo messaggio.", "Passa, e non conta nulla."),
+        Reason.COUNTED_BEFORE: ("Questo messaggio era già stato contato.", "Passa, senza contare di nuovo."),
         Reason.COUNTED_LATER: ("In questo momento non si conta nulla (ratelimit.stage).",
-                               "È passato; il messaggio viene contato nel momento impostato."),
+                               "Passa; il messaggio viene contato nel momento impostato."),
         Reason.WRONG_STAGE: ("I limiti sono stati interrogati in un momento in cui non hanno nulla da dire.",
-                             "È passato senza essere contato: Postfix deve chiedere in "
+                             "Passa senza essere contato: Postfix deve chiedere in "
                              "smtpd_end_of_data_restrictions."),
     },
 }  # fmt: skip
@@ -141,6 +141,7 @@ _REHEARSED = {
     "it": 'È una prova (ratelimit.mode = "rehearse"): è stato lasciato passare. Sul serio: ',
 }
 _AMOUNTS = frozenset({Kind.MESSAGES, Kind.RECIPIENTS, Kind.BYTES})
+_NUMBERS = frozenset(Kind) - {Kind.BYTES, Kind.REFUSED_SHARE}
 _NO_LIMIT = {"en": "No limit holds for it.", "it": "Nessun limite vale per questo messaggio."}
 
 
@@ -184,6 +185,8 @@ def _known(facts: Mapping[str, Fact], language: str) -> _Known:
     if not known["most"]:
         known["most"] = known["window"] = "?"
     kind = _kind(facts)
+    if kind in _NUMBERS and known["most"].isdecimal():
+        known["most"] = amount(int(known["most"]), kind, language)
     for name in ("used", "units"):
         value = facts.get(name)
         if kind and isinstance(value, int):
@@ -196,7 +199,10 @@ def _known(facts: Mapping[str, Fact], language: str) -> _Known:
 
 
 def _kind(facts: Mapping[str, Fact]) -> Kind | None:
-    return next((kind for kind in Kind if kind == facts.get("count")), None)
+    """Return what was counted; what passed does not say, and its limit only whether it is a size or a share."""
+    limit = str(facts.get("limit", ""))
+    guess = Kind.REFUSED_SHARE if "%" in limit else Kind.BYTES if "B" in limit else Kind.MESSAGES
+    return next((kind for kind in Kind if kind == facts.get("count", guess)), None)
 
 
 def _over(facts: Mapping[str, Fact], language: str) -> tuple[str, str]:
