@@ -69,7 +69,9 @@ def read_rows(url: str, query: str, most: int = 100_000, patience: float = 10.0)
     try:
         return _READERS[place.scheme](place, query, most + 1, patience)
     except _NotReadableError as error:
-        raise OSError(f"{place}: {' '.join(str(error).split())}") from None
+        trouble = " ".join(str(error).split())
+    # Not raised above: the driver's exception would come with it, and keep the connection open as long as it is seen.
+    raise OSError(f"{place}: {trouble}")
 
 
 def checked_url(text: str) -> str:
