@@ -9,7 +9,6 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vaglio.checks.ratelimit.rules import ready
 from vaglio.cli.common import Commands, command, configuration, print_json, usual_options, warn
 from vaglio.cli.ratelimit_usage import asked_at_rcpt
 from vaglio.config.model import VaglioConfig
@@ -81,7 +80,7 @@ def submission(config: VaglioConfig) -> dict[str, str]:
     settings = config.ratelimit
     service = f"check_policy_service {_service(settings, 'DEFER')}"
     found = {"smtpd_recipient_restrictions": "", "smtpd_data_restrictions": ""}
-    if settings.stage == "rcpt" or asked_at_rcpt(ready(settings, lambda _: "")):
+    if settings.stage == "rcpt" or asked_at_rcpt(settings):
         found["smtpd_recipient_restrictions"] = service
     if settings.stage != "rcpt":
         found[_STAGES[settings.stage]] = service

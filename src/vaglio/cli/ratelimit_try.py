@@ -194,7 +194,7 @@ def _requests(args: argparse.Namespace, view: View) -> Iterator[Facts]:
         return Facts(given, Envelope(sender, recipient, number, args.size),
                      Session(stage, instance="vaglio ratelimit test", sasl_username=args.user))  # fmt: skip
 
-    if last is Stage.RCPT or (not args.stage and asked_at_rcpt(view.rules)):
+    if last is Stage.RCPT or (not args.stage and asked_at_rcpt(view.settings)):
         yield from (request(Stage.RCPT, one, 0) for one in recipients or [""] * (last is Stage.RCPT))
     if last is not Stage.RCPT:
         yield request(last, recipients[0] if number == 1 and recipients else "", number)

@@ -181,9 +181,9 @@ async def all_uses(store: Store, view: View) -> AsyncIterator[KeyUse]:
             yield view.use(usage, group)
 
 
-def asked_at_rcpt(rules: Rules) -> bool:
+def asked_at_rcpt(settings: RatelimitSettings) -> bool:
     """Tell whether Postfix must ask at RCPT, too: for rules about single recipients, and to see which are refused."""
-    return bool(rules.recipient) or any(one.kind is Kind.REFUSED_SHARE for group in rules.groups for one in group.rules)
+    return any(rule.per_recipient or rule.count == "refused_share" for rule in settings.rule)
 
 
 def rule_name(args: argparse.Namespace, view: View) -> str:
