@@ -18,7 +18,8 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "examples/postfix/master.cf.rate
 _RECIPIENTS = re.compile(r"^#(  -o \{ smtpd_recipient_restrictions = .*\n)#(  .*\n)", re.MULTILINE)
 _NONE = "  -o smtpd_recipient_restrictions=\n"
 _SASL = "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\nsasldb_path: {home}/etc/sasl/passwords\n"
-_SET_PASSWORD = 'printf %s "$4" | saslpasswd2 -p -c -f "$1" -u "$3" "$2" && chgrp postfix "$1"'
+SET_PASSWORD = 'printf %s "$4" | saslpasswd2 -p -c -f "$1" -u "$3" "$2" && chgrp postfix "$1"'
+"""For the shell: file, user, domain, password."""
 
 
 def services(about_recipients: bool = False) -> str:
@@ -54,12 +55,16 @@ def furnish(space: Space, home: str, name: str, address: str) -> None:
     for folder in ("tls", "etc/sasl"):
         space.path(f"{home}/{folder}").mkdir()
     space.path(f"{home}/etc/sasl/smtpd.conf").write_text(_SASL.format(home=home))
-    space.run(
+    space.run(*certificate_command(name, address, _certificate(home), f"{home}/tls/key.pem"))
+
+
+def certificate_command(name: str, address: str, certificate: str, key: str) -> list[str]:
+    """Return the command that makes a certificate for a host, signed by itself, and its key."""
+    return [
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
         "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:{address}",
-        "-addext", "keyUsage=critical,digitalSignature,keyCertSign",
-        "-keyout", f"{home}/tls/key.pem", "-out", _certificate(home),
-    )  # fmt: skip
+        "-addext", "keyUsage=critical,digitalSignature,keyCertSign", "-keyout", key, "-out", certificate,
+    ]  # fmt: skip
 
 
 def certificate(space: Space, home: str) -> Path:
@@ -70,7 +75,7 @@ def certificate(space: Space, home: str) -> Path:
 def add_login(space: Space, home: str, login: str, password: str) -> None:
     """Let ``login``, which is user@domain, in by this password."""
     user, _, domain = login.rpartition("@")
-    space.run("sh", "-c", _SET_PASSWORD, "sh", f"{home}/etc/sasl/passwords", user, domain, password)
+    space.run("sh", "-c", SET_PASSWORD, "sh", f"{home}/etc/sasl/passwords", user, domain, password)
 
 
 def _certificate(home: str) -> str:

@@ -33,6 +33,16 @@ def test_a_service_is_exposed_no_more_than_1_5(service: Path) -> None:
     assert code == 0, said
 
 
+def directives(service: Path) -> list[str]:
+    """Return what a unit says, but for its descriptions, and with the daemon's name left out."""
+    lines = service.read_text().replace(service.stem, "vaglio-X").splitlines()
+    return [line for line in lines if re.match(r"\w+=", line) and not line.startswith("Description=")]
+
+
+def test_the_sandbox_of_the_rate_limits_is_that_of_greylisting_directive_by_directive() -> None:
+    assert directives(EXAMPLES / "vaglio-ratelimit.service") == directives(EXAMPLES / "vaglio-greylist.service")
+
+
 def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
     # Where Vaglio is not installed its program is missing; the container test verifies the files as they are.
     for unit in UNITS:
