@@ -205,10 +205,7 @@ class Run:
     """One run: ``connections`` connections, until ``requests`` are asked or ``duration`` seconds are over."""
 
     def __init__(self, options: argparse.Namespace, requests: Callable[[], bytes]) -> None:
-        begin = time.perf_counter() + options.warmup
-        self.outcome = Outcome(begin)
         self._left = options.requests or sys.maxsize
-        self._end = begin + options.duration if options.duration else float("inf")
         self._request = requests
         self._poll = select.epoll()
         self._connections: dict[int, _Connection] = {}
@@ -216,6 +213,9 @@ class Run:
             connection = _Connection(options.target)
             self._connections[connection.sock.fileno()] = connection
             self._poll.register(connection.sock, select.EPOLLIN)
+        begin = time.perf_counter() + options.warmup  # now: a server with a short queue takes its time to accept
+        self.outcome = Outcome(begin)
+        self._end = begin + options.duration if options.duration else float("inf")
 
     def go(self) -> Outcome:
         """Do it."""

@@ -184,6 +184,8 @@ def _growth(pair: Pair, less: str, more: str, target: Target | None = None) -> I
     yield Row(less, "req/s", (), before)
     yield Row(more, "req/s", (), after)
     yield Row("the second over the first", "", (), tuple(b / a for a, b in zip(before, after, strict=True)), target)
+    quotients = tuple(b.cpu / a.cpu for a, b in zip(*pair, strict=True))
+    yield Row("its processor time over that of the first", "", (), quotients)
 
 
 def _make(quick: bool, generator: Generator, directory: Path, say: Say) -> Bench:
