@@ -474,6 +474,13 @@ def test_a_message_whose_recipients_are_all_refused_has_no_end(host: Host, start
     assert (answer["stage"], answer["action"]) == ("RCPT", "reject")
 
 
+def test_a_message_on_hold_has_no_smtp_reply(host: Host, start: Start) -> None:
+    start('[[ratelimit.rule]]\nname = "park"\nlimits = ["0/1d"]\naction = "hold"\n')
+    (answer,) = host.json("ratelimit", "test", "--user", TIZIO)["answers"]
+    assert (answer["action"], answer["reply"]) == ("hold", "")
+    assert "postsuper -H QUEUE_ID lets it go" in host.fine("ratelimit", "test", "--user", TIZIO)
+
+
 def test_test_knows_who_may_use_a_sender_address(host: Host, start: Start) -> None:
     logins = host.directory / "logins"
     logins.write_text(f"info@tizio.it {TIZIO}\n")

@@ -82,6 +82,22 @@ def test_it_says_whose_move_it_is(facts: dict[str, Fact], words: str) -> None:
     assert words in explain(Reason.OVER, OVER | facts)[1]
 
 
+def test_only_a_login_has_a_password_to_change() -> None:
+    for reason, kind in ((Reason.OVER, "recipients"), (Reason.OVER, "new_recipients"), (Reason.TOO_MUCH, "bytes")):
+        facts = OVER | {"count": kind}
+        assert "password" in explain(reason, facts)[1]
+        assert "password" in explain(reason, facts | {"key": "tizio@tizio.it caio.it"})[1]
+        for other in ({"key": "198.51.100.0/24"}, {"user": ""}):
+            then = explain(reason, facts | other)[1]
+            assert "password" not in then
+            assert "vaglio ratelimit reset" in then
+
+
+def test_too_much_at_once_that_was_let_in_asks_nothing_of_the_sender() -> None:
+    assert "went on its way" in explain(Reason.TOO_MUCH, OVER | {"does": "log"})[1]
+    assert "sender's move" not in explain(Reason.TOO_MUCH, OVER | {"does": "hold"})[1]
+
+
 def test_where_there_never_is_room_nobody_is_told_to_wait() -> None:
     facts = {name: value for name, value in OVER.items() if name != "wait"}
     assert "Waiting does not help" in explain(Reason.OVER, facts)[1]

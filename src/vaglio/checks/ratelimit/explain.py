@@ -17,8 +17,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "en": {
         Reason.TOO_MUCH: (
             "This message alone counts {units}; that is more than the rule {rule} ever lets through at once for {key} "
-            "(its per_message, or its limit of {limit}).",
-            "It is the sender's move: waiting does not help, the message must be made smaller or go to fewer people. ",
+            "(its per_message, or its limit of {limit}).", "",
         ),
         Reason.NOT_OWN_SENDER: (
             "The login {user} used a sender address that is not its own (ratelimit.sender_login).",
@@ -38,8 +37,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "it": {
         Reason.TOO_MUCH: (
             "Questo messaggio da solo conta {units}: è più di quanto la regola {rule} lascia passare in una volta per "
-            "{key} (per il suo per_message, o per il limite di {limit}).",
-            "Tocca al mittente: aspettare non serve, il messaggio va ridotto o mandato a meno persone. ",
+            "{key} (per il suo per_message, o per il limite di {limit}).", "",
         ),
         Reason.NOT_OWN_SENDER: (
             "L'utente {user} ha usato un indirizzo mittente che non è suo (ratelimit.sender_login).",
@@ -113,20 +111,25 @@ _DONE: Mapping[str, Mapping[str, str]] = {
 }
 _WAIT = {
     "en": (" It is the sender's move: there is room for it {wait} later, and it can be sent again then; few mail "
-           "programs do so by themselves.", " Waiting does not help: the limit leaves no room for it."),
+           "programs do so by themselves.", " Waiting does not help: the limit leaves no room for it.",
+           " It is the sender's move: waiting does not help, it must be made smaller or go to fewer people."),
     "it": (" Tocca al mittente: tra {wait} da quel momento c'è posto, e si può inviare di nuovo; pochi programmi di "
-           "posta lo fanno da soli.", " Aspettare non serve: il limite non lascia posto."),
+           "posta lo fanno da soli.", " Aspettare non serve: il limite non lascia posto.",
+           " Tocca al mittente: aspettare non serve, va ridotto o mandato a meno persone."),
 }  # fmt: skip
-"""Where there will be room, and where never; for what was not let in."""
+"""For what was not let in: where there will be room, where never, and where the message itself is too much."""
 
 _ADMIN = {
     "en": "If {key} needs more, the admin gives it limits of its own (ratelimit.overrides), or lets it begin anew: "
-    "vaglio ratelimit reset {quoted}. If its owner did not send that much, the account is in wrong hands: change its "
-    "password first.",
+    "vaglio ratelimit reset {quoted}.",
     "it": "Se a {key} serve di più, l'amministratore gli dà limiti propri (ratelimit.overrides), o lo fa ricominciare: "
-    "vaglio ratelimit reset {quoted}. Se il titolare non ha inviato tanto, l'account è in mani altrui: per prima cosa "
-    "va cambiata la password.",
+    "vaglio ratelimit reset {quoted}.",
 }
+_ADMIN_LOGIN = {
+    "en": " If its owner did not send that much, the account is in wrong hands: change its password first.",
+    "it": " Se il titolare non ha inviato tanto, l'account è in mani altrui: per prima cosa va cambiata la password.",
+}
+"""What is added where the key is a login's, which has an owner and a password."""
 _ADMIN_SIGN = {
     "en": "An account in wrong hands looks like this. It is the admin's move: see vaglio ratelimit show {quoted}. If "
     "its owner knows nothing of it, change the password first, then look into the queue (mailq). If all is well, give "
@@ -156,14 +159,13 @@ def explain(
     """Return (why it was decided so, what happens next); two empty strings for a reason that is not ours."""
     language = language if language in _SENTENCES else "en"
     known = _known(facts, language)
-    if reason == Reason.OVER:
-        why, then = _over(facts, language)
-    else:
-        why, then = _SENTENCES[language].get(reason, ("", ""))
+    why, then = _SENTENCES[language].get(reason, ("", ""))
     if reason == Reason.WITHIN and "rule" not in facts:
         why = _NO_LIMIT[language]
-    if reason == Reason.TOO_MUCH:
-        then += _ADMIN[language]
+    if reason == Reason.OVER:
+        why = _over(facts, language)
+    if reason in (Reason.OVER, Reason.TOO_MUCH):
+        then = _next(facts, language, 2 if reason == Reason.TOO_MUCH else 0 if "wait" in facts else 1)
     if rehearsed and then:
         then = _REHEARSED[language] + then
     return why.format_map(known), then.format_map(known)
@@ -205,13 +207,23 @@ def _kind(facts: Mapping[str, Fact]) -> Kind | None:
     return next((kind for kind in Kind if kind == facts.get("count", guess)), None)
 
 
-def _over(facts: Mapping[str, Fact], language: str) -> tuple[str, str]:
-    """Return the sentences of a request beyond a limit, by what is counted and what the rule does."""
-    kind, does, beyond = _kind(facts), facts.get("does"), facts.get("beyond", 0)
-    sentences, (allowed, more) = _OVER[language], _ALLOWED[language]
-    why = sentences[kind or Kind.MESSAGES] + allowed + (more if isinstance(beyond, int) and beyond > 1 else "")
-    then = _DONE[language].get(str(does), "")
-    if does in ("defer", "reject"):
-        then += _WAIT[language][0 if "wait" in facts else 1]
-    advice = _ADMIN if kind in _AMOUNTS else _ADMIN_SIGN
-    return why, f"{then} {advice[language]}".strip()
+def _over(facts: Mapping[str, Fact], language: str) -> str:
+    """Return why, by what is counted."""
+    beyond, (allowed, more) = facts.get("beyond", 0), _ALLOWED[language]
+    counted = _OVER[language][_kind(facts) or Kind.MESSAGES]
+    return counted + allowed + (more if isinstance(beyond, int) and beyond > 1 else "")
+
+
+def _next(facts: Mapping[str, Fact], language: str, wait: int) -> str:
+    """Return what happens next, by what the rule does; ``wait`` is which sentence of ``_WAIT`` fits."""
+    does = str(facts.get("does"))
+    waiting = _WAIT[language][wait] if does in ("defer", "reject") else ""
+    return f"{_DONE[language].get(does, '')}{waiting} {_advice(facts, language)}".strip()
+
+
+def _advice(facts: Mapping[str, Fact], language: str) -> str:
+    """Return what the admin may do."""
+    user = facts.get("user")
+    if not user or user not in str(facts.get("key")).split(" "):
+        return _ADMIN[language]
+    return _ADMIN[language] + _ADMIN_LOGIN[language] if _kind(facts) in _AMOUNTS else _ADMIN_SIGN[language]
