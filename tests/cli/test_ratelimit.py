@@ -280,6 +280,24 @@ def test_an_override_by_domain_from_a_database_counts_too(host: Host, start: Sta
     assert "4 of 7 recipients left this hour" in host.fine("ratelimit", "quota", TIZIO)
 
 
+def test_overrides_that_cannot_be_read_are_told_of(host: Host, start: Start) -> None:
+    start().send()
+    host.configure(f'[ratelimit]\noverrides = "sqlite://{host.directory}/gone.db"\n{PER_USER}')
+    said = host.run("ratelimit", "quota", TIZIO)
+    assert said.status == 0
+    assert "199 of 200 recipients left" in said.out
+    assert "ratelimit.overrides can't be read" in said.err
+    assert "the limits shown are those of the rules" in said.err
+
+
+def test_a_country_database_that_is_not_there_is_told_of(host: Host, start: Start) -> None:
+    start()
+    host.configure('[ratelimit]\ncountry_database = "/nowhere/countries.mmdb"')
+    said = host.run("ratelimit", "test", "--user", TIZIO)
+    assert said.status == 1
+    assert "ratelimit.country_database: /nowhere/countries.mmdb: " in said.err
+
+
 def test_a_newcomer_has_lower_limits_everywhere(host: Host, start: Start) -> None:
     daemon = start(PER_USER + 'ramp_up = "7d"\nramp_up_share = 10\n')
     daemon.send(user="old@tizio.it")

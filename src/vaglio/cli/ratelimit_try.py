@@ -19,6 +19,7 @@ from vaglio.checks.ratelimit.rules import Group, ReadyRule, case_of
 from vaglio.checks.ratelimit.usage import SCHEMA, USAGE, Usage, usage_key
 from vaglio.cli.arguments import client, count, mailbox
 from vaglio.cli.common import (
+    CliError,
     Commands,
     WrongUsage,
     clean,
@@ -142,7 +143,7 @@ def _test(args: argparse.Namespace) -> int:
 async def _played(store: Store, args: argparse.Namespace, loaded: Loaded) -> _Outcome:
     """Ask the check as Postfix would."""
     settings, at = loaded.config.ratelimit, now(args)
-    country = countries(settings.country_database)
+    country = _countries(settings.country_database)
     view = await view_of(store, loaded, at, country)
     alarms: list[Alarm] = []
     context = Context(
@@ -173,13 +174,16 @@ async def _played(store: Store, args: argparse.Namespace, loaded: Loaded) -> _Ou
     return _Outcome(answers, await _asked(store, view, [one.facts for one in answers]), alarms)
 
 
-def countries(path: str) -> Callable[[str], str]:
-    """Return what tells the country of an address; nothing where there is no such file."""
+def _countries(path: str) -> Callable[[str], str]:
+    """Return what tells the country of an address. Raises CliError for a file that does not."""
     if not path:
         return lambda _: ""
     from vaglio.store.countries import open_countries  # for those who have such a file
 
-    return open_countries(path)
+    try:
+        return open_countries(path)
+    except OSError as error:
+        raise CliError(f"ratelimit.country_database: {error}") from error
 
 
 def _requests(args: argparse.Namespace, view: View) -> Iterator[Facts]:

@@ -148,8 +148,17 @@ async def view_of(store: Store, loaded: Loaded, at: float, country: Callable[[st
     settings = loaded.config.ratelimit
     mark = await store.transact(lambda tx: tx.get(MARKS, BEGUN))
     begun = int(at) if mark is None or mark.at > at else mark.at
-    overrides = source_of(settings, read_rows, monotonic, warn).current
-    return View(settings, ready(settings, country), overrides, begun, at)
+    return View(settings, ready(settings, country), _overrides(settings), begun, at)
+
+
+def _overrides(settings: RatelimitSettings) -> Overrides:
+    troubles: list[str] = []
+    found = source_of(settings, read_rows, monotonic, troubles.append).current
+    for trouble in troubles:
+        warn(trouble)
+    if troubles and not found.limits:  # the daemon may know them from before
+        warn("without ratelimit.overrides the limits shown are those of the rules")
+    return found
 
 
 async def uses_of(store: Store, view: View, key: str) -> list[KeyUse]:
