@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vaglio.checks.ratelimit.limits import DISTINCT, Kind, Limit, limit_text
 from vaglio.checks.ratelimit.rules import Case, Group, ReadyRule, Values
-from vaglio.checks.ratelimit.usage import Counts, Usage, decode, encode, is_recent, remembered, sampled
+from vaglio.checks.ratelimit.usage import Counts, Usage, decode, encode, is_recent, remembered, sampled, storable
 from vaglio.checks.ratelimit.window import (
     EMPTY,
     Window,
@@ -146,7 +146,7 @@ def judge(
 def name_of(values: Values) -> str:
     """Return a key in words."""
     name = values[0] if len(values) == 1 else " ".join(values)
-    return name[:LONGEST_NAME]
+    return storable(name)[:LONGEST_NAME]
 
 
 def _judge(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, ask: Ask, now: float) -> Finding:

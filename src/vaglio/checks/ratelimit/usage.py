@@ -109,6 +109,13 @@ def message_id(instance: str) -> bytes:
     return blake2b(instance.encode("utf-8", "surrogateescape"), digest_size=_ID).digest() if instance else b""
 
 
+def storable(text: str) -> str:
+    """Return text that a store can hold, ``\\xff`` for a byte that is no UTF-8: nobody gets by a limit with one."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def is_recent(recent: bytes, message: bytes) -> bool:
     """Tell whether the message is one of the recent ones."""
     if not message or message not in recent:
@@ -125,7 +132,7 @@ def sampled(samples: str, value: str) -> str:
     """Return the samples (words) with ``value`` in front, each once, as many as are kept, of bounded length."""
     if samples.partition(" ")[0] == value or not value:
         return samples
-    value = value[:LONGEST_SAMPLE].replace(" ", "")
+    value = storable(value)[:LONGEST_SAMPLE].replace(" ", "")
     return " ".join([value, *(one for one in samples.split() if one != value)][:SAMPLES])
 
 
