@@ -29,8 +29,10 @@ class Clock:
         raise AssertionError
 
 
-def asked(key: str, requests: list[Facts]) -> tuple[list[Verdict], MemoryStore]:
-    settings = RatelimitSettings(rule=[Rule(name="few", key=[key], count="messages", limits=["2/1h"])])
+def asked(
+    key: str, requests: list[Facts], settings: RatelimitSettings | None = None
+) -> tuple[list[Verdict], MemoryStore]:
+    settings = settings or RatelimitSettings(rule=[Rule(name="few", key=[key], count="messages", limits=["2/1h"])])
     store = MemoryStore(SCHEMA)
     context = Context(Clock(), store, lambda: "REF", Overrides, Logins, lambda _: "", lambda _: "it", "mail.tizio.it",
                       lambda _: None, lambda *_: None)  # fmt: skip
@@ -61,10 +63,22 @@ def test_an_odd_key_is_limited_like_any_other(key: str, odd: str) -> None:
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("name", ["sender", "helo", "client", "recipient"])
 def test_odd_attributes_let_nobody_get_by(name: str, odd: str) -> None:
-    verdicts, store = asked("sasl_username", [request(number, Stage.END_OF_MESSAGE, **{name: odd}) for number in range(3)])
+    requests = [request(number, Stage.END_OF_MESSAGE, **{name: odd}) for number in range(3)]
+    verdicts, store = asked("sasl_username", requests)
     assert [verdict.reason for verdict in verdicts] == ["within-limits", "within-limits", "over-limit"]
     ((_, usage),) = asyncio.run(store.scan(USAGE, b"", 9))
     assert max(len(usage.name), len(usage.clients), len(usage.domains)) <= 1000
+
+
+@pytest.mark.parametrize("count", ["bytes", "recipients", "refused_share"])
+@pytest.mark.parametrize("stage", [Stage.DATA, Stage.END_OF_MESSAGE])
+def test_a_claim_of_any_size_is_judged_at_once(count: str, stage: Stage) -> None:
+    rule = {"name": "few", "count": count, "limits": ["30%/1h" if count == "refused_share" else "100/1h"]}
+    settings = RatelimitSettings.model_validate({"rule": [rule], "stage": stage.value.lower()})
+    facts = request(1, stage)
+    facts = facts._replace(envelope=facts.envelope._replace(size=10**19 - 1, recipient_count=10**19 - 1))
+    (verdict,), _ = asked("sasl_username", [facts], settings)
+    assert verdict.reason == ("within-limits" if count == "refused_share" else "too-much-at-once")
 
 
 def test_keys_that_differ_in_a_byte_that_is_no_utf_8_are_told_apart() -> None:

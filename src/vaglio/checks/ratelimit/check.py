@@ -24,7 +24,7 @@ from vaglio.checks.ratelimit.decide import (
     was_counted,
 )
 from vaglio.checks.ratelimit.inflight import InFlight
-from vaglio.checks.ratelimit.limits import Kind, Limit
+from vaglio.checks.ratelimit.limits import MOST, Kind, Limit
 from vaglio.checks.ratelimit.logins import Logins
 from vaglio.checks.ratelimit.overrides import Overrides
 from vaglio.checks.ratelimit.rules import Case, Group, ReadyRule, Rules, Values, case_of
@@ -148,7 +148,7 @@ class Ratelimit:
         """Judge and count, in one transaction: two workers never let in together what is too much."""
         _, envelope, session = case.facts
         client, at_rcpt = case.facts.client, session.stage is Stage.RCPT
-        recipients = 1 if at_rcpt else max(1, envelope.recipient_count)
+        recipients = 1 if at_rcpt else min(max(1, envelope.recipient_count), MOST + 1)
         attempts = recipients
         domains: Sequence[str] = (case.recipient.rpartition("@")[2],) if case.recipient else ()
         under_way = None if at_rcpt else self._in_flight.ended(session.instance)
@@ -156,7 +156,7 @@ class Ratelimit:
             attempts, domains = max(under_way.attempts, recipients), under_way.domains
         ask = Ask(
             recipients,
-            envelope.size,
+            min(envelope.size, MOST + 1),  # before its end a client may claim any; this is more than any limit
             short_hash(self._rules.network(client)) if self._networks else 0,
             short_hash(self._context.country(client.address)) if self._countries else 0,
             short_hash(case.recipient) if at_rcpt else 0,
