@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from math import inf, isfinite
 from typing import Any, NamedTuple, TypeVar
 
-from vaglio.checks.ratelimit.decide import ATTACK, ramped
+from vaglio.checks.ratelimit.decide import ATTACK, limits_of
 from vaglio.checks.ratelimit.limits import DISTINCT, Kind, Limit, amount_text
 from vaglio.checks.ratelimit.overrides import Overrides
 from vaglio.checks.ratelimit.overridesource import source_of
@@ -101,10 +101,8 @@ class View(NamedTuple):
 
     def _limits(self, rule: ReadyRule, values: Values, usage: Usage) -> tuple[tuple[Limit, ...], str]:
         own = self.overrides.find(rule.name, values)
-        if own is not None:
-            return own, "override"
-        limits = ramped(rule.limits, rule, usage, self.begun, int(self.now))
-        return limits, "rule" if limits == rule.limits else "ramp-up"
+        limits = limits_of(rule, own, usage, self.begun, self.now)
+        return limits, "override" if own is not None else "rule" if limits == rule.limits else "ramp-up"
 
 
 def values_of(name: str, group: Group) -> Values:

@@ -19,7 +19,7 @@ from vaglio.checks.ratelimit.decide import (
     decide,
     is_refused,
     judge,
-    ramped,
+    limits_of,
     settled,
     was_counted,
 )
@@ -206,9 +206,7 @@ class Ratelimit:
 
     def _limits(self, rule: ReadyRule, values: Values, usage: Usage, now: float) -> tuple[Limit, ...]:
         own = self._context.overrides().find(rule.name, values)
-        if own is not None:
-            return own
-        return ramped(rule.limits, rule, usage, self._begun, int(now)) if rule.settings.ramp_up else rule.limits
+        return limits_of(rule, own, usage, self._begun, now)
 
     def _remember_recipient(self, tx: Transaction, one: _Applied, case: Case, now: int) -> None:
         if not any(rule.kind is Kind.NEW_RECIPIENTS for rule in one.rules):
@@ -230,6 +228,8 @@ class Ratelimit:
         text = reply_text(decision, case, ref, language, settings, now)
         if action is Action.REJECT:
             reply = Reply(554, "5" + settings.enhanced_code[1:], text)
+        elif action is Action.HOLD:
+            reply = Reply(250, "2.0.0", text)  # the client hears that it was taken; the text is for Postfix's log
         else:
             reply = Reply(settings.reply_code, settings.enhanced_code, text)
         return Verdict(action, NAME, decision.reason, reply, facts=facts, immediate=action is not Action.HOLD, ref=ref)

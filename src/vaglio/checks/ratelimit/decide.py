@@ -121,11 +121,15 @@ _ACTIONS = {"log": Action.PASS, "header": Action.PASS, "hold": Action.HOLD, "def
             "reject": Action.REJECT}  # fmt: skip
 
 
-def ramped(limits: tuple[Limit, ...], rule: ReadyRule, usage: Usage, begun: int, now: int) -> tuple[Limit, ...]:
-    """Return the limits of a key that may be a newcomer's. Who was first seen soon after counting ``begun`` is none:
-    all were new then.
+def limits_of(
+    rule: ReadyRule, override: tuple[Limit, ...] | None, usage: Usage, begun: int, now: float
+) -> tuple[Limit, ...]:
+    """Return the limits of a key: its own, if there is an override, or else its rule's, lower ones for a newcomer. Who
+    was first seen soon after counting ``begun`` is none: all were new then.
     """
-    ramp = rule.settings.ramp_up
+    if override is not None:
+        return override
+    ramp, limits = rule.settings.ramp_up, rule.limits
     first = usage.first or now
     if not ramp or now - first >= ramp or first < begun + ramp:
         return limits
@@ -334,9 +338,9 @@ def basis(decision: Decision, case: Case, now: float) -> Mapping[str, Fact]:
     facts["rule"] = finding.rule.name
     facts["used"] = finding.used
     facts["limit"] = limit_text(finding.limit, finding.rule.kind)
+    facts["count"] = finding.rule.kind.value
     if decision.worst is not None:
         facts["key"] = decision.name
-        facts["count"] = finding.rule.kind.value
         facts["units"] = finding.units
         facts["beyond"] = finding.before.over + 1
         facts["does"] = finding.rule.settings.action

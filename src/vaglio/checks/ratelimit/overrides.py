@@ -24,9 +24,9 @@ Row = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Limits by rule and key; ``UNLIMITED`` for none."""
+    """Limits by rule and key in words, all in lower case; ``UNLIMITED`` for none."""
 
-    limits: Mapping[tuple[str, tuple[str, ...]], tuple[Limit, ...]] = field(default_factory=dict)
+    limits: Mapping[tuple[str, str], tuple[Limit, ...]] = field(default_factory=dict)
 
     def __add__(self, other: Overrides) -> Overrides:
         """Return the rows of both; those of the left one count where both have one."""
@@ -36,10 +36,10 @@ class Overrides:
         """Return the limits of a key; None where the rule's own hold."""
         if not self.limits:
             return None
-        found = self.limits.get((rule, values))
+        name = " ".join(values).lower()
+        found = self.limits.get((rule, name))
         if found is None and len(values) == 1:
-            domain = values[0].rpartition("@")[2]
-            found = self.limits.get((rule, ("@" + domain,)))
+            found = self.limits.get((rule, "@" + name.rpartition("@")[2]))
         return found
 
 
@@ -101,7 +101,7 @@ def parse_rows(
 def _read(
     rows: Sequence[tuple[int, Row]], source: str, kinds: Mapping[str, Kind], problems: list[Problem]
 ) -> tuple[Overrides, list[Problem]]:
-    found: dict[tuple[str, tuple[str, ...]], tuple[Limit, ...]] = {}
+    found: dict[tuple[str, str], tuple[Limit, ...]] = {}
     for number, (rule, name, limits) in rows:
         try:
             if len(found) == MOST:
@@ -112,7 +112,7 @@ def _read(
             if not name.split():
                 raise ValueError('a key such as "tizio@tizio.it" or "@tizio.it"')
             read = UNLIMITED if limits == "unlimited" else _limits(limits, kinds[rule])
-            found.setdefault((rule, tuple(name.lower().split())), read)
+            found.setdefault((rule, " ".join(name.lower().split())), read)
         except ValueError as error:
             shown = ascii(f"{rule},{name},{limits}"[:80])[1:-1]
             problems.append(Problem(source, number, f'"{shown}"', str(error)))
