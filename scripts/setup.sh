@@ -53,6 +53,13 @@ install_quietly() (
     case " $* " in
     *' postfix '*) echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections ;;
     esac
+    case " $* " in
+    *' postgresql '*) # without a database of the system's own: nobody asked for that either
+        as_root apt-get install -y --no-install-recommends postgresql-common
+        as_root sed -i 's/^#* *create_main_cluster *=.*/create_main_cluster = false/' \
+            /etc/postgresql-common/createcluster.conf
+        ;;
+    esac
     as_root apt-get install -y --no-install-recommends "$@"
 )
 

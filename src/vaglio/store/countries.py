@@ -21,7 +21,7 @@ MOST_IN_MEMORY = 32 * 1024**2
 by renaming, as geoipupdate does, since who writes into it ends the daemon."""
 
 REMEMBERED = 4096
-"""Addresses whose country is kept: a look-up takes 50 us where the file is in memory, since the reader is in Python then."""
+"""Addresses whose country is kept: where the file is in memory the reader is one in Python, which takes 50 us."""
 
 LOOKED_AT = 1000
 """Records that are searched for a country before the file is refused."""
