@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from vaglio.daemon import alert
-from vaglio.daemon.alert import COMPLAINT, WAITING, Alerter
+from vaglio.daemon.alert import COMPLAINT, MOST, QUIET, WAITING, Alerter
 from vaglio.verdict import Fact
 
 
@@ -395,3 +395,17 @@ def test_where_no_thread_can_be_started_the_next_alarm_takes_it_along(
     assert "can't start new thread" in caplog.text
     assert alarm(alerter, "two")
     assert [document["subject"] for _, _, document in hook.posts] == ["one", "two"]
+
+
+def test_no_more_than_sixty_alarms_go_out_in_an_hour(hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    alerter = Alerter(Settings(mail="", webhook=hook.url()), "mail.caio.it", lambda: now)
+    for number in range(MOST + 5):
+        now += 1
+        if thread := alerter.raise_alarm(f"account {number}", ""):
+            thread.join(30)
+    assert len(hook.posts) == MOST
+    now += QUIET
+    assert alarm(alerter, "another")
+    assert len(hook.posts) == MOST + 1
+    assert sum(int(record.getMessage().split()[0]) for record in caplog.records) == 5

@@ -31,8 +31,11 @@ QUIET = 3600.0
 PATIENCE = 10.0
 """Seconds that a mail server or webhook may take for each of its answers, and a sendmail command for all it does."""
 
-WAITING = 100
+WAITING = 50
 """Alarms that wait to be sent; further ones are left out."""
+
+MOST = 60
+"""Alarms in an hour: who gets more of them reads none. Further ones are left out."""
 
 COMPLAINT = 60.0
 """Seconds between two lines in the log about alarms that were left out."""
@@ -84,8 +87,10 @@ class Alerter:
         self._hostname = hostname
         self._seldom = Throttle(QUIET, monotonic)
         self._may_complain = Throttle(COMPLAINT, monotonic)
+        self._monotonic = monotonic
         self._lock = threading.Lock()  # for what is below: the thread changes it too
         self._waiting: deque[_Alarm] = deque()
+        self._accepted: deque[float] = deque(maxlen=MOST)  # when the last ones were
         self._left_out = 0
         self._thread: threading.Thread | None = None
 
@@ -110,10 +115,13 @@ class Alerter:
 
     def _accept(self, alarm: _Alarm) -> threading.Thread | None:
         """Return the thread that will send it; None where too many wait."""
+        now = self._monotonic()
         with self._lock:
-            if len(self._waiting) >= WAITING:
+            too_many = len(self._accepted) == MOST and now - self._accepted[0] < QUIET
+            if too_many or len(self._waiting) >= WAITING:
                 self._left_out += 1
                 return None
+            self._accepted.append(now)
             self._waiting.append(alarm)
             if not self._thread or not self._thread.is_alive():
                 thread = threading.Thread(target=self._work, daemon=True, name="alert")
@@ -141,7 +149,7 @@ class Alerter:
         with self._lock:
             count, self._left_out = self._left_out, 0
         if count:
-            _log.warning("%d alarms were not sent, since %d others were waiting: see the log for them", count, WAITING)
+            _log.warning("%d alarms were not sent, since there were too many at once: see the log for them", count)
 
     def _send(self, alarm: _Alarm) -> None:
         settings, subject = self._settings, _one_line(alarm.subject)
