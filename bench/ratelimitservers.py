@@ -98,7 +98,8 @@ class PolicydRateLimit(Server):
             "sqlite_config": {"database": str(self._database)},
             "SOCKET": ["127.0.0.1", self.port],
             "limits": self._limits,
-            "count_mode": 1,
+            "count_mode": 1,  # this one and the next from version 1.2 on, as Debian has them
+            "sql_limits_by_id": "",
         }
         config.write_text(json.dumps(settings))  # which is YAML too
         return ["/usr/bin/policyd-rate-limit", "--file", str(config)]
