@@ -5,7 +5,7 @@ Knows no protocol, opens nothing, reads no clock but the one it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -112,17 +112,16 @@ class Ratelimit:
         mismatch = self._mismatch(case)
         if mismatch is not None:
             return self._verdict(mismatch, case, now)
-        groups: Sequence[Group] = ()
+        groups = self._rules.message
         if stage is Stage.RCPT:
             self._in_flight.saw_recipient(case, now)
-            groups = self._rules.recipient
-        if stage is self._stage:
-            groups = (*groups, *self._rules.message)
+            groups = self._rules.groups if stage is self._stage else self._rules.recipient
         applied = _applied(groups, case)
         if not applied:
             return Verdict(Action.PASS, NAME, Reason.COUNTED_LATER if stage is Stage.RCPT else Reason.NO_RULE)
         outcome = await self._counted(applied, case, now)
-        self._tell(outcome.alarms, now)
+        if outcome.alarms:
+            self._tell(outcome.alarms, now)
         return self._verdict(outcome.decision, case, now)
 
     def _elsewhere(self, stage: Stage) -> Verdict:
@@ -144,7 +143,7 @@ class Ratelimit:
             return None
         return Decision(Reason.NOT_OWN_SENDER, Action.REJECT if does == "reject" else Action.DEFER)
 
-    async def _counted(self, applied: Sequence[_Applied], case: Case, now: float) -> _Outcome:
+    def _counted(self, applied: Sequence[_Applied], case: Case, now: float) -> Awaitable[_Outcome]:
         """Judge and count, in one transaction: two workers never let in together what is too much."""
         _, envelope, session = case.facts
         client, at_rcpt = case.facts.client, session.stage is Stage.RCPT
@@ -164,7 +163,7 @@ class Ratelimit:
             refused=attempts - recipients,
         )
         message = message_id(session.instance)
-        return await self._context.store.transact(lambda tx: self._step(tx, applied, case, ask, message, domains, now))
+        return self._context.store.transact(lambda tx: self._step(tx, applied, case, ask, message, domains, now))
 
     def _step(
         self, tx: Transaction, applied: Sequence[_Applied], case: Case, ask: Ask, message: bytes,

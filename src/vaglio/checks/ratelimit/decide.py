@@ -338,8 +338,8 @@ def basis(decision: Decision, case: Case, now: float) -> Mapping[str, Fact]:
     facts["rule"] = finding.rule.name
     facts["used"] = finding.used
     facts["limit"] = limit_text(finding.limit, finding.rule.kind)
-    facts["count"] = finding.rule.kind.value
     if decision.worst is not None:
+        facts["count"] = finding.rule.kind.value
         facts["key"] = decision.name
         facts["units"] = finding.units
         facts["beyond"] = finding.before.over + 1
