@@ -98,6 +98,7 @@ _numbers = itertools.count()
 @pytest.fixture
 def login(world: World) -> Login:
     """Makes a login that nobody has used before, with the limits of this kind."""
+    assert world.ratelimit.process.returncode is None, world.ratelimit.log()
 
     def made(kind: str) -> str:
         name = f"u{next(_numbers)}@{kind}.test"
