@@ -15,7 +15,7 @@ from typing import NamedTuple
 from vaglio.checks.ratelimit.window import NOTHING, Things, Window
 from vaglio.ports import Schema, StoreCorrupt, Table
 
-RECENT = 4
+RECENT = 16
 """Messages of a key that are remembered, so that none counts twice."""
 
 SAMPLES = 5
