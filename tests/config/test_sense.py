@@ -45,6 +45,15 @@ def warnings(folder: Path, text: str) -> list[str]:
             "out",
         ),
         (
+            "[ratelimit]\nrule = []",
+            "FILE:2: ratelimit.rule: nothing is limited: without this line the rules that ship would hold",
+        ),
+        (
+            '[ratelimit]\nstage = "data"\n[[ratelimit.rule]]\ncount = "bytes"\nlimits = ["500 MB/1d"]',
+            'FILE:4: ratelimit.rule[0].count: a client that announces no size has no limit; ratelimit.stage = '
+            '"end-of-message" knows the true size',
+        ),
+        (
             '[greylist]\nscope = "listed"',
             "FILE:2: greylist.scope: greylists only whom vaglio-dnsbl tells of: it must run, and stand before "
             "vaglio-greylist in main.cf",

@@ -90,8 +90,26 @@ def _limit_misfits(settings: RatelimitSettings) -> Iterator[Clash]:
         if rule.count == "refused_share" and (settings.stage == "rcpt" or rule.per_recipient):
             wanted = 'another count: which recipients were refused is known at "data" or "end-of-message" only'
             yield Clash(((*path, "count"), ("ratelimit", "stage")), '"refused_share"', wanted)
+        yield from _at_rcpt(rule, path, settings.stage)
         if not settings.country_database:
             yield from _countries_wanted(rule, path)
+
+
+def _at_rcpt(rule: LimitRule, path: Path, stage: str) -> Iterator[Clash]:
+    """Yield what could not be seen where a rule is asked: at RCPT there is one recipient, and no size but a claimed."""
+    reason = rule.why_per_recipient
+    why: Path = (*path, reason) if reason else ("ratelimit", "stage")
+    at_rcpt = reason != "" or stage == "rcpt"
+    asked = f"{dotted(why)} has this rule asked about each recipient"
+    if rule.count == "bytes" and at_rcpt:
+        wanted = f"another count: {asked}, and the size is known at the end of the message only"
+        yield Clash(((*path, "count"), why), '"bytes"', wanted)
+    elif rule.per_message and rule.count not in ("recipients", "bytes"):
+        wanted = f'0: a count of "{rule.count}" has no most for a single message'
+        yield Clash(((*path, "per_message"), (*path, "count")), str(rule.per_message), wanted)
+    elif rule.per_message and at_rcpt:
+        wanted = f"0 (it is for rules that are asked about whole messages): {asked}"
+        yield Clash(((*path, "per_message"), why), str(rule.per_message), wanted)
 
 
 def _countries_wanted(rule: LimitRule, path: Path) -> Iterator[Clash]:
@@ -165,10 +183,12 @@ def _dns_remarks(config: VaglioConfig) -> Iterator[Remark]:
 def _ratelimit_remarks(settings: RatelimitSettings) -> Iterator[Remark]:
     if settings.sender_logins and settings.sender_login == "off":
         yield Remark((("ratelimit", "sender_logins"),), 'has no effect while ratelimit.sender_login is "off"')
+    if not settings.rule and settings.sender_login == "off":
+        yield Remark((("ratelimit", "rule"),), "nothing is limited: without this line the rules that ship would hold")
     for index, rule in enumerate(settings.rule):
-        if rule.per_message and rule.count not in ("recipients", "bytes"):
-            text = f'has no effect on a count of "{rule.count}"'
-            yield Remark((("ratelimit", "rule", index, "per_message"),), text)
+        if rule.count == "bytes" and settings.stage == "data":
+            text = 'a client that announces no size has no limit; ratelimit.stage = "end-of-message" knows the true size'
+            yield Remark((("ratelimit", "rule", index, "count"),), text)
 
 
 def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:

@@ -86,7 +86,8 @@ class Rule(Section):
     """What happens beyond a limit: "defer" (450, the sender may try again), "reject" (554), "hold" (Postfix keeps it
     until the admin looks), "header" (marks it; not at the end of the message), "log" (nothing but an alarm)."""
     per_message: Count = 0
-    """Most that a single message may count, in recipients or bytes; 0: as much as the limits allow."""
+    """Most that a single message may count, in recipients or bytes; 0: as much as the limits allow. Not for a rule
+    about single recipients."""
     at_least: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """A refused_share is judged from so many recipients on."""
     applies_to: Literal["mail", "null_sender", "system"] = "mail"
@@ -119,9 +120,16 @@ class Rule(Section):
     @property
     def per_recipient(self) -> bool:
         """True for a rule about single recipients: it is asked at RCPT, where one is named."""
-        named = any(part in PER_RECIPIENT for key in self.key for part in key.split("|"))
-        counts_them = self.count in ("distinct_recipients", "new_recipients")
-        return named or counts_them or bool(self.recipients or self.except_recipients)
+        return self.why_per_recipient != ""
+
+    @property
+    def why_per_recipient(self) -> str:
+        """Which of its settings makes it a rule about single recipients; "" for one about messages."""
+        if any(part in PER_RECIPIENT for key in self.key for part in key.split("|")):
+            return "key"
+        if self.count in ("distinct_recipients", "new_recipients"):
+            return "count"
+        return "recipients" if self.recipients else "except_recipients" if self.except_recipients else ""
 
     @field_validator("limits")
     @classmethod
@@ -158,8 +166,7 @@ def _shipped() -> list[Rule]:
     return [
         Rule(),
         Rule(name="networks", count="distinct_networks", limits=["8/1h"], action="log"),
-        Rule(name="bounces", key=["sasl_username|client"], count="messages", limits=["100/1h"],
-             applies_to="null_sender"),
+        Rule(name="bounces", key=["sasl_username|client"], limits=["100/1h"], applies_to="null_sender"),
     ]  # fmt: skip
 
 
@@ -185,7 +192,9 @@ class RatelimitSettings(DaemonSection):
     """Limits of single keys, in place of their rule's: a file that ends in .toml or .csv, or a database:
     "sqlite:///path", "postgresql://user@host/database", "mysql://user@host/database". Read again when it changes, a
     database every 30 seconds. Since it may hold a password, no command shows it."""
-    overrides_query: str = "SELECT rule, name, limits FROM ratelimit_overrides"
+    overrides_query: Annotated[
+        str, Field(pattern=r"\S", description="a query of three columns, the rule, the key and its limits")
+    ] = "SELECT rule, name, limits FROM ratelimit_overrides"
     """What is read from a database: three columns, the rule, the key and its limits."""
     sender_login: Literal["off", "log", "defer", "reject"] = "off"
     """What happens when a login uses a sender address that is not its own. Its own are the login itself and those that
