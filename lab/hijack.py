@@ -30,7 +30,7 @@ RATELIMIT = ratelimit_toml(f'[[ratelimit.rule]]\nname = "per-user"\nlimits = ["{
 
 ACCEPTED = r"^250 "
 REFUSED = (
-    rf"^450 4\.7\.1 <END-OF-MESSAGE>: .*{re.escape(LOGIN)} has reached {LIMIT} recipients in 1h; .*"
+    rf"^450 4\.7\.1 <END-OF-MESSAGE>: .*{re.escape(LOGIN)} would exceed {LIMIT} recipients in 1h .*"
     r"ref [0-9A-Z]{4}-[0-9A-Z]{4}$"
 )
 WITHIN = "vaglio-ratelimit pass: within-limits"

@@ -79,7 +79,7 @@ class Daemon:
         cleanup.callback(self.store.close)
         self.journal = JournalWriter(state / FILE_NAME, 1e9, 10**9, print, self.clock.now)
         cleanup.callback(self.journal.close)
-        overrides = source_of(self.settings, lambda *_: [], lambda: 0.0, print)
+        overrides = source_of(self.settings, lambda *_: [], lambda: 0.0, print).read()
         numbers = itertools.count()
         self.instances = (f"{n:x}.6382.0" for n in itertools.count(1))
         self.check = Ratelimit(
@@ -405,7 +405,7 @@ def test_quota_speaks_italian(host: Host, start: Start) -> None:
     assert host.fine("ratelimit", "quota", TIZIO, "--lang", "it").splitlines() == [
         "tizio@tizio.it",
         "  per-user: non resta nulla di 200 destinatari in quest'ora (finestra di 1h); altro posto: 15:14",
-        "  per-user: restano 800 di 1.000 destinatari oggi (finestra di 1d); altro posto: 2026-09-22 14:14",
+        "  per-user: ancora 800 di 1.000 destinatari oggi (finestra di 1d); altro posto: 2026-09-22 14:14",
     ]
 
 
@@ -458,7 +458,8 @@ def test_test_answers_as_the_daemon_would_and_counts_nothing(host: Host, start: 
     said = host.fine("ratelimit", "test", "--user", TIZIO, "--recipients", "3")
     for words in (
         "END-OF-MESSAGE, recipients: 3: defer over-limit",
-        f"450 4.7.1 Sending limit: {TIZIO} has reached 200 recipients in 1h; there is room again in 1h; help: call 12",
+        f"450 4.7.1 Sending limit: {TIZIO} would exceed 200 recipients in 1h (198 used, "
+        "this would add 3); there is room again in 1h; help: call 12",
         f"{TIZIO} had written to 198 recipients within 1h, and this would be 3 more; the rule per-user allows 200.",
         "The admin would be told: tizio@tizio.it is beyond the limit per-user.",
     ):

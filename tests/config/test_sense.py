@@ -50,7 +50,7 @@ def warnings(folder: Path, text: str) -> list[str]:
         ),
         (
             '[ratelimit]\nstage = "data"\n[[ratelimit.rule]]\ncount = "bytes"\nlimits = ["500 MB/1d"]',
-            'FILE:4: ratelimit.rule[0].count: a client that announces no size has no limit; ratelimit.stage = '
+            'FILE:4: ratelimit.rule[0].count: who announces no size has no limit; ratelimit.stage = '
             '"end-of-message" knows the true size',
         ),
         (

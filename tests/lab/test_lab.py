@@ -246,8 +246,8 @@ def test_the_lines_about_recipients_take_the_place_of_the_empty_lists() -> None:
 
 LETTER = "250 2.0.0 Ok: queued as 13BED72"
 STOPPED = (
-    "450 4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Sending limit: tizio@tizio.it has reached 20 recipients in 1h; "
-    "there is room again in 1h; ref G7K2-9QFD"
+    "450 4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Sending limit: tizio@tizio.it would exceed 20 recipients in 1h "
+    "(20 used, this would add 1); there is room again in 1h; ref G7K2-9QFD"
 )
 STOLEN = hijack.Hijack(
     {hijack.LOGIN: [LETTER] * 20 + [STOPPED] * 40, hijack.OTHER: [LETTER] * 6},

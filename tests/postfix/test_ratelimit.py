@@ -73,7 +73,7 @@ SETTINGS = {
     "smtpd_sender_restrictions": f"check_sender_access inline:{{ {UNWANTED}=REJECT }}",
     "message_size_limit": f"{LARGEST}",
 }
-OVER = "4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Sending limit: {} has reached {} recipients in 1h; there is room"
+OVER = "4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Sending limit: {} would exceed {} recipients in 1h ("
 REFERENCE = re.compile(r"; ref ([0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4})$")
 NO_ANSWER = "problem talking to server"
 
@@ -279,7 +279,7 @@ def test_a_rule_may_refuse_for_good(world: World, login: Login, recipient: str) 
     user = login("reject")
     _, answer = submit(world, user, [recipient], 2)
     assert (answer.code, answer.text.partition(" ")[0]) == (554, "5.7.1")
-    assert f"Sending limit: {user} has reached 1 recipients in 1h" in answer.text
+    assert f"Sending limit: {user} would exceed 1 recipient in 1h" in answer.text
 
 
 def test_a_rule_may_put_mail_on_hold(world: World, login: Login, recipient: str) -> None:

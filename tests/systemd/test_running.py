@@ -190,7 +190,7 @@ def test_a_chrooted_submission_asks_over_the_unix_socket(machine: Machine) -> No
         text = letter("caio@caio.it", "caio@caio.it", "note to self")
         answers = [client.send("caio@caio.it", ["caio@caio.it"], text).last for _ in range(2)]
     assert [answer.code for answer in answers] == [250, 450]
-    assert "Sending limit: caio@caio.it has reached 1 recipients in 1h" in answers[1].text
+    assert "Sending limit: caio@caio.it would exceed 1 recipient in 1h" in answers[1].text
 
 
 def test_the_state_directory_is_the_daemons_own(machine: Machine) -> None:

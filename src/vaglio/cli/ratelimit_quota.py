@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 
 from vaglio.checks.ratelimit.decide import ATTACK
-from vaglio.checks.ratelimit.explain import amount
-from vaglio.checks.ratelimit.limits import DISTINCT, Kind
+from vaglio.checks.ratelimit.limits import DISTINCT, Kind, amount_text, counted
 from vaglio.checks.ratelimit.rules import Group
 from vaglio.checks.ratelimit.settings import Rule
 from vaglio.checks.ratelimit.usage import USAGE, Usage, usage_key
@@ -18,53 +17,41 @@ from vaglio.config.types import format_duration
 from vaglio.lists import AddressList
 from vaglio.ports import Store
 
-_NOUNS: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        Kind.MESSAGES: " messages", Kind.RECIPIENTS: " recipients", Kind.BYTES: "",
-        Kind.DISTINCT_RECIPIENTS: " different recipients", Kind.NEW_RECIPIENTS: " new recipients",
-        Kind.DISTINCT_NETWORKS: " different networks", Kind.DISTINCT_COUNTRIES: " different countries",
-    },
-    "it": {
-        Kind.MESSAGES: " messaggi", Kind.RECIPIENTS: " destinatari", Kind.BYTES: "",
-        Kind.DISTINCT_RECIPIENTS: " destinatari diversi", Kind.NEW_RECIPIENTS: " destinatari nuovi",
-        Kind.DISTINCT_NETWORKS: " reti diverse", Kind.DISTINCT_COUNTRIES: " paesi diversi",
-    },
-}  # fmt: skip
 _SPANS: Mapping[str, Mapping[int, str]] = {
     "en": {60: " this minute", 3600: " this hour", 86400: " today", 604800: " this week"},
     "it": {60: " in questo minuto", 3600: " in quest'ora", 86400: " oggi", 604800: " questa settimana"},
 }
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "room": "{left} of {most}{what} left{span} ({window} window)",
-        "full": "none of {most}{what} left{span} ({window} window)",
+        "room": "{left} of {of_most} left{span} ({window} window)",
+        "full": "none of {of_most} left{span} ({window} window)",
         "never": "nothing may be sent ({window} window)",
-        "unlimited": "no limit; {used}{what}{span} ({window} window)",
-        "things": "{used} of at most {most}{what}{span} ({window} window)",
+        "unlimited": "no limit; {of_used}{span} ({window} window)",
+        "things": "{used} of at most {of_most}{span} ({window} window)",
         "share": "{used} of the recipients refused{span} ({window} window), up to {most} is allowed",
         "next": "; next slot at {at}",
         "override": "; a limit of its own",
         "ramp-up": "; a newcomer's limit, for the first {ramp_up}",
         "watched": "; nothing is held back by it",
         "beyond": "requests beyond the limit since {since}: {beyond}",
-        "per_message": "; at most {cap}{what} in one message",
+        "per_message": "; at most {cap} in one message",
         "none": "no rule counts by the login {user}",
         "other": "The rules {rules} count by more than the login: see vaglio ratelimit top --rule NAME.",
         "null_sender": " (bounces and receipts)",
     },
     "it": {
-        "room": "restano {left} di {most}{what}{span} (finestra di {window})",
-        "full": "non resta nulla di {most}{what}{span} (finestra di {window})",
+        "room": "ancora {left} di {of_most}{span} (finestra di {window})",
+        "full": "non resta nulla di {of_most}{span} (finestra di {window})",
         "never": "non si può inviare nulla (finestra di {window})",
-        "unlimited": "nessun limite; {used}{what}{span} (finestra di {window})",
-        "things": "{used} di al massimo {most}{what}{span} (finestra di {window})",
+        "unlimited": "nessun limite; {of_used}{span} (finestra di {window})",
+        "things": "{used} di al massimo {of_most}{span} (finestra di {window})",
         "share": "{used} dei destinatari rifiutato{span} (finestra di {window}), è ammesso fino al {most}",
         "next": "; altro posto: {at}",
         "override": "; limite proprio",
         "ramp-up": "; limite da nuovo utente, per i primi {ramp_up}",
         "watched": "; non trattiene nulla",
         "beyond": "richieste oltre il limite dal {since}: {beyond}",
-        "per_message": "; al massimo {cap}{what} in un messaggio",
+        "per_message": "; al massimo {cap} in un messaggio",
         "none": "nessuna regola conta per l'utente {user}",
         "other": "Le regole {rules} non contano solo per utente: vaglio ratelimit top --rule NOME.",
         "null_sender": " (avvisi e ricevute)",
@@ -147,17 +134,19 @@ def _lines(one: RuleUse, at: float, language: str) -> Iterator[str]:
 
 def _line(one: RuleUse, window: WindowUse, phrases: Iterable[str], at: float, language: str) -> str:
     kind, settings, words = one.rule.kind, one.rule.settings, _WORDS[language]
+    used, most = window.used, window.most or 0
     values = {
-        "left": amount(window.left or 0, kind, language),
-        "most": amount(window.most or 0, kind, language),
-        "used": amount(window.used, kind, language),
-        "what": _NOUNS[language].get(kind, ""),
+        "left": amount_text(window.left or 0, kind, language),
+        "most": amount_text(most, kind, language),
+        "used": amount_text(used, kind, language),
+        "of_most": counted(most, kind, language),
+        "of_used": counted(used, kind, language),
         "span": _SPANS[language].get(window.seconds, ""),
         "window": format_duration(window.seconds),
         "at": _clock(window.more_at, at),
         "ramp_up": format_duration(settings.ramp_up),
-        "cap": amount(settings.per_message, kind, language),
-        "beyond": amount(one.counts.over, Kind.MESSAGES, language),
+        "cap": counted(settings.per_message, kind, language),
+        "beyond": amount_text(one.counts.over, Kind.MESSAGES, language),
         "since": moment(one.counts.over_since)[:16],
     }
     text = "".join(words[key] for key in phrases)

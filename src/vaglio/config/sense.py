@@ -187,7 +187,7 @@ def _ratelimit_remarks(settings: RatelimitSettings) -> Iterator[Remark]:
         yield Remark((("ratelimit", "rule"),), "nothing is limited: without this line the rules that ship would hold")
     for index, rule in enumerate(settings.rule):
         if rule.count == "bytes" and settings.stage == "data":
-            text = 'a client that announces no size has no limit; ratelimit.stage = "end-of-message" knows the true size'
+            text = 'who announces no size has no limit; ratelimit.stage = "end-of-message" knows the true size'
             yield Remark((("ratelimit", "rule", index, "count"),), text)
 
 

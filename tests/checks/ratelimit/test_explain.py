@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vaglio.checks.ratelimit.decide import Reason
-from vaglio.checks.ratelimit.explain import amount, explain
-from vaglio.checks.ratelimit.limits import Kind
+from vaglio.checks.ratelimit.explain import explain
+from vaglio.checks.ratelimit.limits import Kind, amount_text, counted
 from vaglio.verdict import Fact
 
 OVER: dict[str, Fact] = {
@@ -59,7 +59,7 @@ def test_a_reason_that_is_not_ours_has_no_words() -> None:
         ({"count": "refused_share", "used": 45, "limit": "30%/1h"},
          "45% of the recipients of tizio@tizio.it within 1h were refused; the rule per-user allows 30%."),
         ({"count": "distinct_networks", "used": 8, "limit": "8/1h", "beyond": 4},
-         "had come from 8 different client networks within 1h, and this would be another; the rule per-user allows 8. "
+         "had come from 8 different networks within 1h, and this would be another; the rule per-user allows 8. "
          "So far 4 requests in a row were beyond it."),
     ],
 )  # fmt: skip
@@ -127,6 +127,17 @@ def test_a_rehearsal_says_that_nobody_was_held_back() -> None:
 
 
 def test_amounts_are_written_as_the_language_has_it() -> None:
-    assert amount(1_000, Kind.RECIPIENTS, "en") == "1,000"
-    assert amount(1_000, Kind.RECIPIENTS, "it") == "1.000"
-    assert amount(1_500_000, Kind.BYTES, "it") == "1,5 MB"
+    assert amount_text(1_000, Kind.RECIPIENTS, "en") == "1,000"
+    assert amount_text(1_000, Kind.RECIPIENTS, "it") == "1.000"
+    assert amount_text(1_500_000, Kind.BYTES, "it") == "1,5 MB"
+
+
+@pytest.mark.parametrize("language", ["en", "it"])
+@pytest.mark.parametrize("kind", set(Kind) - {Kind.BYTES, Kind.REFUSED_SHARE})
+def test_one_of_anything_is_not_several(kind: Kind, language: str) -> None:
+    one, two, none = (counted(amount, kind, language) for amount in (1, 2, 0))
+    assert one.startswith("1 ")
+    assert one[1:] not in (two[1:], none[1:])
+    assert two[1:] == none[1:]
+    facts = OVER | {"count": kind.value, "used": 1, "limit": "1/1h"}
+    assert one in explain(Reason.OVER, facts, language)[0]

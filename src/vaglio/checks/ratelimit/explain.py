@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from shlex import quote
 
 from vaglio.checks.ratelimit.decide import Reason
-from vaglio.checks.ratelimit.limits import Kind, amount_text
+from vaglio.checks.ratelimit.limits import Kind, amount_text, counted
 from vaglio.config.types import format_duration
 from vaglio.verdict import Fact
 
 _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "en": {
         Reason.TOO_MUCH: (
-            "This message alone counts {units}; that is more than the rule {rule} ever lets through at once for {key} "
+            "This message alone counts {units}; that is more than the rule {rule} lets through at once for {key} "
             "(its per_message, or its limit of {limit}).", "",
         ),
         Reason.NOT_OWN_SENDER: (
@@ -59,29 +59,25 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 
 _OVER: Mapping[str, Mapping[str, str]] = {
     "en": {
-        Kind.MESSAGES: "{key} had sent {used} messages within {window} when this one came",
-        Kind.RECIPIENTS: "{key} had written to {used} recipients within {window}, and this would be {units} more",
-        Kind.BYTES: "{key} had sent {used} within {window}, and this message would be {units} more",
-        Kind.NEW_RECIPIENTS: "{key} had written within {window} to {used} recipients that it never wrote to before, "
-        "and this would be another",
-        Kind.DISTINCT_RECIPIENTS: "{key} had written to {used} different recipients within {window}, and this would be "
-        "another",
-        Kind.DISTINCT_NETWORKS: "{key} had come from {used} different client networks within {window}, and this would "
-        "be another",
-        Kind.DISTINCT_COUNTRIES: "{key} had come from {used} different countries within {window}, and this would be "
-        "another",
+        Kind.MESSAGES: "{key} had sent {counted} within {window} when this one came",
+        Kind.RECIPIENTS: "{key} had written to {counted} within {window}, and this would be {units} more",
+        Kind.BYTES: "{key} had sent {counted} within {window}, and this message would be {units} more",
+        Kind.NEW_RECIPIENTS: "{key} had written to {counted} within {window} (to whom it never wrote before), and "
+        "this would be another",
+        Kind.DISTINCT_RECIPIENTS: "{key} had written to {counted} within {window}, and this would be another",
+        Kind.DISTINCT_NETWORKS: "{key} had come from {counted} within {window}, and this would be another",
+        Kind.DISTINCT_COUNTRIES: "{key} had come from {counted} within {window}, and this would be another",
         Kind.REFUSED_SHARE: "{used} of the recipients of {key} within {window} were refused",
     },
     "it": {
-        Kind.MESSAGES: "{key} aveva inviato {used} messaggi in {window} quando è arrivato questo",
-        Kind.RECIPIENTS: "{key} aveva scritto a {used} destinatari in {window}, e questi sarebbero altri {units}",
-        Kind.BYTES: "{key} aveva inviato {used} in {window}, e questo messaggio sarebbe altri {units}",
-        Kind.NEW_RECIPIENTS: "{key} aveva scritto in {window} a {used} destinatari ai quali non aveva mai scritto "
-        "prima, e questo sarebbe un altro",
-        Kind.DISTINCT_RECIPIENTS: "{key} aveva scritto a {used} destinatari diversi in {window}, e questo sarebbe un "
-        "altro",
-        Kind.DISTINCT_NETWORKS: "{key} era arrivato da {used} reti diverse in {window}, e questa sarebbe un'altra",
-        Kind.DISTINCT_COUNTRIES: "{key} era arrivato da {used} paesi diversi in {window}, e questo sarebbe un altro",
+        Kind.MESSAGES: "{key} aveva inviato {counted} in {window} quando è arrivato questo",
+        Kind.RECIPIENTS: "{key} aveva scritto a {counted} in {window}, e questo ne aggiungerebbe {units}",
+        Kind.BYTES: "{key} aveva inviato {counted} in {window}, e questo ne aggiungerebbe {units}",
+        Kind.NEW_RECIPIENTS: "{key} aveva scritto in {window} a {counted} (nessun messaggio prima di allora), e "
+        "questo sarebbe un altro",
+        Kind.DISTINCT_RECIPIENTS: "{key} aveva scritto a {counted} in {window}, e questo sarebbe un altro",
+        Kind.DISTINCT_NETWORKS: "{key} era arrivato da {counted} in {window}, e questa sarebbe un'altra",
+        Kind.DISTINCT_COUNTRIES: "{key} era arrivato da {counted} in {window}, e questo sarebbe un altro",
         Kind.REFUSED_SHARE: "in {window} è stato rifiutato il {used} dei destinatari di {key}",
     },
 }
@@ -171,15 +167,6 @@ def explain(
     return why.format_map(known), then.format_map(known)
 
 
-def amount(number: int, kind: Kind, language: str) -> str:
-    """Return an amount as the language writes it: ``1,000`` or ``1.000``, ``1.5 GB`` or ``1,5 GB``."""
-    text = amount_text(number, kind)
-    return text.translate(_ITALIAN) if language == "it" else text
-
-
-_ITALIAN = str.maketrans(",.", ".,")
-
-
 def _known(facts: Mapping[str, Fact], language: str) -> _Known:
     """Return the facts as words."""
     known = _Known({name: str(fact) for name, fact in facts.items()})
@@ -188,11 +175,13 @@ def _known(facts: Mapping[str, Fact], language: str) -> _Known:
         known["most"] = known["window"] = "?"
     kind = _kind(facts)
     if kind in _NUMBERS and known["most"].isdecimal():
-        known["most"] = amount(int(known["most"]), kind, language)
+        known["most"] = amount_text(int(known["most"]), kind, language)
     for name in ("used", "units"):
         value = facts.get(name)
         if kind and isinstance(value, int):
-            known[name] = amount(value, kind, language)
+            known[name] = amount_text(value, kind, language)
+            if name == "used":
+                known["counted"] = counted(value, kind, language)
     wait = facts.get("wait")
     if isinstance(wait, int):
         known["wait"] = format_duration(wait if wait < 120 else -(-wait // 60) * 60)
@@ -210,8 +199,8 @@ def _kind(facts: Mapping[str, Fact]) -> Kind | None:
 def _over(facts: Mapping[str, Fact], language: str) -> str:
     """Return why, by what is counted."""
     beyond, (allowed, more) = facts.get("beyond", 0), _ALLOWED[language]
-    counted = _OVER[language][_kind(facts) or Kind.MESSAGES]
-    return counted + allowed + (more if isinstance(beyond, int) and beyond > 1 else "")
+    before = _OVER[language][_kind(facts) or Kind.MESSAGES]
+    return before + allowed + (more if isinstance(beyond, int) and beyond > 1 else "")
 
 
 def _next(facts: Mapping[str, Fact], language: str, wait: int) -> str:

@@ -1,12 +1,12 @@
 """Limits as an admin writes them: ``200/1h`` (messages, recipients), ``500 MB/1d`` (bytes), ``30%/1h`` (a share).
 
-Text to values and back; nothing is counted here.
+Text to values and back, and what is counted in the words of each language; nothing is counted here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
@@ -89,11 +89,48 @@ def parse_limits(texts: Iterable[str], kind: Kind) -> tuple[Limit, ...]:
     return tuple(limits)
 
 
-def amount_text(amount: int, kind: Kind) -> str:
-    """Return an amount as an admin writes it: ``1,000``, ``500 MB``, ``30%``."""
+def amount_text(amount: int, kind: Kind, language: str = "en") -> str:
+    """Return an amount as the language writes it: ``1,000`` or ``1.000``, ``1.5 GB`` or ``1,5 GB``, ``30%``."""
     if kind is Kind.REFUSED_SHARE:
         return f"{amount}%"
-    return _size_text(amount) if kind is Kind.BYTES else f"{amount:,}"
+    text = _size_text(amount) if kind is Kind.BYTES else f"{amount:,}"
+    return text.translate(_ITALIAN) if language == "it" else text
+
+
+_ITALIAN = str.maketrans(",.", ".,")
+
+_NOUNS: Mapping[str, Mapping[Kind, tuple[str, str]]] = {
+    "en": {
+        Kind.MESSAGES: ("message", "messages"),
+        Kind.RECIPIENTS: ("recipient", "recipients"),
+        Kind.DISTINCT_RECIPIENTS: ("different recipient", "different recipients"),
+        Kind.NEW_RECIPIENTS: ("new recipient", "new recipients"),
+        Kind.DISTINCT_NETWORKS: ("network", "different networks"),
+        Kind.DISTINCT_COUNTRIES: ("country", "different countries"),
+        Kind.REFUSED_SHARE: ("refused recipients", "refused recipients"),
+    },
+    "it": {
+        Kind.MESSAGES: ("messaggio", "messaggi"),
+        Kind.RECIPIENTS: ("destinatario", "destinatari"),
+        Kind.DISTINCT_RECIPIENTS: ("destinatario diverso", "destinatari diversi"),
+        Kind.NEW_RECIPIENTS: ("destinatario nuovo", "destinatari nuovi"),
+        Kind.DISTINCT_NETWORKS: ("rete", "reti diverse"),
+        Kind.DISTINCT_COUNTRIES: ("paese", "paesi diversi"),
+        Kind.REFUSED_SHARE: ("destinatari rifiutati", "destinatari rifiutati"),
+    },
+}
+"""What is counted, one and several of it; bytes say it in their amount."""
+
+
+def noun(amount: int, kind: Kind, language: str) -> str:
+    """Return the word for so much of it, with a blank before it: `` recipients``; "" for bytes."""
+    words = _NOUNS[language].get(kind)
+    return f" {words[amount != 1]}" if words else ""
+
+
+def counted(amount: int, kind: Kind, language: str) -> str:
+    """Return how much of what: ``1,000 recipients``, ``1 message``, ``500 MB``."""
+    return amount_text(amount, kind, language) + noun(amount, kind, language)
 
 
 def _size_text(size: int) -> str:

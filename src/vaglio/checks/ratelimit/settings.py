@@ -139,7 +139,7 @@ class Rule(Section):
         return value
 
 
-PLACEHOLDERS = frozenset({"who", "what", "limit", "window", "wait", "help"})
+PLACEHOLDERS = frozenset({"who", "what", "limit", "window", "used", "units", "wait", "help"})
 """What a reply text may name in braces."""
 
 
@@ -155,8 +155,9 @@ Template = Annotated[str, Field(max_length=300), AfterValidator(_template)]
 
 
 class Text(Section):
-    """Reply texts by language. {who} is the key, {what} what is counted, {limit} and {window} the limit, {wait} how
-    long until there is room, {help} ratelimit.help; the reference is put at the end."""
+    """Reply texts by language. {who} is the key, {what} what is counted, {limit} and {window} the limit, {used} what
+    was counted before, {units} what this message counts, {wait} how long until there is room, {help} ratelimit.help;
+    the reference is put at the end."""
 
     over: Template = ""
     """Reply to a message beyond a limit; "" takes the shipped text."""

@@ -5,36 +5,31 @@ Italian is written without accents: a reply may go to clients that did not ask f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 
 from vaglio.checks.ratelimit.decide import Decision, Finding, Reason
-from vaglio.checks.ratelimit.limits import Kind, amount_text
+from vaglio.checks.ratelimit.limits import Kind, amount_text, noun
 from vaglio.checks.ratelimit.rules import Case
 from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.replytext import filled
 from vaglio.config.types import format_duration
 from vaglio.verdict import Header
 
-_WHAT = {
-    "en": {
-        Kind.MESSAGES: "messages", Kind.RECIPIENTS: "recipients", Kind.BYTES: "", Kind.NEW_RECIPIENTS: "new recipients",
-        Kind.DISTINCT_RECIPIENTS: "different recipients", Kind.DISTINCT_NETWORKS: "different networks",
-        Kind.DISTINCT_COUNTRIES: "different countries", Kind.REFUSED_SHARE: "refused recipients",
-    },
-    "it": {
-        Kind.MESSAGES: "messaggi", Kind.RECIPIENTS: "destinatari", Kind.BYTES: "",
-        Kind.NEW_RECIPIENTS: "destinatari nuovi", Kind.DISTINCT_RECIPIENTS: "destinatari diversi",
-        Kind.DISTINCT_NETWORKS: "reti diverse", Kind.DISTINCT_COUNTRIES: "paesi diversi",
-        Kind.REFUSED_SHARE: "destinatari rifiutati",
-    },
-}  # fmt: skip
 _OVER = {
-    "en": "Sending limit: {who} has reached {limit}{what} in {window}{wait}{help}",
-    "it": "Limite di invio: {who} ha raggiunto {limit}{what} in {window}{wait}{help}",
+    "en": "Sending limit: {who} would exceed {limit}{what} in {window} ({used} used, this would add {units})"
+    "{wait}{help}",
+    "it": "Limite di invio: {who} supererebbe {limit}{what} in {window} (finora {used}, questo invio ne conta {units})"
+    "{wait}{help}",
 }
+_REFUSED = {
+    "en": "Sending limit: more than {limit} of the recipients of {who} in {window} were refused{wait}{help}",
+    "it": "Limite di invio: i destinatari rifiutati di {who} in {window} superano la quota di {limit}{wait}{help}",
+}
+"""For a share, which no single message exceeds."""
 _WAIT = {"en": "; there is room again in {time}", "it": "; ci sara' posto tra {time}"}
 _TOO_MUCH = {
-    "en": "Sending limit: this message is more than {who} may ever send at once ({limit}{what}){help}",
+    "en": "Sending limit: this message is more than {who} may send at once ({limit}{what}){help}",
     "it": "Limite di invio: questo messaggio supera quanto {who} puo' inviare in una volta ({limit}{what}){help}",
 }
 _NOT_OWN = {
@@ -56,8 +51,13 @@ def reply_text(decision: Decision, case: Case, ref: str, language: str, settings
         template = _TOO_MUCH[shipped]
     else:
         own = settings.text.get(language)
-        template = (own.over if own else "") or _OVER[shipped]
+        template = (own.over if own else "") or _shipped(decision)[shipped]
     return filled(template, values, ref)
+
+
+def _shipped(decision: Decision) -> Mapping[str, str]:
+    is_share = decision.worst is not None and decision.worst.rule.kind is Kind.REFUSED_SHARE
+    return _REFUSED if is_share else _OVER
 
 
 def _values(
@@ -70,11 +70,12 @@ def _values(
         return values
     kind, cap = finding.rule.kind, finding.rule.settings.per_message
     most = cap if decision.reason is Reason.TOO_MUCH and 0 < cap < finding.units else finding.limit.most
-    word = _WHAT[language][kind]
     return values | {
         "who": decision.name[:_PART],
-        "what": f" {word}" if word else "",
-        "limit": amount_text(most, kind),
+        "what": noun(most, kind, language),
+        "limit": amount_text(most, kind, language),
+        "used": amount_text(finding.used, kind, language),
+        "units": amount_text(finding.units, kind, language),
         "window": format_duration(finding.limit.seconds),
         "wait": _wait(finding, language, now),
     }
