@@ -63,7 +63,7 @@ def _reset(args: argparse.Namespace) -> int:
 def _only(uses: Sequence[KeyUse], rule: str) -> list[KeyUse]:
     """Return what is counted, if only by one rule; without keys for which nothing is."""
     narrowed = [use._replace(rules=tuple(one for one in use.rules if rule in ("", one.rule.name))) for use in uses]
-    return [use for use in narrowed if any(one.counts != Counts({}, {}) for one in use.rules)]
+    return [use for use in narrowed if any(one.counts != Counts({}) for one in use.rules)]
 
 
 def _agreed(args: argparse.Namespace, there: Sequence[KeyUse]) -> bool:

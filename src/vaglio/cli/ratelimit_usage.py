@@ -28,7 +28,7 @@ from vaglio.store.rows import read_rows
 
 T = TypeVar("T")
 
-_NOTHING = Counts({}, {})
+_NOTHING = Counts({})
 _RCPT = " (rcpt)"
 """Stands behind the key's attributes in a group of rules about single recipients."""
 
@@ -151,7 +151,7 @@ async def view_of(store: Store, loaded: Loaded, at: float, country: Callable[[st
 
 def _overrides(settings: RatelimitSettings) -> Overrides:
     troubles: list[str] = []
-    found = source_of(settings, read_rows, monotonic, troubles.append).current
+    found = source_of(settings, read_rows, monotonic, troubles.append).read().current
     for trouble in troubles:
         warn(trouble)
     if troubles and not found.limits:  # the daemon may know them from before

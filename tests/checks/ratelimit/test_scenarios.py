@@ -6,8 +6,8 @@ the beginning), the request (login, sender, recipient, client, stage, recipients
 in the step before, but for the instance, of which each step has its own), ``times`` to send it again and again, and
 ``want``: "pass within-limits", "defer over-limit", ... ``text`` and ``header`` are words of the reply and of the
 header, ``alarms`` how many alarms there were in this step, ``facts`` what the journal gets. ``clock`` in place of
-``at`` sets the clock, even back; ``abandon = true`` lets the messages without an end be given up; ``sweep = true`` lets
-housekeeping go through everything first.
+``at`` sets the clock, even back; ``overrides`` takes the place of those before; ``abandon = true`` lets the messages
+without an end be given up; ``sweep = true`` lets housekeeping go through everything first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from vaglio.store.memory import MemoryStore
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
 BEGIN = 1_700_000_000
-ONCE = {"times", "want", "text", "header", "alarms", "facts", "instance", "at", "clock", "abandon", "sweep"}
+ONCE = {"times", "want", "text", "header", "alarms", "facts", "instance", "at", "clock", "abandon", "sweep",
+        "overrides"}  # fmt: skip
 
 
 class FakeClock:
@@ -52,22 +53,24 @@ class FakeClock:
 class Play:
     def __init__(self, scenario: dict[str, Any]) -> None:
         self.clock = FakeClock()
+        self.store = MemoryStore(SCHEMA)
         self.alarms: list[Alarm] = []
         self.warnings: list[str] = []
         self.names = (f"{n:x}.6382.0" for n in itertools.count(1))
         settings = RatelimitSettings.model_validate(scenario.get("settings", {}))
         kinds = {rule.name: Kind(rule.count) for rule in settings.rule}
-        overrides, problems = parse_csv(scenario.get("overrides", []), "overrides", kinds)
-        logins, more = parse_logins(scenario.get("logins", []), "logins")
-        assert not problems + more
+        self.kinds = kinds
+        self.override(scenario.get("overrides", []))
+        logins, problems = parse_logins(scenario.get("logins", []), "logins")
+        assert not problems
         countries = scenario.get("countries", {})
         refs = (f"REF-{n}" for n in itertools.count())
         languages = scenario.get("languages", {})
         context = Context(
             clock=self.clock,
-            store=MemoryStore(SCHEMA),
+            store=self.store,
             references=lambda: next(refs),
-            overrides=lambda: overrides,
+            overrides=lambda: self.overrides,
             logins=lambda: logins,
             country=lambda address: countries.get(address, ""),
             language=lambda domain: languages.get(domain, "en"),
@@ -76,6 +79,10 @@ class Play:
             alarm=lambda alarm, _: self.alarms.append(alarm),
         )
         self.check = Ratelimit(settings, ready(settings, context.country), context)
+
+    def override(self, lines: list[str]) -> None:
+        self.overrides, problems = parse_csv(lines, "overrides", self.kinds)
+        assert not problems
 
     async def run(self, steps: list[dict[str, Any]]) -> None:
         await self.check.begin()
@@ -97,6 +104,8 @@ class Play:
             self.clock.time = BEGIN + float(parse_duration(step["at"]))
         if "clock" in step:
             self.clock.time = BEGIN + float(step["clock"])
+        if "overrides" in step:
+            self.override(step["overrides"])
         if step.get("abandon"):
             await self.check.write_back()
         if step.get("sweep"):

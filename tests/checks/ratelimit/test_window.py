@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from vaglio.checks.ratelimit.window import (
     EMPTY,
+    MOST_SLOTS,
     NOTHING,
     SLOTS,
     added,
@@ -67,23 +68,47 @@ def test_small_limits_are_exact(most: int, messages: list[tuple[float, int]]) ->
             exact.messages.append((now, units))
 
 
-@given(st.integers(1, 10**9), st.lists(st.integers(1, 1000), min_size=1, max_size=400), st.floats(0, 0.1))
-def test_a_window_has_a_bounded_number_of_slots(most: int, messages: list[int], gap: float) -> None:
-    window, now = EMPTY, BEGIN
-    for units in messages:
+@given(
+    st.integers(0, 2000), st.lists(st.tuples(gaps, st.integers(1, 200)), max_size=300), st.integers(0, 2000),
+    st.integers(1, 300),
+)  # fmt: skip
+def test_a_limit_that_changes_gives_away_no_more_than_a_hundredth_of_what_was_counted(
+    first: int, messages: list[tuple[float, int]], then: int, change_at: int
+) -> None:
+    """There the slots are as large as the larger limit made them: docs/ratelimit.md says so."""
+    window, exact, now, most = EMPTY, Exact(100), BEGIN, first
+    for number, (gap, units) in enumerate(messages):
         now += gap
+        if number == change_at:
+            most = then
+        window = slid(window, now, 100)
         if window.total + units <= most:
             window = added(window, units, now, most)
-    assert len(window.slots) <= SLOT * (2 * most // max(1, most // SLOTS) + 1)
-    assert len(window.slots) // SLOT <= 401
+            exact.messages.append((now, units))
+        assert exact.count(now) - max(first, then) / SLOTS <= window.total <= exact.count(now)
 
 
-@pytest.mark.parametrize("most", [150, 1000, 1234, 1_000_000])
-def test_a_window_that_is_filled_one_by_one_takes_a_few_hundred_slots_at_most(most: int) -> None:
-    window = EMPTY
-    for number in range(min(most, 5000)):
-        window = added(window, 1, BEGIN + number * 0.001, most)
-    assert len(window.slots) // SLOT <= 200
+@pytest.mark.parametrize("most", [0, 150, 199, 399, 1234, 1_000_000])
+@pytest.mark.parametrize("step", [1, 7])
+def test_a_window_has_a_bounded_number_of_slots_however_much_is_counted(most: int, step: int) -> None:
+    """Also where there is no limit (0), and what is counted only grows."""
+    window, longest = EMPTY, 0
+    for number in range(20_000):
+        if not most or window.total + step <= most:
+            window = added(window, step, BEGIN + number * 0.001, most)
+        longest = max(longest, len(window.slots) // SLOT)
+    assert longest <= MOST_SLOTS + 1
+    assert window.total == min(20_000 * step, most // step * step if most else 10**9)
+
+
+def test_what_is_counted_without_a_limit_is_exact_to_a_hundredth() -> None:
+    window, exact, now = EMPTY, Exact(60), BEGIN
+    for number in range(5_000):
+        now += 0.05
+        window = added(slid(window, now, 60), 1, now, 0)
+        exact.messages.append((now, 1))
+        if number % 50 == 0:
+            assert exact.count(now) * 0.98 - 1 <= window.total <= exact.count(now)
 
 
 @given(st.integers(1, 500), st.lists(st.tuples(gaps, st.integers(1, 20)), max_size=60), st.integers(1, 40))
@@ -135,7 +160,7 @@ def test_different_things_are_counted_exactly(most: int, visits: list[tuple[floa
         assert things_count(things, now, 60) == len(within)
         assert (last_seen(things, thing) > now - 60) == (thing in within)
         if thing in within or len(within) + 1 <= most:
-            things = thing_added(things, thing, now)
+            things = thing_added(things, thing, now, max(most, 1))
             exact[thing] = now
     assert len(things.seen) <= 16 * max(most, 1)
 
@@ -143,13 +168,13 @@ def test_different_things_are_counted_exactly(most: int, visits: list[tuple[floa
 def test_things_of_a_shorter_window_are_a_part_of_those_of_the_longer_one() -> None:
     things = NOTHING
     for number in range(10):
-        things = thing_added(things, number, BEGIN + number * 10)
+        things = thing_added(things, number, BEGIN + number * 10, 100)
     assert things_count(things, BEGIN + 90, 1000) == 10
     assert things_count(things, BEGIN + 90, 50) == 5
 
 
 def test_a_thing_whose_bytes_stand_across_two_entries_is_not_taken_for_seen() -> None:
-    things = thing_added(thing_added(NOTHING, 0, BEGIN), 0x1122334455667788, BEGIN + 1)
+    things = thing_added(thing_added(NOTHING, 0, BEGIN, 9), 0x1122334455667788, BEGIN + 1, 9)
     inner = int.from_bytes(things.seen[4:12], "little")
     assert last_seen(things, inner) == 0
 
@@ -157,7 +182,7 @@ def test_a_thing_whose_bytes_stand_across_two_entries_is_not_taken_for_seen() ->
 def test_there_is_room_for_one_more_thing_when_the_oldest_leaves() -> None:
     things = NOTHING
     for number in range(3):
-        things = thing_added(things, number, BEGIN + number)
+        things = thing_added(things, number, BEGIN + number, 9)
     assert thing_room_at(things, 3, 60, BEGIN + 5) == BEGIN + 60
     assert thing_room_at(things, 4, 60, BEGIN + 5) == 0
     assert thing_room_at(things, 0, 60, BEGIN + 5) == float("inf")

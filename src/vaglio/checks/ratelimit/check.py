@@ -21,7 +21,6 @@ from vaglio.checks.ratelimit.decide import (
     judge,
     limits_of,
     settled,
-    was_counted,
 )
 from vaglio.checks.ratelimit.inflight import InFlight
 from vaglio.checks.ratelimit.limits import MOST, Kind, Limit
@@ -92,14 +91,13 @@ class Ratelimit:
     def __init__(self, settings: RatelimitSettings, rules: Rules, context: Context) -> None:
         self._settings, self._rules, self._context = settings, rules, context
         self._stage = _STAGES[settings.stage]
-        self._in_flight = InFlight()
         self._sweep = Sweep(settings, rules, context.store)
         self._begun = 0
         kinds = {rule.kind for group in rules.groups for rule in group.rules}
         self._networks = Kind.DISTINCT_NETWORKS in kinds
         self._countries = Kind.DISTINCT_COUNTRIES in kinds
         self._new_recipients = Kind.NEW_RECIPIENTS in kinds
-        self._shares = Kind.REFUSED_SHARE in kinds
+        self._in_flight = InFlight(Kind.REFUSED_SHARE in kinds)
 
     async def check(self, facts: Facts) -> Verdict:
         """Judge a message, or a recipient of one."""
@@ -114,8 +112,11 @@ class Ratelimit:
             return self._verdict(mismatch, case, now)
         groups = self._rules.message
         if stage is Stage.RCPT:
-            self._in_flight.saw_recipient(case, now)
-            groups = self._rules.groups if stage is self._stage else self._rules.recipient
+            if stage is self._stage:
+                groups = self._rules.groups
+            else:
+                groups = self._rules.recipient
+                self._in_flight.saw_recipient(case, now)
         applied = _applied(groups, case)
         if not applied:
             return Verdict(Action.PASS, NAME, Reason.COUNTED_LATER if stage is Stage.RCPT else Reason.NO_RULE)
@@ -161,42 +162,30 @@ class Ratelimit:
             short_hash(case.recipient) if at_rcpt else 0,
             attempts=attempts,
             refused=attempts - recipients,
+            message=message_id(session.instance),
+            of_several=at_rcpt,
         )
-        message = message_id(session.instance)
-        return self._context.store.transact(lambda tx: self._step(tx, applied, case, ask, message, domains, now))
+        return self._context.store.transact(lambda tx: self._step(tx, applied, case, ask, domains, now))
 
     def _step(
-        self, tx: Transaction, applied: Sequence[_Applied], case: Case, ask: Ask, message: bytes,
-        domains: Sequence[str], now: float,
-    ) -> _Outcome:  # fmt: skip
-        whole = int(now)
-        shares = [self._share(tx, one, case, ask, message, now) for one in applied]
-        fresh = [share for share in shares if share is not None]
-        if not fresh:
-            return _Outcome(Decision(Reason.COUNTED_BEFORE), [])
-        decision = decide(fresh)
+        self, tx: Transaction, applied: Sequence[_Applied], case: Case, ask: Ask, domains: Sequence[str], now: float
+    ) -> _Outcome:
+        shares = [self._share(tx, one, case, ask, now) for one in applied]
+        decision = decide(shares)
         refused = is_refused(decision)
         alarms: list[Alarm] = []
         for one, share in zip(applied, shares, strict=True):
-            if share is None:
-                continue
-            usage, due = settled(share, case, one.group, message, refused, domains, self._settings.alarm_every, whole)
+            usage, due = settled(share, one.group, case, refused, domains, self._settings.alarm_every, int(now))
             if usage is not None:
                 tx.put(USAGE, one.key, usage)
             alarms += due
             if self._new_recipients and not refused and case.recipient:
-                self._remember_recipient(tx, one, case, whole)
+                self._remember_recipient(tx, one, case, int(now))
         return _Outcome(decision, alarms)
 
-    def _share(
-        self, tx: Transaction, one: _Applied, case: Case, ask: Ask, message: bytes, now: float
-    ) -> Share | None:
-        """Return what the rules of a group say; None where they have counted this message before."""
+    def _share(self, tx: Transaction, one: _Applied, case: Case, ask: Ask, now: float) -> Share:
+        """Return what the rules of a group say."""
         usage = tx.get(USAGE, one.key) or Usage()
-        if was_counted(usage, message):
-            if case.facts.session.stage is not Stage.RCPT:
-                return None
-            ask = ask._replace(first=False)
         if self._new_recipients and case.recipient:
             known = tx.get(SEEN, seen_key(one.group.spec, one.values, case.recipient))
             ask = ask._replace(is_new=known is None)
@@ -239,17 +228,16 @@ class Ratelimit:
         self._begun = await self._context.store.transact(lambda tx: _begun(tx, now))
 
     async def write_back(self) -> None:
-        """Count the recipients of messages that had no end as refused."""
-        if not self._shares:
-            return
+        """Count the recipients of messages that had no end as refused. A message is forgotten when it is counted."""
         now = self._context.clock.now()
         for lost in self._in_flight.abandoned(now):
-            applied = _applied(self._rules.message, lost.case, Kind.REFUSED_SHARE)
-            if applied:
+            applied = _applied(self._rules.message, lost.case, Kind.REFUSED_SHARE) if lost.case else []
+            if lost.case and applied:
                 ask = Ask(recipients=0, attempts=lost.attempts, refused=lost.attempts)
-                step = partial(self._step, applied=applied, case=lost.case, ask=ask, message=b"", domains=(), now=now)
+                step = partial(self._step, applied=applied, case=lost.case, ask=ask, domains=(), now=now)
                 outcome = await self._context.store.transact(step)
                 self._tell(outcome.alarms, now)
+            self._in_flight.ended(lost.instance)
 
     def _tell(self, alarms: Sequence[Alarm], now: float) -> None:
         for alarm in alarms:

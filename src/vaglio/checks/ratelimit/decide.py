@@ -33,6 +33,9 @@ ATTACK = 86400
 LONGEST_NAME = 320
 """Characters of a key that are kept in words; the key itself is a hash of all of it."""
 
+MOST_WINDOWS = 12
+"""Windows of a rule that are kept for a key: those in force, and those that were before a change."""
+
 UNLIMITED: tuple[Limit, ...] = ()
 """Limits of a key that has none; it is counted all the same."""
 
@@ -53,8 +56,8 @@ class Reason(StrEnum):
 class Ask(NamedTuple):
     """What a request brings. ``network``, ``country`` and ``recipient`` are hashes of them, 0 where they are not known.
 
-    ``first`` is true for the first request about a message that this key counts; ``attempts`` and ``refused`` are
-    recipients of this message and of earlier ones whose end was not seen.
+    ``attempts`` and ``refused`` are recipients of this message. ``message`` are the 8 bytes that stand for it, empty if
+    it has no name; ``of_several`` is true for one of several requests about it, each for another recipient.
     """
 
     recipients: int = 1
@@ -65,7 +68,8 @@ class Ask(NamedTuple):
     is_new: bool = False
     attempts: int = 0
     refused: int = 0
-    first: bool = True
+    message: bytes = b""
+    of_several: bool = False
 
 
 class Finding(NamedTuple):
@@ -84,18 +88,19 @@ class Finding(NamedTuple):
     free_at: float = 0.0
     hopeless: bool = False
     """It is more than the limit by itself: no waiting helps."""
+    repeated: bool = False
+    """The message was counted before."""
 
 
 class Share(NamedTuple):
     """What the rules of one group say about a request: ``state`` are all counts of the record, ``name`` is its key in
-    words, ``counted`` whether any of the rules counts messages.
+    words.
     """
 
     usage: Usage
     state: Mapping[int, Counts]
     name: str
     findings: Sequence[Finding]
-    counted: bool
 
 
 class Alarm(NamedTuple):
@@ -143,8 +148,7 @@ def judge(
     """Return what the rules of a group say, each with the limits that hold for this key."""
     state = decode(usage.state)
     findings = [_judge(rule, limits, state.get(rule.tag, _FRESH), ask, now) for rule, limits in rules]
-    counted = not rules[0][0].per_recipient or any(finding.units for finding in findings)
-    return Share(usage, state, name_of(values), findings, counted)
+    return Share(usage, state, name_of(values), findings)
 
 
 def name_of(values: Values) -> str:
@@ -154,12 +158,18 @@ def name_of(values: Values) -> str:
 
 
 def _judge(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, ask: Ask, now: float) -> Finding:
+    repeated = is_recent(before.recent, ask.message)
+    if repeated and not ask.of_several:
+        return Finding(rule, before, before, repeated=True)
     kind = rule.kind
     if kind in DISTINCT:
         return _judge_things(rule, limits, before, ask, now)
     if kind is Kind.REFUSED_SHARE:
         return _judge_share(rule, limits, before, ask, now)
-    return _judge_amount(rule, limits, before, _units(kind, ask), now)
+    return _judge_amount(rule, limits, before, 0 if repeated and kind in _BY_MESSAGE else _units(kind, ask), ask, now)
+
+
+_BY_MESSAGE = frozenset({Kind.MESSAGES, Kind.BYTES})
 
 
 def _units(kind: Kind, ask: Ask) -> int:
@@ -168,13 +178,22 @@ def _units(kind: Kind, ask: Ask) -> int:
         return ask.recipients
     if kind is Kind.NEW_RECIPIENTS:
         return int(ask.is_new)
-    if not ask.first:
-        return 0
     return 1 if kind is Kind.MESSAGES else ask.size
 
 
-def _judge_amount(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, units: int, now: float) -> Finding:
-    old, refused, things, over, since, last, alarmed = before
+def _recent(rule: ReadyRule, before: Counts, ask: Ask) -> bytes:
+    """Return the messages to remember once this one is counted. Of one that is asked about recipient by recipient, only
+    what counts it as a whole takes note.
+    """
+    if ask.of_several and rule.kind not in _BY_MESSAGE:
+        return before.recent
+    return remembered(before.recent, ask.message)
+
+
+def _judge_amount(
+    rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, units: int, ask: Ask, now: float
+) -> Finding:
+    old, refused, things, over, since, last, alarmed, recent = before
     windows: dict[int, Window] = {}
     fuller: dict[int, Window] = {}
     tightest, least, used = None, 0, 0
@@ -192,15 +211,34 @@ def _judge_amount(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, un
                 exceeded, free_at, used = limit, free, total
         elif exceeded is None and (tightest is None or room < least):
             tightest, least, used = limit, room, total
-    if exceeded is None and not 0 < rule.settings.per_message < units:
-        after = Counts(fuller, refused, things, over, since, last, alarmed)
+    if len(old) > len(windows) or limits is not rule.limits:
+        _carry_over(old, rule.limits, units, now, windows, fuller)
+    after = Counts(fuller, refused, things, over, since, last, alarmed, _recent(rule, before, ask))
+    cap = rule.settings.per_message
+    if exceeded is None and not 0 < cap < units:
         return Finding(rule, before, after, tightest, used, units)
-    too_much = 0 < rule.settings.per_message < units or any(limit.most < units for limit in limits)
-    hopeless = bool(limits) and too_much
-    before = Counts(windows, refused, things, over, since, last, alarmed)
-    after = before._replace(windows=fuller)
+    before = Counts(windows, refused, things, over, since, last, alarmed, recent)
+    hopeless = bool(limits) and (0 < cap < units or any(limit.most < units for limit in limits))
     over_it = exceeded is not None or hopeless
     return Finding(rule, before, after, exceeded or tightest, used, units, over_it, free_at, hopeless)
+
+
+def _carry_over(
+    old: Mapping[int, Window], own: tuple[Limit, ...], units: int, now: float, windows: dict[int, Window],
+    fuller: dict[int, Window],
+) -> None:  # fmt: skip
+    """Go on counting in windows that are not in force: the rule's while an override holds, and those of limits that
+    were changed, as long as they hold anything. So a change gives nothing away, and neither do two workers of which one
+    does not know of it yet.
+    """
+    lengths = [limit.seconds for limit in own]
+    for seconds in (*lengths, *old):
+        if seconds in windows or len(windows) >= MOST_WINDOWS:
+            continue
+        window = slid(old.get(seconds, EMPTY), now, seconds)
+        if window.total or seconds in lengths:
+            windows[seconds] = window
+            fuller[seconds] = added(window, units, now, window.total)
 
 
 def _judge_things(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, ask: Ask, now: float) -> Finding:
@@ -211,13 +249,15 @@ def _judge_things(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, as
         thing = ask.country
     if not thing:
         return Finding(rule, before, before)
-    windows, refused, old, over, since, last, alarmed = before
-    things = things_slid(old, now, (limits or rule.limits)[-1].seconds)
+    windows, refused, old, over, since, last, alarmed, _ = before
+    in_force = limits or rule.limits
+    longest = max(in_force[-1].seconds, rule.longest)
+    things = things_slid(old, now, longest)
     seen = last_seen(things, thing)
     tightest, least, used = None, 0, 0
     exceeded: Limit | None = None
     free_at = 0.0
-    for limit in limits or rule.limits:
+    for limit in in_force:
         most, seconds = limit
         count = things_count(things, now, seconds)
         if limits and seen <= now - seconds and count + 1 > most:
@@ -226,7 +266,9 @@ def _judge_things(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, as
                 exceeded, free_at, used = limit, free, count
         elif exceeded is None and (tightest is None or most - count < least):
             tightest, least, used = limit, most - count, count
-    after = Counts(windows, refused, thing_added(things, thing, now), over, since, last, alarmed)
+    most = max(1, *[limit.most for limit in in_force], rule.limits[-1].most)
+    more = thing_added(things, thing, now, most)
+    after = Counts(windows, refused, more, over, since, last, alarmed, _recent(rule, before, ask))
     return Finding(rule, before, after, exceeded or tightest, used, 1, exceeded is not None, free_at)
 
 
@@ -245,10 +287,10 @@ def _judge_share(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, ask
         over = bool(limits) and of_all.total >= rule.settings.at_least and 100 * of_refused.total > most * of_all.total
         if found is None or (over and not found[2]):
             found = limit, share, over
-    after = before._replace(windows=attempts, refused=refused)
-    if found is None:
-        return Finding(rule, before, after)
-    return Finding(rule, after, after, found[0], found[1], 0, found[2], now + found[0].seconds if found[2] else 0.0)
+    assert found is not None  # a rule has limits
+    limit, share, over = found
+    after = before._replace(windows=attempts, refused=refused, recent=_recent(rule, before, ask))
+    return Finding(rule, after, after, limit, share, 0, over, now + limit.seconds if over else 0.0)
 
 
 # --- what follows -----------------------------------------------------------------------------------------------------
@@ -256,16 +298,25 @@ def _judge_share(rule: ReadyRule, limits: tuple[Limit, ...], before: Counts, ask
 
 def decide(shares: Sequence[Share]) -> Decision:
     """Return what follows from all findings: the gravest counts, and of two equal ones that with the longest wait."""
+    if all(finding.repeated for share in shares for finding in share.findings):
+        return Decision(Reason.COUNTED_BEFORE)
     findings = [(finding, share.name) for share in shares for finding in share.findings]
     over = [(finding, name) for finding, name in findings if finding.over]
     if not over:
         told = [finding for finding, _ in findings if finding.limit is not None]
         return Decision(Reason.WITHIN, tightest=told[0] if len(told) == 1 else min(told, key=_room, default=None))
-    worst, name = max(over, key=lambda one: (_SEVERITY[one[0].rule.settings.action], one[0].free_at))
-    action = _ACTIONS[worst.rule.settings.action]
-    if worst.hopeless and action is Action.DEFER:
-        action = Action.REJECT  # to try again would not help
-    return Decision(Reason.TOO_MUCH if worst.hopeless else Reason.OVER, action, worst, name)
+    worst, name = max(over, key=lambda one: _gravity(one[0]))
+    return Decision(Reason.TOO_MUCH if worst.hopeless else Reason.OVER, _ACTIONS[_does(worst)], worst, name)
+
+
+def _does(finding: Finding) -> str:
+    """Return what is done beyond this limit; a message that will never fit is not asked to come back."""
+    does = finding.rule.settings.action
+    return "reject" if finding.hopeless and does == "defer" else does
+
+
+def _gravity(finding: Finding) -> tuple[int, bool, float]:
+    return _SEVERITY[_does(finding)], finding.hopeless, finding.free_at
 
 
 def _room(finding: Finding) -> float:
@@ -280,34 +331,36 @@ def is_refused(decision: Decision) -> bool:
 
 
 def settled(
-    share: Share, case: Case, group: Group, message: bytes, refused: bool, domains: Sequence[str], alarm_every: int,
-    now: int,
-) -> tuple[Usage | None, list[Alarm]]:  # fmt: skip
+    share: Share, group: Group, case: Case, refused: bool, domains: Sequence[str], alarm_every: int, now: int
+) -> tuple[Usage | None, list[Alarm]]:
     """Return the record as it is to be kept, None where nothing changed, and the alarms that are due."""
-    usage = share.usage
-    counts: dict[int, Counts] = {}
+    changed: dict[int, Counts] = {}
     due: list[Finding] = []
-    anything_over = False
     for finding in share.findings:
-        kept = finding.before if refused else finding.after
         if finding.over:
-            anything_over = True
-            kept, alarm = _beyond(finding, alarm_every, now)
+            changed[finding.rule.tag], alarm = _beyond(finding, alarm_every, now)
             if alarm:
                 due.append(finding)
-        counts[finding.rule.tag] = kept
-    if refused and not anything_over:
+        elif not refused and not finding.repeated:
+            changed[finding.rule.tag] = finding.after
+    if not changed:
         return None, []
-    if len(counts) < len(share.state):  # rules that do not hold for this message
-        others = {tag: kept for tag, kept in share.state.items() if tag not in counts and tag in group.tags}
-        counts |= others
-    samples = usage.domains
+    usage, samples = share.usage, share.usage.domains
     for domain in domains:
         samples = sampled(samples, domain)
-    recent = usage.recent if refused or not share.counted else remembered(usage.recent, message)
-    usage = Usage(group.spec, share.name, min(usage.first or now, now), now,
-                  sampled(usage.clients, case.facts.client.address), samples, recent, encode(counts))  # fmt: skip
+    clients = sampled(usage.clients, case.facts.client.address)
+    state = encode(merged(share.state, changed, group.tags))
+    usage = Usage(group.spec, share.name, min(usage.first or now, now), now, clients, samples, state)
     return usage, [Alarm(finding, usage) for finding in due]
+
+
+def merged(state: Mapping[int, Counts], changed: dict[int, Counts], tags: frozenset[int]) -> Mapping[int, Counts]:
+    """Return the counts of a record after a request: those of rules that did not hold for it stay as they are, those of
+    rules that are no more (not in ``tags``) go.
+    """
+    if changed.keys() == state.keys():
+        return changed
+    return {tag: counts for tag, counts in state.items() if tag in tags} | changed
 
 
 def _beyond(finding: Finding, alarm_every: int, now: int) -> tuple[Counts, bool]:
@@ -322,11 +375,6 @@ def _beyond(finding: Finding, alarm_every: int, now: int) -> tuple[Counts, bool]
         alarmed=now if alarm else counts.alarmed,
     )
     return counts, alarm
-
-
-def was_counted(usage: Usage, message: bytes) -> bool:
-    """Tell whether this message is in the counts already."""
-    return is_recent(usage.recent, message)
 
 
 def basis(decision: Decision, case: Case, now: float) -> Mapping[str, Fact]:

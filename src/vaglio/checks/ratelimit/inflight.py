@@ -11,10 +11,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from vaglio.checks.ratelimit.rules import Case
-from vaglio.checks.ratelimit.usage import SAMPLES
+from vaglio.checks.ratelimit.usage import LONGEST_SAMPLE, SAMPLES
 
-MOST = 10_000
+MOST = 5_000
 """Messages under way that are remembered."""
+
+LONGEST_INSTANCE = 200
+"""Characters of a message's name; Postfix's have about 20."""
 
 ABANDONED = 600.0
 """Seconds after its last recipient in which a message that had no end is given up: Postfix's smtpd_timeout is 300."""
@@ -22,33 +25,37 @@ ABANDONED = 600.0
 
 @dataclass(slots=True)
 class UnderWay:
-    """A message of which only recipients were seen; ``last`` is when the last was."""
+    """A message of which only recipients were seen, ``attempts`` of them, the last at ``last``. ``case`` is the request
+    about one of them, where it is needed.
+    """
 
-    case: Case
+    instance: str
+    case: Case | None
     last: float
     attempts: int = 0
     domains: list[str] = field(default_factory=list)
 
 
 class InFlight:
-    """The messages under way, by Postfix's name for them."""
+    """The messages under way, by Postfix's name; ``keep_cases`` where those without an end are to be counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_cases: bool) -> None:
+        self._keep_cases = keep_cases
         self._messages: OrderedDict[str, UnderWay] = OrderedDict()
 
     def saw_recipient(self, case: Case, now: float) -> None:
         """Take note of a recipient."""
         instance = case.facts.session.instance
-        if not instance:
+        if not instance or len(instance) > LONGEST_INSTANCE:
             return
         message = self._messages.get(instance)
         if message is None:
-            message = self._messages[instance] = UnderWay(case, now)
+            message = self._messages[instance] = UnderWay(instance, case if self._keep_cases else None, now)
             if len(self._messages) > MOST:
                 self._messages.popitem(last=False)
         message.attempts += 1
         message.last = now
-        domain = case.recipient.rpartition("@")[2]
+        domain = case.recipient.rpartition("@")[2][:LONGEST_SAMPLE]
         if domain not in message.domains and len(message.domains) < SAMPLES:
             message.domains.append(domain)
 
@@ -57,6 +64,5 @@ class InFlight:
         return self._messages.pop(instance, None) if self._messages else None
 
     def abandoned(self, now: float) -> list[UnderWay]:
-        """Return, and forget, the messages that will have no end."""
-        lost = [key for key, message in self._messages.items() if not 0 <= now - message.last < ABANDONED]
-        return [self._messages.pop(key) for key in lost]
+        """Return the messages that will have no end."""
+        return [message for message in self._messages.values() if not 0 <= now - message.last < ABANDONED]

@@ -66,7 +66,8 @@ class Sweep:
 
     def _expired(self, record: object, now: int) -> bool:
         if isinstance(record, Usage):
-            return now - record.last > self._keep
+            silent = now - record.last
+            return silent > self._keep and silent > _longest(record)
         assert isinstance(record, Seen)
         return now - record.last > SEEN_FOR
 
@@ -82,3 +83,8 @@ class Sweep:
         for tag, counts in decode(record.state).items():
             if counts.over and now - counts.over_last < ATTACK and tag in self._names:
                 self._over[self._names[tag]] += 1
+
+
+def _longest(record: Usage) -> int:
+    """Return the seconds of the longest window that is kept for a key: an override's may be longer than any rule's."""
+    return max((seconds for counts in decode(record.state).values() for seconds in counts.windows), default=0)

@@ -16,7 +16,7 @@ from vaglio.checks.ratelimit.window import NOTHING, Things, Window
 from vaglio.ports import Schema, StoreCorrupt, Table
 
 RECENT = 16
-"""Messages of a key that are remembered, so that none counts twice."""
+"""Messages that each rule remembers of a key, so that none counts twice: as many may be under way at once."""
 
 SAMPLES = 5
 """Clients and recipient domains that are remembered in words."""
@@ -39,8 +39,6 @@ class Usage(NamedTuple):
     """The last few client addresses, newest first."""
     domains: str = ""
     """A few of the last recipient domains, newest first."""
-    recent: bytes = b""
-    """The last few messages that were counted, 8 bytes each, newest first."""
     state: bytes = b""
     """Counts by rule: see ``Counts``."""
 
@@ -53,7 +51,8 @@ class Counts(NamedTuple):
 
     ``windows`` by length in seconds. ``things`` where different things are counted. ``refused`` stands beside
     ``windows`` (which then count all attempts) where a share is counted. ``over`` is how many requests were over the
-    limit since ``over_since``, the last at ``over_last``; ``alarmed`` is when the admin was told.
+    limit since ``over_since``, the last at ``over_last``; ``alarmed`` is when the admin was told. ``recent`` are the
+    last few messages that were counted, 8 bytes each, newest first.
     """
 
     windows: Mapping[int, Window]
@@ -63,6 +62,7 @@ class Counts(NamedTuple):
     over_since: int = 0
     over_last: int = 0
     alarmed: int = 0
+    recent: bytes = b""
 
 
 class Seen(NamedTuple):
@@ -89,12 +89,19 @@ BEGUN = b"begun"
 
 def usage_key(spec: str, values: tuple[str, ...]) -> bytes:
     """Return the key of a record; ``values`` are those of the attributes that ``spec`` names."""
-    return blake2b("\0".join((spec, *values)).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    return blake2b(_joined(spec, values).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _joined(spec: str, values: tuple[str, ...]) -> str:
+    """Return all as one text that nothing else gives, whatever stands in the values."""
+    if len(values) == 1:
+        return f"{spec}\0{values[0]}"
+    return "\0".join([spec, *(f"{len(value)}:{value}" for value in values)])
 
 
 def seen_key(spec: str, values: tuple[str, ...], recipient: str) -> bytes:
     """Return the key of the record that says whether this recipient was written to before."""
-    return blake2b("\0".join((spec, *values, recipient)).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    return usage_key(spec, (*values, recipient))
 
 
 def short_hash(text: str) -> int:
@@ -137,10 +144,10 @@ def sampled(samples: str, value: str) -> str:
 
 
 # --- counts as bytes --------------------------------------------------------------------------------------------
-# A section for each rule: tag, then the counters, how many windows there are, and how long the things are; then, for
-# each window, its length, its total, the length of its slots, and these.
+# A section for each rule: tag, then the counters, how many windows there are, how long the recent messages and the
+# things are, and these; then, for each window, its length, its total, the length of its slots, and these.
 
-_RULE = Struct("<IIIIIHI")
+_RULE = Struct("<IIIIIHHI")
 _WINDOW = Struct("<IQI")
 _REFUSED = 0x8000_0000
 """Set in a window's length where it counts the refused ones of a share."""
@@ -153,12 +160,10 @@ def rule_tag(name: str, kind: str) -> int:
 
 def encode(counts: Mapping[int, Counts]) -> bytes:
     """Return the counts of all rules, by ``rule_tag``, as bytes."""
-    parts = []
-    for tag, (windows, refused, things, over, since, last, alarmed) in counts.items():
-        seen = things.seen
-        parts.append(_RULE.pack(tag, over, since, last, alarmed, len(windows) + len(refused), len(seen)))
-        if seen:
-            parts.append(seen)
+    parts: list[bytes] = []
+    for tag, (windows, refused, (seen,), over, since, last, alarmed, recent) in counts.items():
+        number = len(windows) + len(refused)
+        parts += _RULE.pack(tag, over, since, last, alarmed, number, len(recent), len(seen)), recent, seen
         for seconds, (total, slots) in windows.items():
             parts += _WINDOW.pack(seconds, total, len(slots)), slots
         for seconds, (total, slots) in refused.items():
@@ -172,8 +177,10 @@ def decode(state: bytes) -> dict[int, Counts]:
     at = 0
     try:
         while at < len(state):
-            tag, over, since, last, alarmed, number, long = _RULE.unpack_from(state, at)
+            tag, over, since, last, alarmed, number, short, long = _RULE.unpack_from(state, at)
             at += _RULE.size
+            recent = state[at : at + short]
+            at += short
             things = NOTHING
             if long:
                 things = Things(state[at : at + long])
@@ -189,7 +196,7 @@ def decode(state: bytes) -> dict[int, Counts]:
                     refused[seconds ^ _REFUSED] = window
                 else:
                     windows[seconds] = window
-            counts[tag] = Counts(windows, refused or _NONE, things, over, since, last, alarmed)
+            counts[tag] = Counts(windows, refused or _NONE, things, over, since, last, alarmed, recent)
     except error as trouble:
         raise StoreCorrupt(f"ratelimit.sqlite: counts that can't be read ({trouble})") from trouble
     return counts

@@ -10,6 +10,8 @@ when its first unit does. So
 - two neighbouring slots hold more than a hundredth of the limit together, so a window has at most 200 slots and a few,
   of 12 bytes each, however much is counted and however long the window is.
 
+Where more is counted than a limit (it was lowered, or there is none), a hundredth of what is counted takes its place.
+
 Different things (client networks, recipients) are remembered one by one, as a hash and the time when they were seen
 last, and only up to the limit: exact, and 16 bytes for each.
 
@@ -28,6 +30,9 @@ SLOTS = 100
 AHEAD = 60.0
 """Seconds by which a slot may be ahead of the clock: workers read it one after the other, and it is set in small steps.
 What is further ahead was written before the clock was set back."""
+
+MOST_SLOTS = 256
+"""Slots beyond which those that a slot of today would have taken together are joined."""
 
 _SLOT = Struct("<dI")
 _FULL = 0xFFFF_FFFF
@@ -71,16 +76,35 @@ def added(window: Window, units: int, now: float, most: int) -> Window:
     total, slots = window
     if units <= 0:
         return window
-    if slots:
-        last = len(slots) - _SLOT.size
-        first, held = _SLOT.unpack_from(slots, last)
-        if held + units <= max(1, most // SLOTS):
-            return Window(total + units, slots[:last] + _SLOT.pack(first, held + units))
-        now = max(now, first)
-    more = b""
-    for part in _parts(units):
-        more += _SLOT.pack(now, part)
-    return Window(total + units, slots + more)
+    if not slots:
+        return Window(units, _packed(now, units))
+    size = max(1, (most if most > total else total) // SLOTS)
+    last = len(slots) - _SLOT.size
+    first, held = _SLOT.unpack_from(slots, last)
+    if held + units <= size:
+        return Window(total + units, slots[:last] + _SLOT.pack(first, held + units))
+    if last >= MOST_SLOTS * _SLOT.size:
+        slots = _joined(slots, size)
+    return Window(total + units, slots + _packed(now if now > first else first, units))
+
+
+def _packed(now: float, units: int) -> bytes:
+    if units <= _FULL:
+        return _SLOT.pack(now, units)
+    return b"".join([_SLOT.pack(now, part) for part in _parts(units)])
+
+
+def _joined(slots: bytes, size: int) -> bytes:
+    """Return the slots with neighbours put together as far as a slot of ``size`` takes them: they were made when slots
+    were smaller.
+    """
+    joined: list[tuple[float, int]] = []
+    for first, held in _SLOT.iter_unpack(slots):
+        if joined and joined[-1][1] + held <= size:
+            joined[-1] = joined[-1][0], joined[-1][1] + held
+        else:
+            joined.append((first, held))
+    return b"".join([_SLOT.pack(first, held) for first, held in joined])
 
 
 def _parts(units: int) -> list[int]:
@@ -148,14 +172,14 @@ def _place(things: Things, thing: int) -> int:
     return -1
 
 
-def thing_added(things: Things, thing: int, now: float) -> Things:
-    """Return the things with this one seen at ``now``."""
+def thing_added(things: Things, thing: int, now: float, most: int) -> Things:
+    """Return the things with this one seen at ``now``, and no more than ``most`` of them, the newest."""
     seen, at = things.seen, _place(things, thing)
     if at >= 0:
         seen = seen[:at] + seen[at + _THING.size :]
     if seen:
         now = max(now, _THING.unpack_from(seen, len(seen) - _THING.size)[0])
-    return Things(seen + _THING.pack(now, thing))
+    return Things((seen + _THING.pack(now, thing))[-most * _THING.size :])
 
 
 def thing_room_at(things: Things, most: int, seconds: int, now: float) -> float:
