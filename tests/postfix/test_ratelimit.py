@@ -235,7 +235,8 @@ def test_workers_killed_in_the_midst_of_it_let_in_no_more(world: World, login: L
 
     answers = crowd(world, user, recipient, kill)
     assert answers.count(250) + answers.count(450) == CROWD * EACH
-    # Who got no answer asks again, and counts twice if others sent much meanwhile: one message of a session at most.
+    # Postfix asks again a second later. A message counts twice then if the login sent more than usage.RECENT others in
+    # that second: one message of a session at most.
     assert CROWD_LIMIT - CROWD <= answers.count(250) <= CROWD_LIMIT
     assert submit(world, user, [recipient])[0].code == 450
 
