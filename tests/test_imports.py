@@ -33,10 +33,10 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/checks/__init__", ()),
     ("vaglio/checks/*/__init__", ()),
     ("vaglio/checks/ratelimit/limits", ("vaglio.config.types",)),  # how a limit is written is a setting's matter
-    ("vaglio/checks/*/settings", ("vaglio.config.types", "vaglio.checks.{check}.limits", "vaglio.hints", "vaglio.lists",
-                                  "vaglio.names")),
+    ("vaglio/checks/*/settings", ("vaglio.config.types", "vaglio.config.entries", "vaglio.checks.{check}.limits",
+                                  "vaglio.checks.replytext", "vaglio.hints", "vaglio.lists", "vaglio.names")),
     ("vaglio/checks/*/*", (*VALUES, "vaglio.checks.{check}.*", "vaglio.checks.listfiles", "vaglio.checks.replytext",
-                           "vaglio.config.types")),
+                           "vaglio.checks.sweeping", "vaglio.config.types")),
     ("vaglio/checks/*", VALUES),
     ("vaglio/policy/*", (*VALUES, "vaglio.policy.*", "vaglio.eager")),
     ("vaglio/milter/*", (*VALUES, "vaglio.milter.*", "vaglio.eager")),

@@ -7,10 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 ROOM = 360
 """Bytes, so that code, enhanced code and the reference still fit into the reply (RFC 5321 4.5.3.1.5)."""
+
+
+def checked(template: str, known: AbstractSet[str]) -> str:
+    """Return ``template``. Raises ValueError, with what is wanted, where something else than ``known`` is in braces."""
+    if set(re.findall(r"\{(\w*)\}", template)) - known:
+        names = ", ".join(f"{{{name}}}" for name in sorted(known))
+        raise ValueError(f"a text in which nothing but {names} stands in braces")
+    return template
 
 
 def filled(template: str, values: Mapping[str, str], ref: str) -> str:

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import re
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from vaglio.checks.replytext import checked
+from vaglio.config.entries import AddressEntry, ClientEntry, Network
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
-from vaglio.lists import AddressList, ClientList, NetworkSet
 from vaglio.names import GENERIC_WORDS
 
 KeyBy = Literal["pool", "network", "address"]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 
-
-def _entry(kind: type[ClientList] | type[AddressList] | type[NetworkSet]) -> AfterValidator:
-    """Let an entry through that this kind of list takes."""
-
-    def validate(text: str) -> str:
-        for problem in kind.parse([text], "")[1]:
-            raise ValueError(problem.wanted)
-        return text
-
-    return AfterValidator(validate)
-
-
-ClientEntry = Annotated[str, _entry(ClientList)]
-AddressEntry = Annotated[str, _entry(AddressList)]
-Network = Annotated[str, _entry(NetworkSet)]
 
 
 class Rule(Section):
@@ -52,15 +38,7 @@ PLACEHOLDERS = frozenset({"seconds", "minutes", "recipient_domain", "client", "h
 """What a reply text may name in braces."""
 
 
-def _template(text: str) -> str:
-    unknown = sorted(set(re.findall(r"\{(\w*)\}", text)) - PLACEHOLDERS)
-    if unknown:
-        known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
-        raise ValueError(f"a text in which nothing but {known} stands in braces")
-    return text
-
-
-Template = Annotated[str, Field(max_length=300), AfterValidator(_template)]
+Template = Annotated[str, Field(max_length=300), AfterValidator(partial(checked, known=PLACEHOLDERS))]
 
 
 class Text(Section):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from vaglio.checks.ratelimit.limits import Kind, parse_limits
+from vaglio.checks.replytext import checked
+from vaglio.config.entries import AddressEntry, ClientEntry, Network
 from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
-from vaglio.lists import AddressList, ClientList, NetworkSet
 
 ATTRIBUTES = (
     "sasl_username", "sender", "sender_domain", "client", "client_network", "client_country", "helo", "recipient",
@@ -25,17 +27,6 @@ CountKind = Literal[
     "messages", "recipients", "bytes", "distinct_recipients", "new_recipients", "distinct_networks",
     "distinct_countries", "refused_share",
 ]  # fmt: skip
-
-
-def _entry(kind: type[ClientList] | type[AddressList] | type[NetworkSet]) -> AfterValidator:
-    """Let an entry through that this kind of list takes."""
-
-    def validate(text: str) -> str:
-        for problem in kind.parse([text], "")[1]:
-            raise ValueError(problem.wanted)
-        return text
-
-    return AfterValidator(validate)
 
 
 def _key_part(text: str) -> str:
@@ -56,9 +47,6 @@ def _override_source(text: str) -> str:
     return text
 
 
-ClientEntry = Annotated[str, _entry(ClientList)]
-AddressEntry = Annotated[str, _entry(AddressList)]
-Network = Annotated[str, _entry(NetworkSet)]
 KeyPart = Annotated[str, AfterValidator(_key_part)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
@@ -143,15 +131,7 @@ PLACEHOLDERS = frozenset({"who", "what", "limit", "window", "used", "units", "wa
 """What a reply text may name in braces."""
 
 
-def _template(text: str) -> str:
-    unknown = sorted(set(re.findall(r"\{(\w*)\}", text)) - PLACEHOLDERS)
-    if unknown:
-        known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
-        raise ValueError(f"a text in which nothing but {known} stands in braces")
-    return text
-
-
-Template = Annotated[str, Field(max_length=300), AfterValidator(_template)]
+Template = Annotated[str, Field(max_length=300), AfterValidator(partial(checked, known=PLACEHOLDERS))]
 
 
 class Text(Section):
