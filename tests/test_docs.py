@@ -11,6 +11,10 @@ from types import ModuleType
 
 import pytest
 
+from vaglio.checks.ratelimit.limits import Kind
+from vaglio.checks.ratelimit.overrides import parse_csv, parse_toml
+from vaglio.config.load import load
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -45,3 +49,46 @@ def test_a_document_names_only_files_that_are_there(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+# --- examples ---
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OVERRIDES = re.compile(r"^\[per-user\]$", re.MULTILINE)
+"""A block that is no configuration but a file of ratelimit.overrides."""
+KINDS = {"per-user": Kind.RECIPIENTS, "volume": Kind.BYTES}
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """Return what stands between fences of a language, "" for those that name none."""
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)
+    return [text for named, text in fences if named == language]
+
+
+CONFIGURATIONS = [
+    pytest.param(text, id=f"{path.name}-{number}")
+    for path in DOCUMENTS for number, text in enumerate(blocks(path, "toml"), 1) if not OVERRIDES.search(text)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", CONFIGURATIONS)
+def test_a_configuration_that_is_shown_is_a_sound_one(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "vaglio.toml"
+    path.write_text(text)
+    reminder = "greylist.scope: "  # what goes with that, its page says
+    assert [warning for warning in load(path, {}).warnings if reminder not in warning] == []
+
+
+def test_overrides_that_are_shown_can_be_read() -> None:
+    document = ROOT / "docs" / "ratelimit.md"
+    (rows,) = [text for text in blocks(document, "") if text.startswith("rule,name,limits")]
+    (tables,) = [text for text in blocks(document, "toml") if OVERRIDES.search(text)]
+    for parse, text in ((parse_csv, rows), (parse_toml, tables)):
+        found, problems = parse(text.splitlines(), "shown", KINDS)
+        assert problems == []
+        assert found.find("per-user", ("boss@tizio.it",)) == ()
+
+
+def test_the_submission_lines_that_are_shown_are_those_of_the_example() -> None:
+    (shown,) = [text for text in blocks(ROOT / "docs" / "ratelimit.md", "") if text.startswith("submission ")]
+    assert shown in (ROOT / "examples" / "postfix" / "master.cf.ratelimit").read_text()

@@ -98,6 +98,11 @@ def test_too_much_at_once_that_was_let_in_asks_nothing_of_the_sender() -> None:
     assert "sender's move" not in explain(Reason.TOO_MUCH, OVER | {"does": "hold"})[1]
 
 
+def test_too_much_at_once_is_refused_for_good_even_where_the_rule_defers() -> None:
+    assert "The message was refused" in explain(Reason.TOO_MUCH, OVER)[1]
+    assert "Il messaggio è stato rifiutato" in explain(Reason.TOO_MUCH, OVER, "it")[1]
+
+
 def test_where_there_never_is_room_nobody_is_told_to_wait() -> None:
     facts = {name: value for name, value in OVER.items() if name != "wait"}
     assert "Waiting does not help" in explain(Reason.OVER, facts)[1]

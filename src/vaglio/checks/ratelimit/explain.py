@@ -161,7 +161,7 @@ def explain(
     if reason == Reason.OVER:
         why = _over(facts, language)
     if reason in (Reason.OVER, Reason.TOO_MUCH):
-        then = _next(facts, language, 2 if reason == Reason.TOO_MUCH else 0 if "wait" in facts else 1)
+        then = _next(facts, language, reason == Reason.TOO_MUCH)
     if rehearsed and then:
         then = _REHEARSED[language] + then
     return why.format_map(known), then.format_map(known)
@@ -203,10 +203,13 @@ def _over(facts: Mapping[str, Fact], language: str) -> str:
     return before + allowed + (more if isinstance(beyond, int) and beyond > 1 else "")
 
 
-def _next(facts: Mapping[str, Fact], language: str, wait: int) -> str:
-    """Return what happens next, by what the rule does; ``wait`` is which sentence of ``_WAIT`` fits."""
+def _next(facts: Mapping[str, Fact], language: str, too_much: bool) -> str:
+    """Return what happens next, by what the rule does; what is too much by itself is refused rather than deferred."""
     does = str(facts.get("does"))
-    waiting = _WAIT[language][wait] if does in ("defer", "reject") else ""
+    if too_much and does == "defer":
+        does = "reject"
+    room, never, too_large = _WAIT[language]
+    waiting = (too_large if too_much else room if "wait" in facts else never) if does in ("defer", "reject") else ""
     return f"{_DONE[language].get(does, '')}{waiting} {_advice(facts, language)}".strip()
 
 
