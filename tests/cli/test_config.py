@@ -161,6 +161,21 @@ def test_a_private_blocklist_may_be_as_large_as_the_daemon_takes_it(host: Host) 
     assert (found["state"], found["entries"]) == ("read", 1)
 
 
+def test_what_rate_limits_name_is_read_too(host: Host) -> None:
+    limits, logins = host.directory / "limits.csv", host.directory / "logins"
+    limits.write_text("per-user,tizio@tizio.it,unlimited\nnobody,x,1/1h\n")
+    logins.write_text("info@tizio.it tizio@tizio.it\njunk\n")
+    host.config.write_text(
+        f'[ratelimit]\noverrides = "{limits}"\nsender_logins = ["{logins}"]\nsender_login = "log"\n'
+        f'country_database = "{host.directory}/none.mmdb"\n'
+    )
+    said = host.run("config", "check")
+    assert said.status == 1
+    assert f'{limits}:2: found "nobody,x,1/1h", wanted the name of a rule' in said.err
+    assert f'{logins}:2: found "junk", wanted an address or @domain' in said.err
+    assert f"{host.directory}/none.mmdb: ratelimit.country_database: found" in said.err
+
+
 def test_a_missing_list_file_is_worth_a_word_only_if_it_was_named(host: Host) -> None:
     name_lists(host, recipients=[str(host.directory / "none")])
     said = host.run("config", "check")

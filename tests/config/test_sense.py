@@ -69,8 +69,8 @@ def warnings(folder: Path, text: str) -> list[str]:
         ),
         (
             '[identity.languages]\n"caio.it" = "fr"',
-            'FILE:2: identity.languages."caio.it": there are no reply texts in "fr" and no [greylist.text.fr]: '
-            "English is used",
+            'FILE:2: identity.languages."caio.it": there are no reply texts in "fr", and no '
+            "[greylist.text.fr] or [ratelimit.text.fr]: English is used",
         ),
         (
             '[state]\nurl = "memory:"',

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vaglio.checks.dnsbl.localzone import reader
 from vaglio.checks.dnsbl.privatelists import MAX_BYTES as MOST_PRIVATE
 from vaglio.checks.listfiles import MAX_BYTES
+from vaglio.checks.ratelimit.limits import Kind
+from vaglio.checks.ratelimit.logins import parse_logins
+from vaglio.checks.ratelimit.overrides import parse_csv, parse_toml
+from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.cli.common import said
 from vaglio.config.load import Loaded
 from vaglio.dns.zonefile import ZoneError, load_zone
 from vaglio.lists import AddressList, ClientList, Problem
+from vaglio.store.countries import open_countries
 
 _Parse = Callable[[Iterable[str], str], tuple[Sized, list[Problem]]]
 _KINDS: Mapping[str, _Parse] = {
@@ -71,6 +77,27 @@ def list_files(loaded: Loaded) -> Iterator[ListFile]:
     for number, private in enumerate(loaded.config.dnsbl.lists):
         if private.file:
             yield _read(f"dnsbl.lists[{number}].file", private.file, True, reader(private.format), MOST_PRIVATE)
+    yield from _ratelimit_files(loaded.config.ratelimit)
+
+
+def _ratelimit_files(settings: RatelimitSettings) -> Iterator[ListFile]:
+    """Read what rate limits name: overrides, logins, countries."""
+    kinds = {rule.name: Kind(rule.count) for rule in settings.rule}
+    if settings.overrides.startswith("/"):
+        parse = parse_toml if settings.overrides.endswith(".toml") else parse_csv
+        yield _read("ratelimit.overrides", settings.overrides, True, partial(parse, kinds=kinds))
+    for file in settings.sender_logins:
+        yield _read("ratelimit.sender_logins", file, True, parse_logins)
+    if settings.country_database:
+        yield _country_database(settings.country_database)
+
+
+def _country_database(file: str) -> ListFile:
+    try:
+        open_countries(file)
+    except OSError as error:
+        return _unreadable("ratelimit.country_database", file, True, str(error).removeprefix(f"{file}: "))
+    return ListFile("ratelimit.country_database", file, True, State.READ)
 
 
 def _zone_file(file: str) -> ListFile:
@@ -93,7 +120,10 @@ def _read(key: str, file: str, is_set: bool, parse: _Parse, most: int = MAX_BYTE
         return _unreadable(key, file, is_set, "no name of a file")
     if len(data) > most:
         return _unreadable(key, file, is_set, "a larger file", most)
-    content, problems = parse(data.decode("utf-8-sig", "replace").splitlines(), file)
+    try:
+        content, problems = parse(data.decode("utf-8-sig", "replace").splitlines(), file)
+    except ValueError as error:
+        return _unreadable(key, file, is_set, str(error))
     return ListFile(key, file, is_set, State.READ, len(content), tuple(problems))
 
 

@@ -167,10 +167,13 @@ def _state_remarks(config: VaglioConfig) -> Iterator[Remark]:
 
 
 def _language_remarks(config: VaglioConfig) -> Iterator[Remark]:
-    known = SHIPPED_LANGUAGES | config.greylist.text.keys()
+    known = SHIPPED_LANGUAGES | config.greylist.text.keys() | config.ratelimit.text.keys()
     for domain, language in config.identity.languages.items():
         if language not in known:
-            text = f'there are no reply texts in "{language}" and no [greylist.text.{language}]: English is used'
+            text = (
+                f'there are no reply texts in "{language}", and no [greylist.text.{language}] or '
+                f"[ratelimit.text.{language}]: English is used"
+            )
             yield Remark((("identity", "languages", domain),), text)
 
 

@@ -18,6 +18,9 @@ class Logins:
 
     owners: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self.owners)
+
     def __add__(self, other: Logins) -> Logins:
         """Return the lines of both; for an address that both have, the logins of both."""
         owners = dict(self.owners)
