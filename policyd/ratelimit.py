@@ -47,8 +47,6 @@ import logging
 import sys
 from collections.abc import Callable
 
-from vaglio.store.rows import read_rows
-
 from vaglio.checks.listfiles import ListFiles
 from vaglio.checks.ratelimit.alarm import alarm_mail
 from vaglio.checks.ratelimit.check import Context, Ratelimit
@@ -62,6 +60,7 @@ from vaglio.daemon.clock import monotonic
 from vaglio.daemon.main import run
 from vaglio.daemon.seldom import seldom
 from vaglio.daemon.service import Daemon, Ports, Service
+from vaglio.store.rows import read_rows
 
 _log = logging.getLogger("vaglio.ratelimit")
 
@@ -94,7 +93,11 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
         logins.refresh()
         overrides.refresh()
 
-    return Service(check.check, refresh, check.upkeep, check.write_back, check.gauges, check.begin)
+    async def begin() -> None:
+        await overrides.begin()
+        await check.begin()
+
+    return Service(check.check, refresh, check.upkeep, check.write_back, check.gauges, begin)
 
 
 def _teller(ports: Ports) -> Callable[[Alarm, int], None]:

@@ -26,6 +26,22 @@ def test_files_that_are_not_there_are_an_empty_list(tmp_path: Path, warnings: li
     assert warnings == []
 
 
+def test_a_file_that_is_needed_and_not_there_is_told_of_once_and_keeps_its_last_state(
+    tmp_path: Path, warnings: list[str]
+) -> None:
+    path = tmp_path / "list"
+    files = ListFiles([path], ClientList.parse, warnings.append, needed=True)
+    assert not files.refresh()
+    assert [warning.partition(": [")[0] for warning in warnings] == [f"{path}: can't be read, it counts as empty"]
+    path.write_text("caio.it\n")
+    assert files.refresh()
+    path.unlink()
+    assert not files.refresh()
+    assert not files.refresh()
+    assert files.current.matches(MX) == "caio.it"
+    assert [warning.partition(": [")[0] for warning in warnings[1:]] == [f"{path}: can't be read, its last state stays"]
+
+
 def test_several_files_make_one_list_and_an_entry_names_its_file(tmp_path: Path, warnings: list[str]) -> None:
     (tmp_path / "a").write_text("tizio.it\n")
     (tmp_path / "b").write_text("# ours\ncaio.it\n")

@@ -1,7 +1,7 @@
 """List files that are read again when they change.
 
-Knows files, not what stands in them: ``vaglio.lists`` parses. A file that is not there is an empty list; one that
-can't be read keeps what it said last.
+Knows files, not what stands in them: ``vaglio.lists`` parses. A file that is not there is an empty list, unless it is
+needed; one that can't be read keeps what it said last.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _State = tuple[int, ...] | str
 """What tells that a file changed; text where it can't be read."""
 
 _ABSENT: _State = "absent"
+_UNSEEN: _State = "not looked at yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class ListFiles(Generic[L]):
     """The list that several files make together, in their order.
 
     ``parse`` is ``ClientList.parse`` or the like. ``warn`` hears each problem once for each change of a file. A file
-    of more than ``most`` bytes is not read.
+    of more than ``most`` bytes is not read. Where files are ``needed``, one that is not there can't be read.
     """
 
     def __init__(
@@ -51,12 +52,13 @@ class ListFiles(Generic[L]):
         parse: Callable[[Iterable[str], str], tuple[L, list[Problem]]],
         warn: Callable[[str], None],
         most: int = MAX_BYTES,
+        needed: bool = False,
     ) -> None:
         self._parse = parse
-        self._most = most
+        self._most, self._needed = most, needed
         self._warn = warn
         self._empty = parse((), "")[0]
-        self._parts = {Path(path): _Part(_ABSENT, self._empty) for path in paths}
+        self._parts = {Path(path): _Part(_UNSEEN, self._empty) for path in paths}
         self.current: L = self._empty
         self.refresh()
 
@@ -76,9 +78,10 @@ class ListFiles(Generic[L]):
             return False
         content = old.content
         try:
-            content = self._empty if state == _ABSENT else self._read(path)
+            content = self._empty if state == _ABSENT and not self._needed else self._read(path)
         except (OSError, ValueError) as error:
-            self._warn(f"{path}: can't be read, its last state stays: {error}")
+            holds = "it counts as empty" if content is self._empty else "its last state stays"
+            self._warn(f"{path}: can't be read, {holds}: {error}")
         self._parts[path] = _Part(state, content)
         return content is not old.content
 

@@ -28,6 +28,9 @@ class Overrides:
 
     limits: Mapping[tuple[str, str], tuple[Limit, ...]] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self.limits)
+
     def __add__(self, other: Overrides) -> Overrides:
         """Return the rows of both; those of the left one count where both have one."""
         return Overrides({**other.limits, **self.limits})
@@ -71,6 +74,8 @@ def parse_toml(lines: Iterable[str], source: str, kinds: Mapping[str, Kind]) -> 
         content = tomllib.loads("\n".join(lines))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"no TOML: {error}") from None
+    except RecursionError:
+        raise ValueError("no TOML of overrides: brackets within brackets, too deep to be read") from None
     rows: list[tuple[int, Row]] = []
     problems: list[Problem] = []
     for rule, keys in content.items():
