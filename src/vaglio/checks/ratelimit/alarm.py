@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from shlex import quote
 from typing import NamedTuple
 
 from vaglio.checks.ratelimit.decide import Alarm
@@ -48,6 +49,7 @@ def alarm_mail(alarm: Alarm, now: int) -> AlarmMail:
         f"{usage.name!a} is beyond its limit {rule.name}: {finding.used} {unit} counted, {limit} allowed; "
         f"from {usage.clients or 'an unknown client'}, to {usage.domains or 'unknown domains'}"
     )
+    pasted = quote(usage.name)  # a shell will read it, and a sender address may hold anything
     text = "\n".join(
         [
             f"{usage.name} is beyond its limit.",
@@ -64,9 +66,9 @@ def alarm_mail(alarm: Alarm, now: int) -> AlarmMail:
             "If this is not what its owner does, change the password first, then look at what is in the queue",
             "(mailq) and at its sessions in the mail log.",
             "",
-            f"  vaglio ratelimit show {usage.name}",
-            f"  vaglio ratelimit reset {usage.name}      once all is well again",
-            f"  vaglio journal --since 1d --user {usage.name}",
+            f"  vaglio ratelimit show {pasted}",
+            f"  vaglio ratelimit reset {pasted}      once all is well again",
+            f"  vaglio journal --since 1d --user {pasted}",
         ]
     )
     details: dict[str, Fact] = {
