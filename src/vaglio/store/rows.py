@@ -1,4 +1,5 @@
-"""Rows of somebody else's database, read once and let go: ``sqlite:///path``, ``postgresql://...``, ``mysql://...``.
+"""Rows of somebody else's database, read once and let go: ``sqlite:///path``, ``postgresql://...`` (or ``postgres://``),
+``mysql://...``.
 
 It writes nothing and keeps no connection. What goes wrong is an OSError in an admin's words, which shows where the
 database is and nothing of what stands before the "@". The drivers of PostgreSQL and MySQL are extras of the package,
@@ -33,6 +34,8 @@ _PARAMETERS = {
     "mysql": ("socket", "ssl_ca", "defaults_file"),
 }  # fmt: skip
 """What may stand behind the "?", by scheme."""
+
+_ALSO = {"postgres": "postgresql"}  # libpq takes both
 
 _ESCAPES = "in a login or password write %40 for @, %3A for :, %2F for /, %3F for ?, %23 for #, %25 for %"
 
@@ -95,6 +98,7 @@ def _parse(text: str) -> _Place:
     is not what we think, any part of it may be part of a password.
     """
     scheme = text.partition("://")[0]
+    scheme = _ALSO.get(scheme, scheme)
     if scheme not in _PARAMETERS:
         raise ValueError('a URL that begins with "sqlite:///", "postgresql://" or "mysql://"')
     example = f'such as "{scheme}://user:password@host/database"; {_ESCAPES}'
