@@ -9,6 +9,7 @@ import shlex
 import socketserver
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -342,7 +343,107 @@ def test_a_webhook_that_speaks_no_http_is_a_warning(mailbox: Mailbox, caplog: py
     assert "that is no HTTP" in caplog.text
 
 
+# --- servers that speak without end ---
+
+
+@contextmanager
+def endless(hello: bytes, drip: bytes) -> Iterator[int]:
+    """Serve what begins with ``hello`` and goes on with ``drip`` until the client has gone; give the port."""
+
+    class Dripping(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.request.sendall(hello)
+                while not stop.wait(0.005):
+                    self.request.sendall(drip)
+
+    stop = threading.Event()
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_address[1]
+        stop.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("hello", "drip"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"a"),
+        (b"HTTP/1.1 500 no\r\n", b"X"),
+    ],
+)
+def test_a_webhook_that_speaks_without_end_is_cut(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, hello: bytes, drip: bytes
+) -> None:
+    monkeypatch.setattr(alert, "PATIENCE", 0.1)
+    with endless(hello, drip) as port:
+        assert alarm(Alerter(Settings(mail="", webhook=f"http://127.0.0.1:{port}/s3cret"), "mail.caio.it"))
+    (record,) = caplog.records
+    assert record.getMessage().endswith("no whole answer within 0.1 s")
+    assert "s3cret" not in record.getMessage()
+
+
+@pytest.mark.parametrize(("hello", "drip"), [(b"", b"220-wait\r\n"), (b"220 ", b"x"), (b"220 hi\r\n", b"250-wait\r\n")])
+def test_a_mail_server_that_speaks_without_end_is_cut(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, hello: bytes, drip: bytes
+) -> None:
+    monkeypatch.setattr(alert, "PATIENCE", 0.1)
+    with endless(hello, drip) as port:
+        assert alarm(Alerter(Settings(smtp=f"127.0.0.1:{port}"), "mail.caio.it"))
+    (record,) = caplog.records
+    assert record.getMessage().endswith("no whole answer within 0.1 s")
+
+
+def test_tls_that_does_not_come_about_is_cut(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(alert, "PATIENCE", 0.1)
+    with endless(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc", b"\x00") as port:  # a ServerHello of 16 KB, byte by byte
+        assert alarm(Alerter(Settings(mail="", webhook=f"https://127.0.0.1:{port}/"), "mail.caio.it"))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_mail_server_that_does_not_want_us_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    with endless(b"554 go away\r\n", b"221 bye\r\n") as port:
+        assert alarm(Alerter(Settings(smtp=f"127.0.0.1:{port}"), "mail.caio.it"))
+    assert "go away" in caplog.text
+
+
+# --- the end ---
+
+
+def test_the_end_waits_for_alarms_under_way_but_not_for_ever(hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
+    alerter = Alerter(Settings(mail="", webhook=hook.url()), "mail.caio.it")
+    alerter.finish(10)  # nothing to wait for
+    hook.may_answer.clear()
+    thread = alerter.raise_alarm("one", "")
+    assert thread
+    while not hook.posts:  # the first is on its way
+        thread.join(0.01)
+    alerter.raise_alarm("two", "")
+    alerter.finish(0.01)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("2 alarms may not have been sent")
+    hook.may_answer.set()
+    alerter.finish(10)
+    assert len(hook.posts) == 2
+    assert not thread.is_alive()
+    assert len(caplog.records) == 1
+
+
 # --- many at once ---
+
+
+def test_who_has_a_pace_of_its_own_is_bound_by_the_number_only(hook: Hook) -> None:
+    alerter = Alerter(Settings(mail="", webhook=hook.url()), "mail.caio.it", lambda: 0.0)
+    for _ in range(MOST + 5):
+        if thread := alerter.raise_alarm("tizio is beyond its limit", "", own_pace=True):
+            thread.join(30)
+    assert len(hook.posts) == MOST
 
 
 def test_an_attack_on_many_accounts_starts_one_thread_and_is_told_of_in_bounds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.daemons import Client, Trivial, request
-from tests.daemon.processes import manager
+from tests.daemon.processes import PATIENCE, manager
 
 
 @contextmanager
@@ -191,6 +192,24 @@ def test_what_was_journalled_is_in_the_file_after_a_stop(tmp_path: Path) -> None
     with closing(sqlite3.connect(tmp_path / "state" / "journal.sqlite")) as db:
         ((name,),) = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         assert db.execute(f"SELECT count(*) FROM {name}").fetchone() == (1,)
+
+
+def test_alarms_under_way_are_sent_before_the_end_all_of_one_subject_that_a_check_raises(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hook:
+        hook.settimeout(PATIENCE)
+        alert = f'[alert]\nwebhook = "http://127.0.0.1:{hook.getsockname()[1]}/"'
+        with Trivial(tmp_path, more=alert).ready() as daemon, daemon.client() as client:
+            for _ in range(3):
+                client.ask("alarm")
+            first = hook.accept()[0]  # the others wait
+            os.kill(daemon.pid, signal.SIGTERM)
+            assert client.answer() == ""
+            first.sendall(b"HTTP/1.1 204 ok\r\n\r\n")
+            first.close()
+            for _ in range(2):
+                with hook.accept()[0] as post:
+                    post.sendall(b"HTTP/1.1 204 ok\r\n\r\n")
+            assert daemon.status() == 0
 
 
 def test_when_files_run_out_connections_wait_and_are_answered_later(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Trivial:
             raise RuntimeError("as asked for")
         if what == "count":
             return self._deferral(f"count {await self._ports.store.transact(_count)}")
+        if what == "alarm":
+            self._ports.alarm("as asked for", "nothing to worry about", {})
         if what == "slow":
             self._ports.warn("judging slowly")
             await self._ports.clock.sleep(60)

@@ -1,5 +1,5 @@
-"""Tells the admin when something needs a human: by mail, by webhook, or by both; at most once an hour for each subject,
-and never in anyone's way.
+"""Tells the admin when something needs a human: by mail, by webhook, or by both; at most once an hour for each subject
+unless who raises it counts by itself, and never in anyone's way.
 
 Mail goes to a mail server by SMTP (RFC 5321) or to a sendmail command, a webhook gets JSON by HTTP POST (RFC 9110). One
 thread that nobody waits for works the alarms off; what waits is bounded, however many accounts are under attack. What
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -29,7 +31,10 @@ QUIET = 3600.0
 """Seconds between two alarms with the same subject."""
 
 PATIENCE = 10.0
-"""Seconds that a mail server or webhook may take for each of its answers, and a sendmail command for all it does."""
+"""Seconds that a mail server, a webhook or a sendmail command may take for all it does with one alarm."""
+
+CUT_AGAIN = 0.1
+"""Seconds between two attempts to cut a connection that may be in the making."""
 
 WAITING = 50
 """Alarms that wait to be sent; further ones are left out."""
@@ -95,15 +100,16 @@ class Alerter:
         self._thread: threading.Thread | None = None
 
     def raise_alarm(
-        self, subject: str, text: str, details: Mapping[str, Fact] = _NO_DETAILS
+        self, subject: str, text: str, details: Mapping[str, Fact] = _NO_DETAILS, own_pace: bool = False
     ) -> threading.Thread | None:
         """Tell the admin ``text``; ``details`` are the same as values, for programs. Never waits, raises nothing.
 
-        Return the thread that does it and ends when nothing is left to do, None where there is nothing to send.
+        ``own_pace`` is for who sees to it that no subject comes too often. Return the thread that does it and ends when
+        nothing is left to do, None where there is nothing to send.
         """
         if not (self._settings.mail or self._settings.webhook):
             return None
-        held = self._seldom(subject)
+        held = 0 if own_pace else self._seldom(subject)
         if held is None:
             return None
         if held:
@@ -112,6 +118,16 @@ class Alerter:
         if not thread and self._may_complain("left out") is not None:
             self._complain()
         return thread
+
+    def finish(self, seconds: float) -> None:
+        """Wait until what was raised is sent, so many seconds at most: at the end of the process the rest is lost."""
+        thread = self._thread
+        if thread:
+            thread.join(seconds)
+        with self._lock:
+            lost = len(self._waiting) + (self._thread is not None)
+        if lost:
+            _log.warning("%d alarms may not have been sent before the end: see the log for them", lost)
 
     def _accept(self, alarm: _Alarm) -> threading.Thread | None:
         """Return the thread that will send it; None where too many wait."""
@@ -178,6 +194,40 @@ class Alerter:
             _submit(settings.smtp, self._hostname, message)
 
 
+@contextmanager
+def _cut_in_time(connection: Callable[[], socket.socket | None]) -> Iterator[None]:
+    """Cut a connection that is not done within ``PATIENCE``: a limit for each reading is none for a server that sends a
+    byte now and then. Raises OSError then. Only connecting has its time for each of the server's addresses.
+    """
+    done, is_cut = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if done.wait(PATIENCE):
+            return
+        is_cut.set()
+        while not done.wait(CUT_AGAIN):
+            sock = connection()
+            if sock:
+                with suppress(OSError):  # not connected yet, closed just now, or in TLS's hands for a moment
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which is not for two threads
+
+    watcher = threading.Thread(target=watch, daemon=True, name="alert-limit")
+    try:
+        watcher.start()
+    except RuntimeError as error:
+        raise OSError(str(error)) from None
+    try:
+        yield
+    except (OSError, ValueError):
+        if not is_cut.is_set():
+            raise
+    finally:
+        done.set()
+        watcher.join()
+    if is_cut.is_set():
+        raise TimeoutError(f"timed out: no whole answer within {PATIENCE:g} s")
+
+
 # --- mail -----------------------------------------------------------------------------------------------------------
 # Imports stand in the functions: a daemon that starts should not wait for them.
 
@@ -202,7 +252,11 @@ def _submit(server: str, hostname: str, message: EmailMessage) -> None:
     import smtplib
 
     host, _, port = server.rpartition(":")
-    with smtplib.SMTP(host.strip("[]"), int(port), hostname, timeout=PATIENCE) as smtp:
+    smtp = smtplib.SMTP(local_hostname=hostname, timeout=PATIENCE)
+    with _cut_in_time(lambda: smtp.sock), smtp:
+        code, said = smtp.connect(host.strip("[]"), int(port))
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, said)
         smtp.send_message(message)
 
 
@@ -268,7 +322,8 @@ def _post(url: SplitResult, document: bytes) -> None:
         login = f"{unquote(url.username)}:{unquote(url.password or '')}"  # RFC 7617
         headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    with closing(kind(url.hostname or "", url.port or (443 if secure else 80), timeout=PATIENCE)) as connection:
+    connection = kind(url.hostname or "", url.port or (443 if secure else 80), timeout=PATIENCE)
+    with _cut_in_time(lambda: connection.sock), closing(connection):
         try:
             connection.request("POST", target, document, headers)
             answer = connection.getresponse()

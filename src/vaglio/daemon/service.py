@@ -36,6 +36,7 @@ class Ports:
     line that the admin should act on. ``shared`` opens a store that several daemons use, once for each schema; it is
     one that fails, and no error, where it can't be opened now. ``resolver`` gives the DNS as the configuration has it.
     ``alarm`` tells the admin, by mail or webhook, if the configuration says so: subject, text, and the same as values.
+    It is for the check to see to it that no subject comes too often.
     """
 
     clock: Clock

@@ -24,7 +24,7 @@ from vaglio.config.load import ConfigError, Loaded
 from vaglio.config.model import Dns, VaglioConfig
 from vaglio.daemon import log
 from vaglio.daemon.accept import Acceptor, Shares
-from vaglio.daemon.alert import Alerter
+from vaglio.daemon.alert import PATIENCE, Alerter
 from vaglio.daemon.clock import SystemClock, monotonic, timer
 from vaglio.daemon.guard import Guard
 from vaglio.daemon.latestore import LateStore
@@ -170,11 +170,14 @@ class _Worker:
         self._lifeline.ready()
         self._job.shares.served = True
         await self._stop.wait()
+        stopped = monotonic()
         for acceptor in self._acceptors:
             acceptor.close()
         self._clock.stop()
         await self._drain()
         await self._written_back(self._service)
+        left = DRAIN - (monotonic() - stopped)
+        await asyncio.to_thread(self._alerter.finish, max(0, min(PATIENCE / 2, left)))  # the records say they are sent
         self._close()
         return os.EX_OK
 
@@ -221,7 +224,7 @@ class _Worker:
 
     def _raise_alarm(self, subject: str, text: str, details: Mapping[str, Fact]) -> None:
         self._meter.alarm()
-        self._alerter.raise_alarm(f"{self._job.daemon.name}: {subject}", text, details)
+        self._alerter.raise_alarm(f"{self._job.daemon.name}: {subject}", text, details, own_pace=True)
 
     def _shared_store(self, schema: Schema) -> Store:
         if schema.name not in self._shared:
