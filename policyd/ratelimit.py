@@ -70,7 +70,7 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
     settings = config.ratelimit
     country = _countries(settings.country_database)
     rules = ready(settings, country)
-    logins = ListFiles(settings.sender_logins, parse_logins, ports.warn)
+    logins = ListFiles(settings.sender_logins, parse_logins, ports.warn, needed=True)
     overrides = source_of(settings, read_rows, monotonic, ports.warn)
     check = Ratelimit(
         settings,

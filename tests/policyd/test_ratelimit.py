@@ -16,24 +16,37 @@ from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.store.memory import MemoryStore
 
 
+def ports_of(warnings: list[str]) -> Ports:
+    ports = SimpleNamespace(clock=SystemClock(), store=MemoryStore(SCHEMA), references=lambda: "REF",
+                            warn=warnings.append, alarm=lambda *_: None)  # fmt: skip
+    return cast(Ports, ports)
+
+
 def test_overrides_are_read_when_the_service_begins_and_outlive_their_file_at_a_reload(tmp_path: Path) -> None:
     path, warnings = tmp_path / "limits.csv", list[str]()
     path.write_text("per-user,tizio@tizio.it,0/1d\n")
     config = VaglioConfig.model_validate({"ratelimit": {"overrides": str(path)}})
-    ports = SimpleNamespace(clock=SystemClock(), store=MemoryStore(SCHEMA), references=lambda: "REF",
-                            warn=warnings.append, alarm=lambda *_: None)  # fmt: skip
     session = Session(Stage.END_OF_MESSAGE, sasl_username="tizio@tizio.it")
     facts = Facts(client_of("198.51.100.7"), Envelope("tizio@tizio.it", "caio@caio.it", 1, 1), session)
+    ports = ports_of(warnings)
 
     async def live() -> list[str]:
-        service = build(config, cast(Ports, ports))
+        service = build(config, ports)
         await service.begin()
         first = await service.check(facts)
         path.unlink()
-        after = build(config, cast(Ports, ports))  # the old one still answers
+        after = build(config, ports)  # the old one still answers
         await after.begin()
         return [first.reason, (await after.check(facts)).reason, (await service.check(facts)).reason]
 
     assert asyncio.run(live()) == ["too-much-at-once"] * 3
-    assert len(warnings) >= 1
     assert "its last state stays" in "".join(warnings)
+
+
+def test_a_file_of_sender_logins_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    config = VaglioConfig.model_validate({"ratelimit": {"sender_logins": [str(tmp_path / "logins")]}})
+    service = build(config, ports_of(warnings))
+    service.refresh()
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"{tmp_path}/logins: can't be read, it counts as empty: ")
