@@ -31,6 +31,8 @@ from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.usage import SCHEMA
 from vaglio.config.types import parse_duration
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
+from vaglio.ports import Store
+from vaglio.store import open_store
 from vaglio.store.memory import MemoryStore
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.toml"))
@@ -51,9 +53,9 @@ class FakeClock:
 
 
 class Play:
-    def __init__(self, scenario: dict[str, Any]) -> None:
+    def __init__(self, scenario: dict[str, Any], store: Store | None = None) -> None:
         self.clock = FakeClock()
-        self.store = MemoryStore(SCHEMA)
+        self.store: Store = store or MemoryStore(SCHEMA)
         self.alarms: list[Alarm] = []
         self.warnings: list[str] = []
         self.names = (f"{n:x}.6382.0" for n in itertools.count(1))
@@ -86,6 +88,7 @@ class Play:
 
     async def run(self, steps: list[dict[str, Any]]) -> None:
         await self.check.begin()
+        self.store.settle()
         request: dict[str, Any] = {}
         for number, step in enumerate(steps, 1):
             request |= {key: value for key, value in step.items() if key not in ONCE}
@@ -108,14 +111,17 @@ class Play:
             self.override(step["overrides"])
         if step.get("abandon"):
             await self.check.write_back()
+            self.store.settle()
         if step.get("sweep"):
             for _ in range(3):
                 await self.check.upkeep()
+                self.store.settle()
 
     async def ask(self, request: dict[str, Any], step: dict[str, Any], place: str) -> None:
         if "want" not in step:
             return
         verdict = await self.check.check(facts_of(request))
+        self.store.settle()
         assert f"{verdict.action} {verdict.reason}" == step["want"], f"{place}: {verdict}"
         text = verdict.reply.text if verdict.reply else ""
         for words in step.get("text", []):
@@ -138,10 +144,16 @@ def facts_of(request: dict[str, Any]) -> Facts:
     )
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-def test_scenario(path: Path) -> None:
+def test_scenario(path: Path, kind: str, tmp_path: Path) -> None:
     scenario = tomllib.loads(path.read_text())
-    asyncio.run(Play(scenario).run(scenario["step"]))
+    url = "memory:" if kind == "memory" else f"sqlite://{tmp_path}"
+    store = open_store(url, SCHEMA, warn=pytest.fail, now=lambda: float(BEGIN))
+    try:
+        asyncio.run(Play(scenario, store).run(scenario["step"]))
+    finally:
+        store.close()
 
 
 def test_there_are_scenarios() -> None:
