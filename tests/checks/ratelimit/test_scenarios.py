@@ -7,7 +7,8 @@ in the step before, but for the instance, of which each step has its own), ``tim
 ``want``: "pass within-limits", "defer over-limit", ... ``text`` and ``header`` are words of the reply and of the
 header, ``alarms`` how many alarms there were in this step, ``facts`` what the journal gets. ``clock`` in place of
 ``at`` sets the clock, even back; ``overrides`` takes the place of those before; ``abandon = true`` lets the messages
-without an end be given up; ``sweep = true`` lets housekeeping go through everything first.
+without an end be given up; ``sweep = true`` lets housekeeping go through everything first. ``warnings`` of a scenario
+are words of all that the admin is told besides alarms.
 """
 
 from __future__ import annotations
@@ -151,9 +152,13 @@ def test_scenario(path: Path, kind: str, tmp_path: Path) -> None:
     url = "memory:" if kind == "memory" else f"sqlite://{tmp_path}"
     store = open_store(url, SCHEMA, warn=pytest.fail, now=lambda: float(BEGIN))
     try:
-        asyncio.run(Play(scenario, store).run(scenario["step"]))
+        play = Play(scenario, store)
+        asyncio.run(play.run(scenario["step"]))
     finally:
         store.close()
+    if "warnings" in scenario:
+        assert len(play.warnings) == len(scenario["warnings"])
+        assert all(words in warning for words, warning in zip(scenario["warnings"], play.warnings, strict=True))
 
 
 def test_there_are_scenarios() -> None:

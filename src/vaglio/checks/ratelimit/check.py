@@ -13,11 +13,12 @@ from vaglio.checks.ratelimit.decide import (
     Alarm,
     Ask,
     Decision,
+    Fate,
     Reason,
     Share,
     basis,
     decide,
-    is_refused,
+    fate_of,
     judge,
     limits_of,
     settled,
@@ -50,6 +51,9 @@ from vaglio.verdict import Action, Reply, Verdict
 NAME = "ratelimit"
 
 _STAGES = {"end-of-message": Stage.END_OF_MESSAGE, "data": Stage.DATA, "rcpt": Stage.RCPT}
+NEVER_ASKED = 5
+"""Messages without a request about a recipient after which the admin is told."""
+
 _SEEN_AGAIN = 86400
 """Seconds after which it is written down anew that a recipient was written to."""
 
@@ -98,6 +102,10 @@ class Ratelimit:
         self._countries = Kind.DISTINCT_COUNTRIES in kinds
         self._new_recipients = Kind.NEW_RECIPIENTS in kinds
         self._in_flight = InFlight(Kind.REFUSED_SHARE in kinds)
+        self._asked_at_rcpt = [rule.name for group in rules.recipient for rule in group.rules]
+        self._asked_at_rcpt += [rule.name for rule in settings.rule if rule.count == Kind.REFUSED_SHARE]
+        self._never_asked = 0
+        """Messages that ended before any recipient was asked about."""
 
     async def check(self, facts: Facts) -> Verdict:
         """Judge a message, or a recipient of one."""
@@ -111,6 +119,8 @@ class Ratelimit:
         if mismatch is not None:
             return self._verdict(mismatch, case, now)
         groups = self._rules.message
+        if self._asked_at_rcpt:
+            self._watch_out(stage)
         if stage is Stage.RCPT:
             if stage is self._stage:
                 groups = self._rules.groups
@@ -124,6 +134,18 @@ class Ratelimit:
         if outcome.alarms:
             self._tell(outcome.alarms, now)
         return self._verdict(outcome.decision, case, now)
+
+    def _watch_out(self, stage: Stage) -> None:
+        """Tell the admin if Postfix asks about no recipients where rules need it: they would hold nothing back."""
+        self._never_asked += 1
+        if stage is Stage.RCPT:
+            self._asked_at_rcpt = []
+        elif self._never_asked == NEVER_ASKED:
+            self._context.warn(
+                f"Postfix asks about whole messages only, and the rules {', '.join(self._asked_at_rcpt)} need to be "
+                "asked about each recipient: they hold nothing back before this service stands in "
+                'smtpd_recipient_restrictions too (see "vaglio postconf ratelimit")'
+            )
 
     def _elsewhere(self, stage: Stage) -> Verdict:
         if stage in (Stage.DATA, Stage.END_OF_MESSAGE):
@@ -172,14 +194,14 @@ class Ratelimit:
     ) -> _Outcome:
         shares = [self._share(tx, one, case, ask, now) for one in applied]
         decision = decide(shares)
-        refused = is_refused(decision)
+        fate = fate_of(decision, self._settings.mode == "rehearse")
         alarms: list[Alarm] = []
         for one, share in zip(applied, shares, strict=True):
-            usage, due = settled(share, one.group, case, refused, domains, self._settings.alarm_every, int(now))
+            usage, due = settled(share, one.group, case, fate, domains, self._settings.alarm_every, int(now))
             if usage is not None:
                 tx.put(USAGE, one.key, usage)
             alarms += due
-            if self._new_recipients and not refused and case.recipient:
+            if self._new_recipients and fate is not Fate.REFUSED and case.recipient:
                 self._remember_recipient(tx, one, case, int(now))
         return _Outcome(decision, alarms)
 

@@ -1,6 +1,7 @@
 """Rate limits as plain functions: what a message counts, whether there is room for it, and what follows.
 
-A message that is refused counts in no rule; that it was beyond a limit is counted apart. No I/O, no clock, no texts.
+A message that is refused counts in no rule; that it was beyond a limit is counted apart. One that is sent counts, also
+beyond the limit of a rule that only tells. No I/O, no clock, no texts.
 """
 
 from __future__ import annotations
@@ -325,23 +326,35 @@ def _room(finding: Finding) -> float:
     return 1 - (finding.used + finding.units) / max(1, finding.limit.most)
 
 
-def is_refused(decision: Decision) -> bool:
-    """Tell whether the message does not get in, and so does not count."""
-    return decision.action in (Action.DEFER, Action.REJECT)
+class Fate(StrEnum):
+    """What becomes of a message, and so whether it counts."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    REHEARSED = "rehearsed"
+    """It is let in, whatever would become of it otherwise."""
+
+
+def fate_of(decision: Decision, rehearse: bool) -> Fate:
+    """Return what becomes of the message."""
+    if rehearse:
+        return Fate.REHEARSED
+    return Fate.REFUSED if decision.action in (Action.DEFER, Action.REJECT) else Fate.TAKEN
 
 
 def settled(
-    share: Share, group: Group, case: Case, refused: bool, domains: Sequence[str], alarm_every: int, now: int
+    share: Share, group: Group, case: Case, fate: Fate, domains: Sequence[str], alarm_every: int, now: int
 ) -> tuple[Usage | None, list[Alarm]]:
     """Return the record as it is to be kept, None where nothing changed, and the alarms that are due."""
     changed: dict[int, Counts] = {}
     due: list[Finding] = []
     for finding in share.findings:
         if finding.over:
-            changed[finding.rule.tag], alarm = _beyond(finding, alarm_every, now)
+            counts = finding.after if counts_beyond(finding, fate) else finding.before
+            changed[finding.rule.tag], alarm = _beyond(finding, counts, alarm_every, now)
             if alarm:
                 due.append(finding)
-        elif not refused and not finding.repeated:
+        elif fate is not Fate.REFUSED and not finding.repeated:
             changed[finding.rule.tag] = finding.after
     if not changed:
         return None, []
@@ -363,9 +376,17 @@ def merged(state: Mapping[int, Counts], changed: dict[int, Counts], tags: frozen
     return {tag: counts for tag, counts in state.items() if tag in tags} | changed
 
 
-def _beyond(finding: Finding, alarm_every: int, now: int) -> tuple[Counts, bool]:
+def counts_beyond(finding: Finding, fate: Fate) -> bool:
+    """Tell whether a rule counts a message that is beyond its limit: where it is sent all the same. Different things
+    beyond the limit are not remembered, so that each request with one of them is told.
+    """
+    if finding.rule.kind in DISTINCT:
+        return False
+    return fate is Fate.REHEARSED or (fate is Fate.TAKEN and finding.rule.settings.action in ("log", "header"))
+
+
+def _beyond(finding: Finding, counts: Counts, alarm_every: int, now: int) -> tuple[Counts, bool]:
     """Return the counts of a rule whose limit is exceeded, and whether the admin is to be told."""
-    counts = finding.before
     goes_on = counts.over and now - counts.over_last < ATTACK
     alarm = finding.rule.settings.alarm and not 0 <= now - counts.alarmed < alarm_every
     counts = counts._replace(

@@ -20,7 +20,8 @@ LONGEST_INSTANCE = 200
 """Characters of a message's name; Postfix's have about 20."""
 
 ABANDONED = 600.0
-"""Seconds after its last recipient in which a message that had no end is given up: Postfix's smtpd_timeout is 300."""
+"""Seconds after its last recipient in which a message that had no end is given up, if its session does not begin
+another one before: Postfix's smtpd_timeout is 300."""
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class InFlight:
     def __init__(self, keep_cases: bool) -> None:
         self._keep_cases = keep_cases
         self._messages: OrderedDict[str, UnderWay] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        """The last message of each session, where that matters."""
 
     def saw_recipient(self, case: Case, now: float) -> None:
         """Take note of a recipient."""
@@ -53,11 +56,25 @@ class InFlight:
             message = self._messages[instance] = UnderWay(instance, case if self._keep_cases else None, now)
             if len(self._messages) > MOST:
                 self._messages.popitem(last=False)
+            if self._keep_cases:
+                self._close_the_one_before(case, instance)
         message.attempts += 1
         message.last = now
         domain = case.recipient.rpartition("@")[2][:LONGEST_SAMPLE]
         if domain not in message.domains and len(message.domains) < SAMPLES:
             message.domains.append(domain)
+
+    def _close_the_one_before(self, case: Case, instance: str) -> None:
+        """A session has one message at a time, so its next one tells that the last had no end. Postfix's names begin
+        with the number of the process, which has one session at a time.
+        """
+        session = instance.partition(".")[0], case.facts.client.address, case.user[:LONGEST_SAMPLE]
+        before = self._messages.get(self._sessions.pop(session, ""))
+        if before is not None:
+            before.last = -ABANDONED
+        self._sessions[session] = instance
+        if len(self._sessions) > MOST:
+            self._sessions.popitem(last=False)
 
     def ended(self, instance: str) -> UnderWay | None:
         """Return what is known of a message, and forget it."""
