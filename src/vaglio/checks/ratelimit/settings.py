@@ -84,7 +84,8 @@ class Rule(Section):
     clients: list[ClientEntry] = []
     """Holds only for these client addresses, networks or name suffixes; empty means any."""
     users: list[AddressEntry] = []
-    """Holds only for these logins: "tizio@tizio.it", "tizio.it" (all of that domain), "tizio@" (without a domain)."""
+    """Holds only for these logins: "tizio@tizio.it"; "tizio.it" (all of that domain and below it); "tizio@" (this login
+    in any domain, or without one)."""
     senders: list[AddressEntry] = []
     """Holds only for these sender addresses or domains."""
     recipients: list[AddressEntry] = []
@@ -135,9 +136,10 @@ Template = Annotated[str, Field(max_length=300), AfterValidator(partial(checked,
 
 
 class Text(Section):
-    """Reply texts by language. {who} is the key, {what} what is counted, {limit} and {window} the limit, {used} what
-    was counted before, {units} what this message counts, {wait} how long until there is room, {help} ratelimit.help;
-    the reference is put at the end."""
+    """A text may name the key, {who}; the limit, as "{limit}{what} in {window}", such as "200 recipients in 1h" ({what}
+    has a blank before it); what was counted before, {used}, and what this message counts, {units}; how long until there
+    is room, {wait}, such as "42m" (nothing where that is not known); and ratelimit.help, {help}. The reference is put
+    at the end."""
 
     over: Template = ""
     """Reply to a message beyond a limit; "" takes the shipped text."""
@@ -198,5 +200,5 @@ class RatelimitSettings(DaemonSection):
     help: Annotated[str, Field(max_length=120)] = ""
     """Where a user finds help: a URL or a sentence, put into the reply."""
     text: dict[Annotated[str, Field(pattern=r"^[a-z]{2}$", description='a language such as "it"')], Text] = {}
-    """Reply texts by language, for example [ratelimit.text.it]; the language is chosen by identity.languages for the
-    sender's domain."""
+    """Reply texts by language, for example [ratelimit.text.it]; identity.languages chooses by the sender's domain,
+    since the sender is who reads it."""

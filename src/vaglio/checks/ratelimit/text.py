@@ -18,25 +18,26 @@ from vaglio.verdict import Header
 
 _OVER = {
     "en": "Sending limit: {who} would exceed {limit}{what} in {window} ({used} used, this would add {units})"
-    "{wait}{help}",
+    "{when}{where}",
     "it": "Limite di invio: {who} supererebbe {limit}{what} in {window} (finora {used}, questo invio ne conta {units})"
-    "{wait}{help}",
+    "{when}{where}",
 }
 _REFUSED = {
-    "en": "Sending limit: more than {limit} of the recipients of {who} in {window} were refused{wait}{help}",
-    "it": "Limite di invio: i destinatari rifiutati di {who} in {window} superano la quota di {limit}{wait}{help}",
+    "en": "Sending limit: more than {limit} of the recipients of {who} in {window} were refused{when}{where}",
+    "it": "Limite di invio: i destinatari rifiutati di {who} in {window} superano la quota di {limit}{when}{where}",
 }
 """For a share, which no single message exceeds."""
-_WAIT = {"en": "; there is room again in {time}", "it": "; ci sara' posto tra {time}"}
+_WHEN = {"en": "; there is room again in {wait}", "it": "; ci sara' posto tra {wait}"}
 _TOO_MUCH = {
-    "en": "Sending limit: this message is more than {who} may send at once ({limit}{what}){help}",
-    "it": "Limite di invio: questo messaggio supera quanto {who} puo' inviare in una volta ({limit}{what}){help}",
+    "en": "Sending limit: this message is more than {who} may send at once ({limit}{what}){where}",
+    "it": "Limite di invio: questo messaggio supera quanto {who} puo' inviare in una volta ({limit}{what}){where}",
 }
 _NOT_OWN = {
-    "en": "The login {who} may not send as {sender}{help}",
-    "it": "L'utente {who} non puo' scrivere come {sender}{help}",
+    "en": "The login {who} may not send as {sender}{where}",
+    "it": "L'utente {who} non puo' scrivere come {sender}{where}",
 }
-_HELP = {"en": "; help: {help}", "it": "; aiuto: {help}"}
+_WHERE = {"en": "; help: {help}", "it": "; aiuto: {help}"}
+"""With ``_WHEN`` what only the shipped texts say: clauses that fall away where there is nothing to put into them."""
 _PART = 120
 
 
@@ -63,12 +64,12 @@ def _shipped(decision: Decision) -> Mapping[str, str]:
 def _values(
     decision: Decision, case: Case, language: str, settings: RatelimitSettings, now: float
 ) -> dict[str, str]:
-    help_text = _HELP[language].format(help=settings.help) if settings.help else ""
-    values = {"who": case.user[:_PART], "sender": case.sender[:_PART], "help": help_text}
+    where = _WHERE[language].format(help=settings.help) if settings.help else ""
+    values = {"who": case.user[:_PART], "sender": case.sender[:_PART], "help": settings.help, "where": where}
     finding = decision.worst
     if finding is None or finding.limit is None:
         return values
-    kind, cap = finding.rule.kind, finding.rule.settings.per_message
+    kind, cap, wait = finding.rule.kind, finding.rule.settings.per_message, _wait(finding, now)
     most = cap if decision.reason is Reason.TOO_MUCH and 0 < cap < finding.units else finding.limit.most
     return values | {
         "who": decision.name[:_PART],
@@ -77,17 +78,19 @@ def _values(
         "used": amount_text(finding.used, kind, language),
         "units": amount_text(finding.units, kind, language),
         "window": format_duration(finding.limit.seconds),
-        "wait": _wait(finding, language, now),
+        "wait": wait,
+        "when": _WHEN[language].format(wait=wait) if wait else "",
     }
 
 
-def _wait(finding: Finding, language: str, now: float) -> str:
+def _wait(finding: Finding, now: float) -> str:
+    """Return how long until there is room; "" where that is not known."""
     left = finding.free_at - now
     if not 0 < left < 10**9:
         return ""
     seconds = ceil(left)
     rounded = seconds if seconds < 120 else -(-seconds // 60) * 60
-    return _WAIT[language].format(time=format_duration(rounded))
+    return format_duration(rounded)
 
 
 def header(decision: Decision, hostname: str) -> Header:
