@@ -49,6 +49,11 @@ def test_a_rehearsed_verdict_keeps_what_would_have_been_done() -> None:
     assert (entry.action, entry.rehearsed, entry.reply, entry.host) == ("pass", "defer", "", "")
 
 
+def test_who_is_held_heard_nothing_of_it() -> None:
+    held = Verdict(Action.HOLD, "limit", "over", Reply(250, "2.0.0", "beyond the limit"), ref="G7K2-9QFD")
+    assert Entry.of(FACTS, held, 5.5, "ratelimit").reply == ""
+
+
 # What a policy request can hold: any bytes, those that are not UTF-8 as surrogates. NUL and controls included.
 _received = st.binary(max_size=60).map(decode) | st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 _facts = st.dictionaries(

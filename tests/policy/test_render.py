@@ -27,7 +27,7 @@ def test_an_immediate_deferral_has_its_code() -> None:
 
 def test_the_other_actions_have_their_words() -> None:
     assert render(verdict(Action.REJECT), Stage.RCPT) == b"action=REJECT 4.7.1 text\n\n"
-    assert render(verdict(Action.HOLD), Stage.RCPT) == b"action=HOLD 4.7.1 text\n\n"
+    assert render(verdict(Action.HOLD), Stage.RCPT) == b"action=HOLD text\n\n"
     assert render(verdict(Action.DISCARD), Stage.RCPT) == b"action=DISCARD 4.7.1 text\n\n"
 
 

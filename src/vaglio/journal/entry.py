@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from vaglio.facts import Facts
-from vaglio.verdict import Fact, Reply, Verdict
+from vaglio.verdict import Action, Fact, Verdict
 
 
 class Entry(NamedTuple):
@@ -20,7 +20,8 @@ class Entry(NamedTuple):
     ``at`` is the Unix time in seconds; ``daemon`` the daemon that was asked, ``check`` the check that decided.
     ``action`` and ``rehearsed`` are values of ``verdict.Action`` as plain text, since an entry may come from another
     version; ``rehearsed`` is empty outside rehearsal. ``reply`` is what the SMTP client was told: code, enhanced
-    code, text. ``host`` is the mail server's own name.
+    code, text; a message that is held or discarded is taken, and Postfix says so in its own words. ``host`` is the mail
+    server's own name.
     """
 
     ref: str
@@ -54,7 +55,7 @@ class Entry(NamedTuple):
             verdict.action.value,
             verdict.rehearsed.value if verdict.rehearsed else "",
             verdict.reason,
-            _spoken(verdict.reply),
+            _spoken(verdict),
             client.address,
             client.name,
             session.helo,
@@ -68,5 +69,8 @@ class Entry(NamedTuple):
         )
 
 
-def _spoken(reply: Reply | None) -> str:
-    return f"{reply.code} {reply.enhanced} {reply.text}" if reply else ""
+def _spoken(verdict: Verdict) -> str:
+    reply = verdict.reply
+    if reply is None or verdict.action in (Action.HOLD, Action.DISCARD):
+        return ""
+    return f"{reply.code} {reply.enhanced} {reply.text}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from vaglio.facts import Stage
-from vaglio.verdict import Action, Header, Reply, Verdict
+from vaglio.verdict import Action, Header, Verdict
 
 MAX_TEXT = 400
 """Bytes of a reply text: with code, address and Postfix's own words it stays within RFC 5321 4.5.3.1.5 (512)."""
@@ -41,7 +41,7 @@ def render(verdict: Verdict, stage: Stage, prepend: bool = True) -> bytes:
         if not verdict.headers or not prepend or stage not in _PREPENDABLE:
             return PASS
         return _prepend(verdict.headers[0])
-    return f"action={_word(verdict)}{_text(verdict.reply)}\n\n".encode()
+    return f"action={_word(verdict)}{_text(verdict)}\n\n".encode()
 
 
 def _word(verdict: Verdict) -> str:
@@ -51,8 +51,13 @@ def _word(verdict: Verdict) -> str:
     return str(verdict.reply.code if verdict.reply else 451) if verdict.immediate else "DEFER_IF_PERMIT"
 
 
-def _text(reply: Reply | None) -> str:
-    return f" {one_line(f'{reply.enhanced} {reply.text}', MAX_TEXT)}" if reply else ""
+def _text(verdict: Verdict) -> str:
+    reply = verdict.reply
+    if reply is None:
+        return ""
+    # access(5): the text of a HOLD goes into Postfix's log, not to the client, and has no enhanced code.
+    text = reply.text if verdict.action is Action.HOLD else f"{reply.enhanced} {reply.text}"
+    return f" {one_line(text, MAX_TEXT)}"
 
 
 def _prepend(header: Header) -> bytes:

@@ -27,7 +27,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         ),
         Reason.WITHIN: ("All limits have room; the tightest is that of the rule {rule}: {used} of {limit} used before.",
                         "It passes, and counts."),
-        Reason.NO_RULE: ("No rule holds for this message.", "It passes, and counts for nothing."),
+        Reason.NO_RULE: ("No rule about messages as a whole holds for this one.", "It passes, and none counts it."),
         Reason.COUNTED_BEFORE: ("This message was counted already.", "It passes, and does not count again."),
         Reason.COUNTED_LATER: ("Nothing is counted at this stage (ratelimit.stage).",
                                "It passes; the message is counted at the stage that is set."),
@@ -47,7 +47,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         ),
         Reason.WITHIN: ("Tutti i limiti hanno posto; il più stretto è quello della regola {rule}: {used} di {limit} "
                         "usati prima.", "Passa, e viene contato."),
-        Reason.NO_RULE: ("Nessuna regola vale per questo messaggio.", "Passa, e non conta nulla."),
+        Reason.NO_RULE: ("Nessuna regola sui messaggi interi vale per questo.", "Passa, e nessuna lo conta."),
         Reason.COUNTED_BEFORE: ("Questo messaggio era già stato contato.", "Passa, senza contare di nuovo."),
         Reason.COUNTED_LATER: ("In questo momento non si conta nulla (ratelimit.stage).",
                                "Passa; il messaggio viene contato nel momento impostato."),
@@ -91,16 +91,16 @@ _DONE: Mapping[str, Mapping[str, str]] = {
     "en": {
         "defer": "The message was not taken, and is still with the sender.",
         "reject": "The message was refused, and is back with the sender.",
-        "hold": "The message is in the queue, on hold: mailq shows it, postsuper -H QUEUE_ID lets it go, postsuper -d "
-        "QUEUE_ID deletes it.",
+        "hold": "If Postfix took the message, it is in the queue, on hold: mailq shows it, postsuper -H QUEUE_ID lets "
+        "it go, postsuper -d QUEUE_ID deletes it.",
         "header": "The message went on its way, marked.",
         "log": "The message went on its way: this rule only tells the admin.",
     },
     "it": {
         "defer": "Il messaggio non è stato preso, ed è ancora dal mittente.",
         "reject": "Il messaggio è stato rifiutato, ed è tornato al mittente.",
-        "hold": "Il messaggio è in coda, trattenuto: mailq lo mostra, postsuper -H ID_CODA lo libera, postsuper -d "
-        "ID_CODA lo cancella.",
+        "hold": "Se Postfix ha preso il messaggio, è in coda, trattenuto: mailq lo mostra, postsuper -H ID_CODA lo "
+        "libera, postsuper -d ID_CODA lo cancella.",
         "header": "Il messaggio ha proseguito, con un segno.",
         "log": "Il messaggio ha proseguito: questa regola avverte soltanto l'amministratore.",
     },
