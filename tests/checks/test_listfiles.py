@@ -85,6 +85,7 @@ def test_problems_are_told_once_for_each_change(tmp_path: Path, warnings: list[s
     files.refresh()
     assert len(warnings) == 1
     assert warnings[0].startswith(f'{path}:2: found "not a name", wanted ')
+    assert warnings[0].endswith("; the line is left out")
     assert files.current.matches(MX) == "caio.it"
     path.write_text("caio.it\nstill not a name\n")
     files.refresh()

@@ -92,7 +92,7 @@ class ListFiles(Generic[L]):
             raise ValueError(f"larger than {self._most} bytes")
         content, problems = self._parse(data.decode("utf-8-sig", "replace").splitlines(), str(path))
         for problem in problems:
-            self._warn(str(problem))
+            self._warn(f"{problem}; the line is left out")
         return content
 
 
