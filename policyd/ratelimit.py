@@ -85,7 +85,7 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
             language=config.identity.language_for,
             hostname=config.identity.hostname,
             warn=seldom(ports.warn),
-            alarm=_teller(ports),
+            alarm=_teller(ports, settings.mode == "rehearse"),
         ),
     )
 
@@ -100,11 +100,11 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
     return Service(check.check, refresh, check.upkeep, check.write_back, check.gauges, begin)
 
 
-def _teller(ports: Ports) -> Callable[[Alarm, int], None]:
+def _teller(ports: Ports, rehearse: bool) -> Callable[[Alarm, int], None]:
     """Return what tells the admin of a key that is over its limit."""
 
     def tell(alarm: Alarm, now: int) -> None:
-        mail = alarm_mail(alarm, now)
+        mail = alarm_mail(alarm, now, rehearse)
         ports.warn(mail.line)
         ports.alarm(mail.subject, mail.text, mail.details)
 
