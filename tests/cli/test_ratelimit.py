@@ -381,9 +381,17 @@ def test_report_is_silent_for_a_timer_when_there_is_nothing(host: Host, start: S
     assert host.fine("ratelimit", "report", "--only-if-any", "--json") == ""
 
 
-def test_report_of_a_rehearsal_says_that_nothing_was_held_back(host: Host, start: Start) -> None:
-    start(more='mode = "rehearse"').send(to=201)
-    assert "nothing was held back" in host.fine("ratelimit", "report")
+def test_report_of_a_rehearsal_says_what_the_rules_do_now_and_nothing_of_the_past(host: Host, start: Start) -> None:
+    start().send(to=201)
+    start(more='mode = "rehearse"')
+    said = whole(host.fine("ratelimit", "report"))
+    assert 'Now ratelimit.mode is "rehearse": what goes beyond a limit passes.' in said
+
+
+def test_report_says_once_that_a_key_has_no_limit_by_now(host: Host, start: Start) -> None:
+    start().send(to=201)
+    start(overrides=f'[per-user]\n"{TIZIO}" = "unlimited"\n')
+    assert f"{TIZIO} per-user none defer 1" in whole(host.fine("ratelimit", "report"))
 
 
 # --- quota ---
@@ -485,6 +493,24 @@ def test_test_plays_all_requests_about_a_message(host: Host, start: Start) -> No
     }  # fmt: skip
     only = host.json("ratelimit", "test", "--user", TIZIO, *recipients, "--stage", "rcpt")["answers"]
     assert [one["stage"] for one in only] == ["RCPT"] * 5
+
+
+def test_test_names_the_rules_that_wait_for_a_recipient(host: Host, start: Start) -> None:
+    head = '[[ratelimit.rule]]\nlimits = ["0/1d"]\n'
+    start(
+        head + 'name = "outside"\nexcept_recipients = ["tizio.it"]\n'
+        + head + 'name = "each"\nkey = ["recipient"]\n'
+        + head + 'name = "partner"\nrecipients = ["caio.it"]\nusers = ["livia@tizio.it"]\n'
+    )  # fmt: skip
+    document = host.json("ratelimit", "test", "--user", TIZIO, "--recipients", "6")
+    assert document["asked_at_rcpt"] == ["outside", "each"]
+    said = whole(host.fine("ratelimit", "test", "--user", TIZIO, "--recipients", "6"))
+    assert "No rule about messages as a whole holds for this one." in said
+    assert "the rules outside, each are asked at RCPT, about each recipient: give --to ADDRESS" in said
+    named = host.json("ratelimit", "test", "--user", TIZIO, "--to", "caio@caio.it")
+    assert (named["asked_at_rcpt"], named["answers"][0]["action"]) == ([], "reject")
+    only = host.json("ratelimit", "test", "--user", TIZIO, "--stage", "end-of-message")
+    assert only["asked_at_rcpt"] == []
 
 
 def test_a_message_whose_recipients_are_all_refused_has_no_end(host: Host, start: Start) -> None:

@@ -194,7 +194,7 @@ def _tell_report(found: Sequence[Place], days: int, view: View) -> None:
     )  # fmt: skip
     print()
     if view.settings.mode == "rehearse":
-        print(paragraph('ratelimit.mode is "rehearse": nothing was held back.', ""))
+        print(paragraph('Now ratelimit.mode is "rehearse": what goes beyond a limit passes.', ""))
     advice = (
         "vaglio ratelimit show KEY tells more of one. If its owner did not send that, change the password first, then "
         "look into the queue (mailq); vaglio ratelimit reset KEY once all is well."
@@ -204,10 +204,8 @@ def _tell_report(found: Sequence[Place], days: int, view: View) -> None:
 
 def _limits(one: RuleUse) -> str:
     kind = one.rule.kind
-    return " ".join(
-        "none" if window.most is None else f"{amount_text(window.most, kind)}/{format_duration(window.seconds)}"
-        for window in one.windows
-    )
+    limits = [(window.most, window.seconds) for window in one.windows if window.most is not None]
+    return " ".join(f"{amount_text(most, kind)}/{format_duration(seconds)}" for most, seconds in limits) or "none"
 
 
 def _by_share(place: Place) -> tuple[float, ...]:

@@ -15,7 +15,8 @@ from vaglio.checks.ratelimit.check import Context, Ratelimit
 from vaglio.checks.ratelimit.decide import Alarm, name_of
 from vaglio.checks.ratelimit.explain import explain
 from vaglio.checks.ratelimit.logins import parse_logins
-from vaglio.checks.ratelimit.rules import Group, ReadyRule, case_of
+from vaglio.checks.ratelimit.rules import Countries, Group, ReadyRule, case_of, ready
+from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.usage import SCHEMA, USAGE, Usage, usage_key
 from vaglio.cli.arguments import client, count, mailbox
 from vaglio.cli.common import (
@@ -91,9 +92,12 @@ class _Answer(NamedTuple):
 
 
 class _Outcome(NamedTuple):
+    """``unasked`` are rules that wait for a recipient to be named."""
+
     answers: list[_Answer]
     uses: list[KeyUse]
     alarms: list[Alarm]
+    unasked: list[str]
 
 
 def add_to(commands: Commands) -> None:
@@ -108,7 +112,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--user", default="", metavar="LOGIN", help="who has logged in (sasl_username)")
     parser.add_argument("--from", dest="sender", type=mailbox, metavar="ADDRESS", help='sender; "" is the null sender')
     parser.add_argument("--to", dest="recipients", type=mailbox, action="append", default=[], metavar="ADDRESS",
-                        help="recipient; may be repeated")  # fmt: skip
+                        help="recipient; may be repeated; rules about single recipients want one")  # fmt: skip
     parser.add_argument("--client", type=client, metavar="NAME[IP]", help="client as Postfix logs it, or its address")
     parser.add_argument("--size", type=count, default=0, metavar="N", help="bytes of the message")
     parser.add_argument("--recipients", dest="number", type=count, metavar="N",
@@ -128,6 +132,7 @@ def _test(args: argparse.Namespace) -> int:
         "answers": [_answer_document(one, rehearsal, args.language) for one in outcome.answers],
         "rules": list(map(document, outcome.uses)),
         "alarms": [{"rule": alarm.finding.rule.name, "key": alarm.usage.name} for alarm in outcome.alarms],
+        "asked_at_rcpt": outcome.unasked,
         "rehearsal": rehearsal,
     }
     if args.json:
@@ -171,10 +176,23 @@ async def _played(store: Store, args: argparse.Namespace, loaded: Loaded) -> _Ou
         verdict = await check.check(facts)
         answers.append(_Answer(facts, verdict))
         lost += verdict.action in (Action.DEFER, Action.REJECT) and settings.mode == "enforce"
-    return _Outcome(answers, await _asked(store, view, [one.facts for one in answers]), alarms)
+    uses = await _asked(store, view, [one.facts for one in answers])
+    played_at_rcpt = args.stage in (None, "rcpt")
+    unasked = _unasked(answers[0].facts, settings, country) if played_at_rcpt and not args.recipients else []
+    return _Outcome(answers, uses, alarms, unasked)
 
 
-def _countries(path: str) -> Callable[[str], str]:
+def _unasked(facts: Facts, settings: RatelimitSettings, country: Countries) -> list[str]:
+    """Return the rules that would be asked about each recipient, if one were named that they hold for."""
+    for_anyone: dict[str, list[str]] = {"recipients": [], "except_recipients": []}
+    some = [rule.model_copy(update=for_anyone) for rule in settings.rule if rule.per_recipient]
+    rules = ready(settings.model_copy(update={"rule": some}), country)
+    named = facts._replace(envelope=facts.envelope._replace(recipient="anyone@example.com"))
+    case = case_of(named, rules)
+    return [rule.name for group in rules.groups for rule in group.rules if rule.fits(case) and group.values(case)]
+
+
+def _countries(path: str) -> Countries:
     """Return what tells the country of an address. Raises CliError for a file that does not."""
     if not path:
         return lambda _: ""
@@ -255,6 +273,10 @@ def _tell(found: dict[str, Any], outcome: _Outcome) -> None:
         print(clean(f"{one['stage']}{to}: {one['action']} {one['reason']}{rehearsal}"))
         for text in filter(None, (one["reply"], *one["headers"], one["why"], one["next"])):
             print(paragraph(text))
+    if outcome.unasked:
+        names = ", ".join(outcome.unasked)
+        rules = f"the rule {names} is" if len(outcome.unasked) == 1 else f"the rules {names} are"
+        print(paragraph(f"{rules} asked at RCPT, about each recipient: give --to ADDRESS"))
     for use in outcome.uses:
         print(f"\n{title(use)}, before this message:")
         print_table(HEAD, rows(use.rules), "")
