@@ -73,8 +73,9 @@ class Identity(Section):
     authserv_id: Annotated[MailName, Field(validate_default=True)] = ""
     """Our name in Authentication-Results (RFC 8601 2.5), the same on all hosts of a site; "" is the hostname."""
     languages: dict[Domain, Language] = {}
-    """Language of the replies by recipient domain, for example {"caio.it" = "it"}. "default" stands for all other
-    domains; without it they get English ("en")."""
+    """Language of the replies by a domain of yours, for example {"caio.it" = "it"}: the recipient's where strangers are
+    refused, the sender's in rate limits, which your own users read. "default" stands for all other domains; without it
+    they get English ("en")."""
 
     @field_validator("hostname")
     @classmethod
@@ -86,9 +87,9 @@ class Identity(Section):
     def _or_the_hostname(cls, value: str, info: ValidationInfo) -> str:
         return value or str(info.data.get("hostname", ""))  # hostname is absent here when it is itself in error
 
-    def language_for(self, recipient_domain: str) -> str:
-        """Return the two-letter language (ISO 639-1) for mail to this domain, in any case of letters."""
-        return self.languages.get(recipient_domain.lower()) or self.languages.get("default", "en")
+    def language_for(self, domain: str) -> str:
+        """Return the two-letter language (ISO 639-1) of this domain of ours, in any case of letters."""
+        return self.languages.get(domain.lower()) or self.languages.get("default", "en")
 
 
 class State(Section):
