@@ -42,7 +42,7 @@ Template = Annotated[str, Field(max_length=300), AfterValidator(partial(checked,
 
 
 class Text(Section):
-    """Reply texts by language. {seconds} and {minutes} left, {recipient_domain}, {client} and {help} (the sentence
+    """{seconds} and {minutes} left, {recipient_domain}, {client} and {help} (the sentence
     with greylist.help_url, or nothing) are filled in; the reference is put at the end."""
 
     first: Template = ""

@@ -103,7 +103,7 @@ class Ratelimit:
         self._new_recipients = Kind.NEW_RECIPIENTS in kinds
         self._in_flight = InFlight(Kind.REFUSED_SHARE in kinds)
         self._asked_at_rcpt = [rule.name for group in rules.recipient for rule in group.rules]
-        self._asked_at_rcpt += [rule.name for rule in settings.rule if rule.count == Kind.REFUSED_SHARE]
+        self._asked_at_rcpt += [rule.name for rule in settings.rule if Kind(rule.count) is Kind.REFUSED_SHARE]
         self._never_asked = 0
         """Messages that ended before any recipient was asked about."""
 
@@ -239,7 +239,7 @@ class Ratelimit:
         if action is Action.REJECT:
             reply = Reply(554, "5" + settings.enhanced_code[1:], text)
         elif action is Action.HOLD:
-            reply = Reply(250, "2.0.0", text)  # the client hears that it was taken; the text is for Postfix's log
+            reply = Reply(250, "2.0.0", text)  # for the log of Postfix: the client is told nothing
         else:
             reply = Reply(settings.reply_code, settings.enhanced_code, text)
         return Verdict(action, NAME, decision.reason, reply, facts=facts, immediate=action is not Action.HOLD, ref=ref)
