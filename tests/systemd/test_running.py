@@ -101,8 +101,9 @@ class Machine:
     def ask(self, client: PolicyClient | None = None) -> str:
         """Ask about a client that is not let in: one from a list, or for a sender that was never seen."""
         with client or self.over_tcp() as asking:
-            sender = f"nuovo{next(_numbers)}@tizio.it"
-            return asking.ask(client_address=self.daemon.client, sender=sender, **self.daemon.about)
+            number = next(_numbers)
+            return asking.ask(client_address=self.daemon.client, sender=f"nuovo{number}@tizio.it",
+                              instance=f"1.1.{number}.0", **self.daemon.about)  # fmt: skip
 
     def workers(self) -> list[str]:
         main = self.show("MainPID")
