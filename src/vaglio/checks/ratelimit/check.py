@@ -118,22 +118,24 @@ class Ratelimit:
         mismatch = self._mismatch(case)
         if mismatch is not None:
             return self._verdict(mismatch, case, now)
-        groups = self._rules.message
         if self._asked_at_rcpt:
             self._watch_out(stage)
-        if stage is Stage.RCPT:
-            if stage is self._stage:
-                groups = self._rules.groups
-            else:
-                groups = self._rules.recipient
-                self._in_flight.saw_recipient(case, now)
-        applied = _applied(groups, case)
+        applied = _applied(self._groups(stage, case, now), case)
         if not applied:
             return Verdict(Action.PASS, NAME, Reason.COUNTED_LATER if stage is Stage.RCPT else Reason.NO_RULE)
         outcome = await self._counted(applied, case, now)
         if outcome.alarms:
             self._tell(outcome.alarms, now)
         return self._verdict(outcome.decision, case, now)
+
+    def _groups(self, stage: Stage, case: Case, now: float) -> Sequence[Group]:
+        """Return the rules that are asked at this stage; take note of recipients whose message is counted later."""
+        if stage is not Stage.RCPT:
+            return self._rules.message
+        if stage is self._stage:
+            return self._rules.groups
+        self._in_flight.saw_recipient(case, now)
+        return self._rules.recipient
 
     def _watch_out(self, stage: Stage) -> None:
         """Tell the admin if Postfix asks about no recipients where rules need it: they would hold nothing back."""
