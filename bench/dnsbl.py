@@ -125,7 +125,7 @@ class Bench(Runs):
         fwd, weighed, lists, our = found
         yield from _beside("new clients", "postfwd2", Pair(fwd, our), 4)
         yield from _beside("new clients", "policyd-weight", Pair(weighed, our), 3)
-        yield from _beside("new clients", "policyd-weight, lists only", Pair(lists, our), 3)
+        yield from _beside("new clients", "policyd-weight, lists only", Pair(lists, our))
         for name, asking in (("postfwd2", fwd), ("policyd-weight", weighed)):
             pair = Pair(asking, self._known)
             yield pair.row(f"known clients, over new ones of {name}", "req/s", "rate", Target("ratio", ">=", 50))

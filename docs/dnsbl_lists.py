@@ -10,7 +10,6 @@ from pathlib import Path
 
 from vaglio.checks.dnsbl.catalogue import ended, shipped
 from vaglio.checks.dnsbl.settings import ListSettings
-from vaglio.cli.dnsbl_lists import checked
 
 PAGE = Path(__file__).with_name("dnsbl-lists.md")
 
@@ -39,7 +38,7 @@ def _dead() -> list[str]:
 def _table(lists: Iterable[ListSettings]) -> list[str]:
     head = ["| name | zone | of | weighs | terms | checked |", "|---|---|---|---|---|---|"]
     return head + [
-        f"| `{one.name}` | `{one.zone}` | {_kind(one)} | {_weights(one)} | {one.terms} | {checked(one)} |"
+        f"| `{one.name}` | `{one.zone}` | {_kind(one)} | {_weights(one)} | {one.terms} | {one.checked} |"
         for one in lists
     ]
 

@@ -31,8 +31,8 @@ def warnings(folder: Path, text: str) -> list[str]:
             "FILE:3: dnsbl.defer: never happens: dnsbl.reject refuses for good at this score or below it",
         ),
         (
-            '[dnsbl]\nuse = ["uceprotect-1"]\nwithout = ["uceprotect-1"]',
-            'FILE:3: dnsbl.without[0]: "uceprotect-1" stands in dnsbl.use too: it is not asked',
+            '[dnsbl]\nuse = ["barracuda"]\nwithout = ["barracuda"]',
+            'FILE:3: dnsbl.without[0]: "barracuda" stands in dnsbl.use too: it is not asked',
         ),
         (
             '[dnsbl]\nuse = ["spamhaus-zen"]\n[[dnsbl.lists]]\nname = "zen"\nzone = "zen.spamhaus.org"',

@@ -73,11 +73,6 @@ def _settings(args: argparse.Namespace) -> DnsblSettings:
         return DnsblSettings()
 
 
-def checked(one: ListSettings) -> str:
-    """Return when the entry of a shipped list was last compared with its sources; "" for a list of the admin's."""
-    return one.checked or ("not checked" if one.name in shipped() else "")
-
-
 def state_of(one: ListSettings) -> str:
     """Return ``on``, ``shadow`` or ``off``."""
     return "off" if not one.enabled else "shadow" if one.shadow else "on"
@@ -110,12 +105,12 @@ def _document(one: ListSettings) -> dict[str, Any]:
 
 
 def _tell(shown: Sequence[ListSettings], left_out: int) -> None:
-    rows = [(one.name, state_of(one), weighs(one), asked_about(one), one.file or one.zone, checked(one))
+    rows = [(one.name, state_of(one), weighs(one), asked_about(one), one.file or one.zone, one.checked)
             for one in shown]  # fmt: skip
     print_table(("list", "state", "weighs", "asked about", "where", "checked"), rows, "no list is on")
     terms = [(one.name, one.terms) for one in shown if one.terms]
     if terms:
-        print('\nTerms, as of the day on which they were checked ("not checked": hearsay, in part):')
+        print("\nTerms, as of the day on which they were checked:")
     for name, text in terms:
         print(paragraph(f"{name}: {text}"))
     if left_out:
@@ -134,7 +129,7 @@ def _whole(one: ListSettings) -> list[str]:
         ("refuses us by", ", ".join(["127.255.255.0-255", *one.blocked]) if one.zone else ""),
         ("help page", one.url),
         ("terms", one.terms),
-        ("checked", checked(one)),
+        ("checked", one.checked),
     ]
     width = max(len(label) for label, _ in rows)
     return [one.name, *(f"  {label:>{width}}: {clean(text)}" for label, text in rows if text)]
