@@ -66,7 +66,9 @@ class Envelope(NamedTuple):
 
 
 class Session(NamedTuple):
-    """How the client came in. ``instance`` is equal for all requests about one message."""
+    """How the client came in. ``instance`` is equal for all requests about one message; ``process`` names the mail
+    server's process that asks, which has one SMTP session at a time.
+    """
 
     stage: Stage
     helo: str = ""
@@ -77,6 +79,7 @@ class Session(NamedTuple):
     """SHA fingerprint of a *verified* TLS client certificate, else empty."""
     missing: tuple[str, ...] = ()
     """Attributes that the mail server should have sent and did not."""
+    process: str = ""
 
 
 class Facts(NamedTuple):

@@ -68,6 +68,16 @@ class Verdict(NamedTuple):
     rehearsed: Action | None = None
 
     @property
+    def spoken(self) -> str:
+        """What the SMTP client is told: code, enhanced code and text. A message that is held or discarded is taken, and
+        the mail server says so in its own words: empty then, and on a pass.
+        """
+        reply = self.reply
+        if reply is None or self.action in (Action.HOLD, Action.DISCARD):
+            return ""
+        return f"{reply.code} {reply.enhanced} {reply.text}"
+
+    @property
     def journalled(self) -> bool:
         """True for every decision but a plain pass: these are kept for ``vaglio why``."""
         return self.action is not Action.PASS or self.rehearsed is not None

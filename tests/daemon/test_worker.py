@@ -129,6 +129,17 @@ def test_a_request_under_way_is_finished_by_the_old_configuration(tmp_path: Path
         assert client.answer().endswith("after defer")
 
 
+def test_what_is_counted_while_the_new_configuration_begins_is_not_lost(tmp_path: Path) -> None:
+    with Trivial(tmp_path, help_url='"before"').ready() as daemon, daemon.client() as client:
+        daemon.configure(help_url='"late"')
+        os.kill(daemon.pid, signal.SIGHUP)
+        daemon.line("begins late")
+        assert client.ask("keep").endswith("before keep")
+        (tmp_path / "state" / "go").touch()
+        daemon.line("before kept 1")
+        assert client.ask("defer").endswith("late defer")
+
+
 def test_a_bad_configuration_changes_nothing_and_the_log_says_why(tmp_path: Path) -> None:
     with Trivial(tmp_path, help_url='"before"').ready() as daemon, daemon.client() as client:
         daemon.configure(help_url='"after"', delay="5", colour='"red"')

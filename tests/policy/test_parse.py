@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vaglio.facts import Facts, Stage
-from vaglio.policy.parse import MAX_ATTRIBUTES, MAX_REQUEST, Attributes, Parser, facts_of
+from vaglio.policy.parse import MAX_ATTRIBUTES, MAX_NAMES, MAX_REQUEST, Attributes, Parser, facts_of, shape_of
 
 DATA = Path(os.environ.get("VAGLIO_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -141,6 +141,23 @@ def test_facts_name_the_attributes_that_are_missing() -> None:
     facts = facts_of({"sender": "", "protocol_state": "RCPT"})
     assert facts.session.missing == ("client_address", "client_name", "instance", "recipient")
     assert facts.session.stage is Stage.RCPT
+
+
+def test_facts_name_the_process_that_asks() -> None:
+    assert facts_of({"instance": "1a2b.6382.7"}).session.process == "1a2b"
+    assert facts_of({}).session.process == ""
+
+
+def test_a_number_of_any_length_is_no_small_one() -> None:
+    assert facts_of({"size": "9" * 18}).envelope.size == 10**18 - 1
+    assert facts_of({"size": "9" * 19}).envelope.size == 10**18
+    assert facts_of({"size": "-1", "recipient_count": "1e3"}).envelope[2:] == (0, 0)
+
+
+def test_no_shape_is_learnt_of_names_that_are_too_long() -> None:
+    names = tuple(line.split("=")[0] for line in POSTFIX.decode().split())
+    assert shape_of(names)
+    assert shape_of((*names, "x" * MAX_NAMES)) is None
 
 
 def test_an_unverified_certificate_is_no_certificate() -> None:

@@ -65,6 +65,14 @@ users = ["spread.test"]
 count = "distinct_recipients"
 limits = ["2/1h"]
 action = "reject"
+
+[[ratelimit.rule]]
+name = "dead-addresses"
+users = ["dead.test"]
+count = "refused_share"
+limits = ["5%/1h"]
+at_least = 3
+action = "hold"
 """
 CLIENT = "198.51.100.66"
 PASSWORD = "parola d'ordine"
@@ -72,6 +80,8 @@ UNWANTED, LARGEST = "unwanted@tizio.it", 20_000
 SETTINGS = {
     "smtpd_sender_restrictions": f"check_sender_access inline:{{ {UNWANTED}=REJECT }}",
     "message_size_limit": f"{LARGEST}",
+    "relay_domains": "known.test",
+    "relay_recipient_maps": "inline:{ only@known.test=OK }",
 }
 OVER = "4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Sending limit: {} would exceed {} recipients in 1h ("
 REFERENCE = re.compile(r"; ref ([0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4})$")
@@ -314,6 +324,21 @@ def test_a_rule_about_single_recipients_refuses_one_of_them_and_the_message_goes
     assert "different recipients" in done.recipients[2].text
     assert until(lambda: world.caio.mailbox(three[1]), "the message")
     assert world.caio.mailbox(three[2]) == []
+
+
+def test_spam_to_one_unknown_recipient_each_is_seen_at_once(world: World, login: Login, recipient: str) -> None:
+    """Such messages have no end: that Postfix begins the session's next one tells, by the names that it gives them."""
+    user = login("dead")
+    with session(world, user) as client:
+        for number in range(4):
+            assert client.ask(user, f"nobody{number}@known.test")[-1].code == 550
+            client.command("RSET")
+
+        def held() -> bool:
+            name = client.send(user, [recipient], letter(user, recipient, "one more")).last.text.split()[-1]
+            return name in world.tizio.held()
+
+        assert until(held, "the message on hold", step=0.5)
 
 
 def test_a_rehearsal_refuses_nobody_and_says_whom_it_would(world: World, login: Login, recipient: str) -> None:

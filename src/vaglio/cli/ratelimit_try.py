@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from vaglio.checks.listfiles import ListFiles
-from vaglio.checks.ratelimit.check import Context, Ratelimit
+from vaglio.checks.ratelimit.check import STAGES, Context, Ratelimit
 from vaglio.checks.ratelimit.decide import Alarm, name_of
 from vaglio.checks.ratelimit.explain import explain
 from vaglio.checks.ratelimit.logins import parse_logins
-from vaglio.checks.ratelimit.rules import Countries, Group, ReadyRule, case_of, ready
+from vaglio.checks.ratelimit.rules import Applied, Countries, applied, case_of, ready
 from vaglio.checks.ratelimit.settings import RatelimitSettings
-from vaglio.checks.ratelimit.usage import SCHEMA, USAGE, Usage, usage_key
+from vaglio.checks.ratelimit.usage import SCHEMA, USAGE, Usage
 from vaglio.cli.arguments import client, count, mailbox
 from vaglio.cli.common import (
     CliError,
@@ -41,7 +41,6 @@ from vaglio.ports import Record, Store, T, Table, Transaction
 from vaglio.store.overlay import Overlay, Writes
 from vaglio.verdict import Action, Verdict
 
-_STAGES = {"rcpt": Stage.RCPT, "data": Stage.DATA, "end-of-message": Stage.END_OF_MESSAGE}
 _MORE = """\
 Postfix's requests about one message are played: at RCPT for each --to if rules need that, then at the stage where
 messages are counted (ratelimit.stage). Nothing is counted. The sender is the login if none is given; without a login
@@ -117,7 +116,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--size", type=count, default=0, metavar="N", help="bytes of the message")
     parser.add_argument("--recipients", dest="number", type=count, metavar="N",
                         help="number of recipients, where not all are given by --to")  # fmt: skip
-    parser.add_argument("--stage", choices=sorted(_STAGES), help="only the request at this stage")
+    parser.add_argument("--stage", choices=sorted(STAGES), help="only the request at this stage")
     parser.add_argument("--language", choices=["en", "it"], default="en", help="of the explanation: en (default) or it")
     looking_options(parser)
 
@@ -150,13 +149,14 @@ async def _played(store: Store, args: argparse.Namespace, loaded: Loaded) -> _Ou
     settings, at = loaded.config.ratelimit, now(args)
     country = _countries(settings.country_database)
     view = await view_of(store, loaded, at, country)
+    logins = ListFiles(settings.sender_logins, parse_logins, warn, needed=True).current
     alarms: list[Alarm] = []
     context = Context(
         clock=_Now(at),
         store=_Trial(store),
         references=lambda: "",
         overrides=lambda: view.overrides,
-        logins=lambda: ListFiles(settings.sender_logins, parse_logins, warn).current,
+        logins=lambda: logins,
         country=country,
         language=loaded.config.identity.language_for,
         hostname=loaded.config.identity.hostname,
@@ -210,7 +210,7 @@ def _requests(args: argparse.Namespace, view: View) -> Iterator[Facts]:
     sender = args.user if args.sender is None else args.sender
     recipients: Sequence[str] = args.recipients
     number = max(args.number or 0, len(recipients), 1)
-    last = _STAGES[args.stage or view.settings.stage]
+    last = STAGES[args.stage or view.settings.stage]
 
     def request(stage: Stage, recipient: str, number: int) -> Facts:
         return Facts(given, Envelope(sender, recipient, number, args.size),
@@ -224,32 +224,25 @@ def _requests(args: argparse.Namespace, view: View) -> Iterator[Facts]:
 
 async def _asked(store: Store, view: View, requests: Sequence[Facts]) -> list[KeyUse]:
     """Return what was counted before by the rules that hold for the requests, each key once."""
-    wanted: dict[bytes, tuple[Usage, Group, list[ReadyRule]]] = {}
+    wanted: dict[bytes, Applied] = {}
     for facts in requests:
-        case = case_of(facts, view.rules)
-        for group in _groups(facts.session.stage, view):
-            rules = [rule for rule in group.rules if rule.fits(case)]
-            values = group.values(case) if rules else None
-            if values is not None:
-                wanted[usage_key(group.spec, values)] = Usage(group.spec, name_of(values)), group, rules
+        groups = view.rules.asked_at(facts.session.stage, STAGES[view.settings.stage])
+        wanted |= {one.key: one for one in applied(groups, case_of(facts, view.rules))}
 
     def step(tx: Transaction) -> list[KeyUse]:
-        return [view.use(tx.get(USAGE, key) or new, group, rules) for key, (new, group, rules) in wanted.items()]
+        return [
+            view.use(tx.get(USAGE, one.key) or Usage(one.group.spec, name_of(one.values)), one.group, one.rules)
+            for one in wanted.values()
+        ]
 
     return await store.transact(step)
-
-
-def _groups(stage: Stage, view: View) -> Sequence[Group]:
-    by_recipient = view.rules.recipient if stage is Stage.RCPT else ()
-    by_message = view.rules.message if stage is _STAGES[view.settings.stage] else ()
-    return (*by_recipient, *by_message)
 
 
 # --- telling ---
 
 
 def _answer_document(one: _Answer, rehearsal: bool, language: str) -> dict[str, Any]:
-    verdict, reply = one.verdict, one.verdict.reply
+    verdict = one.verdict
     rehearsed = rehearsal and verdict.action is not Action.PASS
     why, then = explain(verdict.reason, verdict.facts, language, rehearsed)
     return {
@@ -259,7 +252,7 @@ def _answer_document(one: _Answer, rehearsal: bool, language: str) -> dict[str, 
         "action": verdict.action.value,
         "reason": verdict.reason,
         **verdict.facts,
-        "reply": f"{reply.code} {reply.enhanced} {reply.text}" if reply and verdict.action is not Action.HOLD else "",
+        "reply": verdict.spoken,
         "headers": [f"{header.name}: {header.value}" for header in verdict.headers],
         "why": why,
         "next": then,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from vaglio.facts import Facts
-from vaglio.verdict import Action, Fact, Verdict
+from vaglio.verdict import Fact, Verdict
 
 
 class Entry(NamedTuple):
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
             verdict.action.value,
             verdict.rehearsed.value if verdict.rehearsed else "",
             verdict.reason,
-            _spoken(verdict),
+            verdict.spoken,
             client.address,
             client.name,
             session.helo,
@@ -67,10 +67,3 @@ class Entry(NamedTuple):
             host,
             verdict.facts,
         )
-
-
-def _spoken(verdict: Verdict) -> str:
-    reply = verdict.reply
-    if reply is None or verdict.action in (Action.HOLD, Action.DISCARD):
-        return ""
-    return f"{reply.code} {reply.enhanced} {reply.text}"

@@ -131,6 +131,7 @@ def _facts(values: tuple[Any, ...], missing: tuple[str, ...]) -> Facts:
             # ccert_subject is empty unless the certificate was verified; the fingerprints are not.
             fingerprint if certificate_subject else "",
             missing,
+            instance.partition(".")[0],  # the process number in "123.456.7" of SMTPD_POLICY_README
         ),
     )
 

@@ -141,7 +141,12 @@ def facts_of(request: dict[str, Any]) -> Facts:
     return Facts(
         client_of(request.get("client", "198.51.100.7"), request.get("name", "")),
         Envelope(request.get("sender", "tizio@tizio.it"), recipient, count, request.get("size", 1000)),
-        Session(stage, instance=request["instance"], sasl_username=request.get("login", "tizio@tizio.it")),
+        Session(
+            stage,
+            instance=request["instance"],
+            sasl_username=request.get("login", "tizio@tizio.it"),
+            process=request["instance"].partition(".")[0],
+        ),
     )
 
 

@@ -27,7 +27,7 @@ from vaglio.checks.ratelimit.inflight import InFlight
 from vaglio.checks.ratelimit.limits import MOST, Kind, Limit
 from vaglio.checks.ratelimit.logins import Logins
 from vaglio.checks.ratelimit.overrides import Overrides
-from vaglio.checks.ratelimit.rules import Case, Group, ReadyRule, Rules, Values, case_of
+from vaglio.checks.ratelimit.rules import Applied, Case, ReadyRule, Rules, Values, applied, case_of
 from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.sweep import Sweep
 from vaglio.checks.ratelimit.text import header, reply_text
@@ -42,7 +42,6 @@ from vaglio.checks.ratelimit.usage import (
     message_id,
     seen_key,
     short_hash,
-    usage_key,
 )
 from vaglio.facts import Facts, Stage
 from vaglio.ports import Clock, References, Store, Transaction
@@ -50,9 +49,11 @@ from vaglio.verdict import Action, Reply, Verdict
 
 NAME = "ratelimit"
 
-_STAGES = {"end-of-message": Stage.END_OF_MESSAGE, "data": Stage.DATA, "rcpt": Stage.RCPT}
 NEVER_ASKED = 5
 """Messages without a request about a recipient after which the admin is told."""
+
+STAGES = {"end-of-message": Stage.END_OF_MESSAGE, "data": Stage.DATA, "rcpt": Stage.RCPT}
+"""What ``ratelimit.stage`` may be."""
 
 _SEEN_AGAIN = 86400
 """Seconds after which it is written down anew that a recipient was written to."""
@@ -75,15 +76,6 @@ class Context(NamedTuple):
     alarm: Callable[[Alarm, int], None]
 
 
-class _Applied(NamedTuple):
-    """Rules of a group that hold for a request, and the key by which they count it."""
-
-    group: Group
-    rules: tuple[ReadyRule, ...]
-    values: Values
-    key: bytes
-
-
 class _Outcome(NamedTuple):
     decision: Decision
     alarms: list[Alarm]
@@ -94,7 +86,7 @@ class Ratelimit:
 
     def __init__(self, settings: RatelimitSettings, rules: Rules, context: Context) -> None:
         self._settings, self._rules, self._context = settings, rules, context
-        self._stage = _STAGES[settings.stage]
+        self._stage = STAGES[settings.stage]
         self._sweep = Sweep(settings, rules, context.store)
         self._begun = 0
         kinds = {rule.kind for group in rules.groups for rule in group.rules}
@@ -120,22 +112,15 @@ class Ratelimit:
             return self._verdict(mismatch, case, now)
         if self._asked_at_rcpt:
             self._watch_out(stage)
-        applied = _applied(self._groups(stage, case, now), case)
-        if not applied:
+        if stage is not self._stage:
+            self._in_flight.saw_recipient(case, now)
+        asked = applied(self._rules.asked_at(stage, self._stage), case)
+        if not asked:
             return Verdict(Action.PASS, NAME, Reason.COUNTED_LATER if stage is Stage.RCPT else Reason.NO_RULE)
-        outcome = await self._counted(applied, case, now)
+        outcome = await self._counted(asked, case, now)
         if outcome.alarms:
             self._tell(outcome.alarms, now)
         return self._verdict(outcome.decision, case, now)
-
-    def _groups(self, stage: Stage, case: Case, now: float) -> Sequence[Group]:
-        """Return the rules that are asked at this stage; take note of recipients whose message is counted later."""
-        if stage is not Stage.RCPT:
-            return self._rules.message
-        if stage is self._stage:
-            return self._rules.groups
-        self._in_flight.saw_recipient(case, now)
-        return self._rules.recipient
 
     def _watch_out(self, stage: Stage) -> None:
         """Tell the admin if Postfix asks about no recipients where rules need it: they would hold nothing back."""
@@ -168,7 +153,7 @@ class Ratelimit:
             return None
         return Decision(Reason.NOT_OWN_SENDER, Action.REJECT if does == "reject" else Action.DEFER)
 
-    def _counted(self, applied: Sequence[_Applied], case: Case, now: float) -> Awaitable[_Outcome]:
+    def _counted(self, asked: Sequence[Applied], case: Case, now: float) -> Awaitable[_Outcome]:
         """Judge and count, in one transaction: two workers never let in together what is too much."""
         _, envelope, session = case.facts
         client, at_rcpt = case.facts.client, session.stage is Stage.RCPT
@@ -189,16 +174,16 @@ class Ratelimit:
             message=message_id(session.instance),
             of_several=at_rcpt,
         )
-        return self._context.store.transact(lambda tx: self._step(tx, applied, case, ask, domains, now))
+        return self._context.store.transact(lambda tx: self._step(tx, asked, case, ask, domains, now))
 
     def _step(
-        self, tx: Transaction, applied: Sequence[_Applied], case: Case, ask: Ask, domains: Sequence[str], now: float
+        self, tx: Transaction, asked: Sequence[Applied], case: Case, ask: Ask, domains: Sequence[str], now: float
     ) -> _Outcome:
-        shares = [self._share(tx, one, case, ask, now) for one in applied]
+        shares = [self._share(tx, one, case, ask, now) for one in asked]
         decision = decide(shares)
         fate = fate_of(decision, self._settings.mode == "rehearse")
         alarms: list[Alarm] = []
-        for one, share in zip(applied, shares, strict=True):
+        for one, share in zip(asked, shares, strict=True):
             usage, due = settled(share, one.group, case, fate, domains, self._settings.alarm_every, int(now))
             if usage is not None:
                 tx.put(USAGE, one.key, usage)
@@ -207,7 +192,7 @@ class Ratelimit:
                 self._remember_recipient(tx, one, case, int(now))
         return _Outcome(decision, alarms)
 
-    def _share(self, tx: Transaction, one: _Applied, case: Case, ask: Ask, now: float) -> Share:
+    def _share(self, tx: Transaction, one: Applied, case: Case, ask: Ask, now: float) -> Share:
         """Return what the rules of a group say."""
         usage = tx.get(USAGE, one.key) or Usage()
         if self._new_recipients and case.recipient:
@@ -220,7 +205,7 @@ class Ratelimit:
         own = self._context.overrides().find(rule.name, values)
         return limits_of(rule, own, usage, self._begun, now)
 
-    def _remember_recipient(self, tx: Transaction, one: _Applied, case: Case, now: int) -> None:
+    def _remember_recipient(self, tx: Transaction, one: Applied, case: Case, now: int) -> None:
         if not any(rule.kind is Kind.NEW_RECIPIENTS for rule in one.rules):
             return
         key = seen_key(one.group.spec, one.values, case.recipient)
@@ -255,10 +240,10 @@ class Ratelimit:
         """Count the recipients of messages that had no end as refused. A message is forgotten when it is counted."""
         now = self._context.clock.now()
         for lost in self._in_flight.abandoned(now):
-            applied = _applied(self._rules.message, lost.case, Kind.REFUSED_SHARE) if lost.case else []
-            if lost.case and applied:
+            asked = applied(self._rules.message, lost.case, Kind.REFUSED_SHARE) if lost.case else []
+            if lost.case and asked:
                 ask = Ask(recipients=0, attempts=lost.attempts, refused=lost.attempts)
-                step = partial(self._step, applied=applied, case=lost.case, ask=ask, domains=(), now=now)
+                step = partial(self._step, asked=asked, case=lost.case, ask=ask, domains=(), now=now)
                 outcome = await self._context.store.transact(step)
                 self._tell(outcome.alarms, now)
             self._in_flight.ended(lost.instance)
@@ -274,16 +259,6 @@ class Ratelimit:
     def gauges(self) -> Mapping[str, Mapping[str, float]]:
         """Return the rows of each table, and the keys over their limit by rule, as of the last whole walk."""
         return {"rows": self._sweep.rows, "keys_over_limit": self._sweep.keys_over} if self._sweep.rows else {}
-
-
-def _applied(groups: Sequence[Group], case: Case, kind: Kind | None = None) -> list[_Applied]:
-    applied = []
-    for group in groups:
-        rules = tuple([rule for rule in group.rules if rule.fits(case) and kind in (None, rule.kind)])
-        values = group.values(case) if rules else None
-        if values is not None:
-            applied.append(_Applied(group, rules, values, usage_key(group.spec, values)))
-    return applied
 
 
 def _begun(tx: Transaction, now: int) -> int:

@@ -350,7 +350,7 @@ def settled(
     due: list[Finding] = []
     for finding in share.findings:
         if finding.over:
-            counts = finding.after if counts_beyond(finding, fate) else finding.before
+            counts = finding.after if _counts_beyond(finding, fate) else finding.before
             changed[finding.rule.tag], alarm = _beyond(finding, counts, alarm_every, now)
             if alarm:
                 due.append(finding)
@@ -376,7 +376,7 @@ def merged(state: Mapping[int, Counts], changed: dict[int, Counts], tags: frozen
     return {tag: counts for tag, counts in state.items() if tag in tags} | changed
 
 
-def counts_beyond(finding: Finding, fate: Fate) -> bool:
+def _counts_beyond(finding: Finding, fate: Fate) -> bool:
     """Tell whether a rule counts a message that is beyond its limit: where it is sent all the same. Different things
     beyond the limit are not remembered, so that each request with one of them is told.
     """

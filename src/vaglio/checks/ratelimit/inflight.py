@@ -65,10 +65,11 @@ class InFlight:
             message.domains.append(domain)
 
     def _close_the_one_before(self, case: Case, instance: str) -> None:
-        """A session has one message at a time, so its next one tells that the last had no end. Postfix's names begin
-        with the number of the process, which has one session at a time.
-        """
-        session = instance.partition(".")[0], case.facts.client.address, case.user[:LONGEST_SAMPLE]
+        """A session has one message at a time, so its next one tells that the last had no end."""
+        process, client = case.facts.session.process, case.facts.client
+        if not process:
+            return
+        session = process, client.address, case.user[:LONGEST_SAMPLE]
         before = self._messages.get(self._sessions.pop(session, ""))
         if before is not None:
             before.last = -ABANDONED

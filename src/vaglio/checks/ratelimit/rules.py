@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from vaglio.checks.ratelimit.limits import Kind, Limit, parse_limits
 from vaglio.checks.ratelimit.settings import RatelimitSettings, Rule
-from vaglio.checks.ratelimit.usage import rule_tag
-from vaglio.facts import Client, Facts, unpack_address
+from vaglio.checks.ratelimit.usage import rule_tag, usage_key
+from vaglio.facts import Client, Facts, Stage, unpack_address
 from vaglio.lists import AddressList, ClientList, NetworkSet
 
 Countries = Callable[[str], str]
@@ -90,6 +90,32 @@ class Rules:
     def groups(self) -> tuple[Group, ...]:
         """All groups."""
         return (*self.message, *self.recipient)
+
+    def asked_at(self, stage: Stage, counted_at: Stage) -> tuple[Group, ...]:
+        """Return those that are asked at ``stage``, where messages are counted at ``counted_at``."""
+        if stage is not counted_at:
+            return self.recipient if stage is Stage.RCPT else ()
+        return self.groups if stage is Stage.RCPT else self.message
+
+
+class Applied(NamedTuple):
+    """Rules of a group that hold for a request, and the key by which they count it."""
+
+    group: Group
+    rules: tuple[ReadyRule, ...]
+    values: Values
+    key: bytes
+
+
+def applied(groups: Sequence[Group], case: Case, kind: Kind | None = None) -> list[Applied]:
+    """Return what of the groups holds for a request; only rules of one ``kind`` if it is given."""
+    found = []
+    for group in groups:
+        rules = tuple([rule for rule in group.rules if rule.fits(case) and kind in (None, rule.kind)])
+        values = group.values(case) if rules else None
+        if values is not None:
+            found.append(Applied(group, rules, values, usage_key(group.spec, values)))
+    return found
 
 
 def ready(settings: RatelimitSettings, country: Countries) -> Rules:

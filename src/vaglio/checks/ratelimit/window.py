@@ -7,8 +7,8 @@ when its first unit does. So
 - the sum of the slots is never more than what was counted within the window: nobody under the limit is refused;
 - it is less by at most what one slot holds beside its first message, which is below a hundredth of the limit: no limit
   is exceeded by 1 %. Limits below 200 are exact, since there a slot holds one unit;
-- two neighbouring slots hold more than a hundredth of the limit together, so a window has at most 200 slots and a few,
-  of 12 bytes each, however much is counted and however long the window is.
+- two neighbouring slots hold more than a hundredth of the limit together, so a window has some 200 slots, of 12 bytes
+  each, and never more than ``MOST_SLOTS`` and one, however much is counted and however long the window is.
 
 Where more is counted than a limit (it was lowered, or there is none), a hundredth of what is counted takes its place.
 
