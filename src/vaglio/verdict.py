@@ -46,6 +46,30 @@ class Header(NamedTuple):
     value: str
 
 
+class Change(NamedTuple):
+    """A header field of the message that is to have another value; ``index`` counts from 1 among the fields of this
+    name, as they came. An empty value takes the field out.
+    """
+
+    name: str
+    index: int
+    value: str
+
+
+class AuthResult(NamedTuple):
+    """One result of an authentication method (RFC 8601 2.2, ``resinfo``).
+
+    ``properties`` are pairs such as ``("smtp.mailfrom", "tizio.it")``; ``comment`` stands in parentheses behind the
+    result. All of it may come from strangers: whoever writes the header quotes and cleans it.
+    """
+
+    method: str
+    result: str
+    properties: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+    comment: str = ""
+
+
 class Verdict(NamedTuple):
     """The answer of a check.
 
@@ -54,7 +78,8 @@ class Verdict(NamedTuple):
     decision rests on. ``immediate`` asks for a refusal on the spot even where the protocol could wait for
     later restrictions to refuse for good. ``ref`` is the short reference that the reply text carries; it is
     empty where nothing is journalled. In rehearsal, ``action`` is PASS and ``rehearsed`` is what would have
-    been done.
+    been done. ``changes`` and ``results`` are for milters: fields to be changed, and what goes into
+    Authentication-Results, which one place writes for all checks.
     """
 
     action: Action
@@ -66,6 +91,8 @@ class Verdict(NamedTuple):
     immediate: bool = False
     ref: str = ""
     rehearsed: Action | None = None
+    changes: tuple[Change, ...] = ()
+    results: tuple[AuthResult, ...] = ()
 
     @property
     def spoken(self) -> str:
@@ -79,8 +106,8 @@ class Verdict(NamedTuple):
 
     @property
     def journalled(self) -> bool:
-        """True for every decision but a plain pass: these are kept for ``vaglio why``."""
-        return self.action is not Action.PASS or self.rehearsed is not None
+        """True for every decision but a plain pass without a reference: these are kept for ``vaglio why``."""
+        return self.action is not Action.PASS or self.rehearsed is not None or self.ref != ""
 
 
 FAILED = "error"
