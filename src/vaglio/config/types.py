@@ -106,3 +106,20 @@ class DaemonSection(Section):
     """"rehearse" lets everything through and records what would have been done."""
     deadline: Annotated[Duration, Field(ge=1)] = 5
     """Longest time one answer may take; then on_error decides. Stay below Postfix's timeout for the service."""
+
+
+class MilterSection(DaemonSection):
+    """What the section of a milter, or of a chain of them, has besides."""
+
+    engine: Literal["native", "libmilter"] = "native"
+    """Who speaks the milter protocol: "native" is our own, "libmilter" is Sendmail's (the extra vaglio[libmilter])."""
+    deadline: Annotated[Duration, Field(ge=1, le=240)] = 25
+    """Longest time a check may take at the end of a message; then its result is "temperror", or what on_error says. Stay
+    below milter_content_timeout of Postfix (300s), and in Sendmail below E of the filter's timeouts."""
+    max_scan: Annotated[Size, Field(ge=1000)] = 1000**2
+    """How much of a body is held in memory, for checks that read it; all of it goes to those that hash it."""
+    max_connections: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """Connections of one worker; further ones wait. Postfix has one for each SMTP session."""
+    remove_forged: bool = True
+    """Take out Authentication-Results in our name (identity.authserv_id) that came with the message. false is for a
+    milter behind another of ours, whose results would be taken out too."""
