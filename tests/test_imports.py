@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-VALUES = ("vaglio.verdict", "vaglio.facts", "vaglio.ports", "vaglio.lists", "vaglio.names",
+VALUES = ("vaglio.verdict", "vaglio.facts", "vaglio.ports", "vaglio.lists", "vaglio.names", "vaglio.text",
           "vaglio.hints")
 ANYTHING = ("vaglio", "vaglio.*")
 
@@ -28,6 +28,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/ports", VALUES),
     ("vaglio/lists", VALUES),
     ("vaglio/names", VALUES),
+    ("vaglio/text", VALUES),
     ("vaglio/hints", VALUES),
     ("vaglio/eager", VALUES),
     ("vaglio/checks/__init__", ()),
@@ -58,7 +59,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("milters/*", ANYTHING),
 )  # fmt: skip
 
-PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/hints",
+PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/text", "vaglio/hints",
         "vaglio/checks/*/decide", "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
         "vaglio/dns/networks")  # fmt: skip
 """No I/O, no clock, no logging."""

@@ -6,30 +6,17 @@ control characters, bounded.
 
 from __future__ import annotations
 
-import re
-
 from vaglio.facts import Stage
+from vaglio.text import MAX_REPLY, is_field_name, one_line
 from vaglio.verdict import Action, Header, Verdict
-
-MAX_TEXT = 400
-"""Bytes of a reply text: with code, address and Postfix's own words it stays within RFC 5321 4.5.3.1.5 (512)."""
 
 MAX_HEADER = 900
 """Bytes of a header value: it can't be folded here (an answer is one line), and RFC 5322 2.1.1 ends at 998."""
 
 PASS = b"action=DUNNO\n\n"
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-_HEADER_NAME = re.compile(r"[!-9;-~]{1,60}")  # RFC 5322 3.6.8: printable US-ASCII but the colon
 _PREPENDABLE = frozenset({Stage.MAIL, Stage.RCPT, Stage.DATA})  # access(5); Postfix ignores it at END-OF-MESSAGE
 _WORDS = {Action.REJECT: "REJECT", Action.HOLD: "HOLD", Action.DISCARD: "DISCARD"}
-
-
-def one_line(text: str, limit: int) -> str:
-    """Return ``text`` on one line, without control characters, in at most ``limit`` bytes of valid UTF-8."""
-    line = _CONTROLS.sub(" ", text).strip()
-    raw = line.encode()
-    return line if len(raw) <= limit else raw[:limit].decode("utf-8", "ignore")
 
 
 def render(verdict: Verdict, stage: Stage, prepend: bool = True) -> bytes:
@@ -57,10 +44,10 @@ def _text(verdict: Verdict) -> str:
         return ""
     # access(5): the text of a HOLD goes into Postfix's log, not to the client, and has no enhanced code.
     text = reply.text if verdict.action is Action.HOLD else f"{reply.enhanced} {reply.text}"
-    return f" {one_line(text, MAX_TEXT)}"
+    return f" {one_line(text, MAX_REPLY)}"
 
 
 def _prepend(header: Header) -> bytes:
-    if not _HEADER_NAME.fullmatch(header.name):
+    if not is_field_name(header.name):
         return PASS
     return f"action=PREPEND {header.name}: {one_line(header.value, MAX_HEADER)}\n\n".encode()
