@@ -12,7 +12,7 @@ from lab import containers, submission
 from vaglio.config.load import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-KNOWN = {".toml", ".dnsbl", ".greylist", ".ratelimit", ".submission", ".service", ".socket", ".sysusers", ""}
+KNOWN = {".toml", ".mc", ".dnsbl", ".greylist", ".ratelimit", ".submission", ".service", ".socket", ".sysusers", ""}
 MAIN_CF = sorted(EXAMPLES.rglob("main.cf.*"))
 MASTER_CF = sorted(EXAMPLES.rglob("master.cf.*"))
 
