@@ -2,6 +2,7 @@
 #
 #   need_packages NAME...   Debian packages that it does not work without: says which are missing, installs them.
 #   want_packages NAME...   the same for packages that some tests use: installs what it can, never fails.
+#   $basics                 the packages that .venv takes: need_packages $basics ... (libmilter's is compiled there).
 #   need_venv               .venv with this checkout installed in it, renewed when setup.cfg changed.
 #   as_root COMMAND...      run as root, by sudo if need be; exec_as_root becomes that command, signals and all.
 #
@@ -10,6 +11,7 @@
 cd "$(dirname "$0")/.."
 mkdir -p .cache
 log=.cache/setup.log
+basics="python3 python3-venv python3-dev ca-certificates gcc libc6-dev libmilter-dev"
 : >"$log"
 export PIP_CACHE_DIR="$PWD/.cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1 DEBIAN_FRONTEND=noninteractive
 
@@ -98,6 +100,7 @@ need_venv() {
     [ "$(cat .venv/installed 2>/dev/null)" = "$state" ] && .venv/bin/python -c 'import vaglio' 2>/dev/null && return
     say "Setting up the virtual environment .venv ..."
     logged "$python" -m venv --clear .venv # what another Python left there would be loaded by this one
-    logged .venv/bin/pip install -e '.[dev]'
+    # GCC 15 reads C as of 2023, which libmilter's header is not.
+    logged env CFLAGS="${CFLAGS-} -std=gnu17" .venv/bin/pip install -e '.[dev]'
     printf '%s\n' "$state" >.venv/installed
 }

@@ -12,7 +12,7 @@ from lab.waiting import Unavailable
 
 def test_a_package_that_apt_does_not_know_is_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(packages, "HOME", tmp_path)
-    with pytest.raises(Unavailable, match="vaglio-has-no-such-package|Debian and Ubuntu only"):
+    with pytest.raises(Unavailable, match=r"vaglio-has-no-such-package|Debian and Ubuntu only"):
         packages.unpacked("vaglio-has-no-such-package")
     assert list(tmp_path.iterdir()) == []
 
