@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 VALUES = ("vaglio.verdict", "vaglio.facts", "vaglio.ports", "vaglio.lists", "vaglio.names", "vaglio.text",
-          "vaglio.hints")
+          "vaglio.hints", "vaglio.examination")
 ANYTHING = ("vaglio", "vaglio.*")
 
 RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -31,6 +31,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/text", VALUES),
     ("vaglio/hints", VALUES),
     ("vaglio/eager", VALUES),
+    ("vaglio/examination", VALUES),
+    ("vaglio/quick", ()),
     ("vaglio/checks/__init__", ()),
     ("vaglio/checks/*/__init__", ()),
     ("vaglio/checks/ratelimit/limits", ("vaglio.config.types",)),  # how a limit is written is a setting's matter
@@ -61,7 +63,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/text", "vaglio/hints",
         "vaglio/checks/*/decide", "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
-        "vaglio/dns/networks")  # fmt: skip
+        "vaglio/dns/networks", "vaglio/milter/wire", "vaglio/milter/plan", "vaglio/milter/combine", "vaglio/milter/text",
+        "vaglio/milter/authres", "vaglio/milter/host", "vaglio/milter/session")  # fmt: skip
 """No I/O, no clock, no logging."""
 IMPURE = ("os", "io", "pathlib", "logging", "asyncio", "subprocess", "threading", "random", "secrets", "http.*",
           "urllib.*", "smtplib", "signal", "select", "selectors", "multiprocessing", "tempfile", "shutil",

@@ -1,8 +1,8 @@
 """What a milter's host and a check of messages owe each other: the events of one message, and one verdict.
 
-A check (``MessageCheck``) makes an ``Examination`` for each message, at MAIL, and hears of the message as it comes in;
-what takes time (look-ups) it starts as soon as it can and awaits in ``verdict``. All calls for one message come in order
-and on the event loop. Nothing is read or decided here, and no protocol is known.
+A check (``MessageCheck``) makes an ``Examination`` for each message, at MAIL, and hears of the message as it comes
+in; what takes time (look-ups) it starts as soon as it can and awaits in ``verdict``. All calls for one message come in
+order and on the event loop. Nothing is read or decided here, and no protocol is known.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Message(NamedTuple):
 
     ``facts.envelope`` has the first recipient, and how many there are; ``recipients`` all that were accepted.
     ``headers`` and ``body`` (its first bytes, with CRLF line ends) are empty unless asked for; ``size`` is that of the
-    whole body in bytes, 0 where nobody asked for the body. ``earlier`` are the verdicts of the checks before this one in
-    the chain, by their names.
+    whole body in bytes, 0 where nobody asked for the body. ``earlier`` are the verdicts of the checks before this one
+    in the chain, by their names.
     """
 
     facts: Facts

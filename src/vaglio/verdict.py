@@ -47,12 +47,12 @@ class Header(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A header field of the message that is to have another value; ``index`` counts from 1 among the fields of this
+    """A header field of the message that is to have another value; ``nth`` counts from 1 among the fields of this
     name, as they came. An empty value takes the field out.
     """
 
     name: str
-    index: int
+    nth: int
     value: str
 
 

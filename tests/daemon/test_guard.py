@@ -35,15 +35,19 @@ class Bench:
     ) -> None:
         self.failures: list[BaseException | None] = []
         self.time = 0.0
-        self.guard = Guard(check, "greylist", on_error, mode, deadline, self._hook, lambda: self.time)
+        self.check = check
+        self.guard = Guard("greylist", on_error, mode, deadline, self._hook, lambda: self.time)
 
     def _hook(self, error: BaseException | None, facts: Facts) -> None:
         assert facts is FACTS
         self.failures.append(error)
 
+    def ask(self) -> Coroutine[Any, Any, Verdict]:
+        return self.guard(FACTS, self.check(FACTS))
+
     def answer(self) -> Verdict:
         async def ask() -> Verdict:
-            return await self.guard(FACTS)
+            return await self.ask()
 
         return asyncio.run(ask())
 
@@ -73,7 +77,7 @@ def test_a_verdict_is_passed_on_as_it_is() -> None:
 
 
 def test_a_check_that_need_not_wait_is_answered_without_a_task_or_a_loop() -> None:
-    assert start(Bench(giving(DEFER)).guard(FACTS)) is DEFER
+    assert start(Bench(giving(DEFER)).ask()) is DEFER
 
 
 def test_a_check_that_waits_is_finished_in_the_task_its_driver_makes() -> None:
@@ -89,7 +93,7 @@ def test_a_check_that_waits_is_finished_in_the_task_its_driver_makes() -> None:
         outcome: asyncio.Future[Verdict] = loop.create_future()
 
         def in_a_callback() -> None:  # as policy/serve.py does: no current task
-            rest = start(Bench(check).guard(FACTS))
+            rest = start(Bench(check).ask())
             assert isinstance(rest, Rest)
 
             async def finish() -> None:
@@ -109,7 +113,7 @@ def test_the_deadline_holds_for_the_very_first_wait_of_a_check_driven_outside_of
         bench = Bench(never, deadline=0.01)
         loop = asyncio.get_running_loop()
         begun: asyncio.Future[Rest[Verdict] | Verdict] = loop.create_future()
-        loop.call_soon(lambda: begun.set_result(start(bench.guard(FACTS))))
+        loop.call_soon(lambda: begun.set_result(start(bench.ask())))
         rest = await begun
         assert isinstance(rest, Rest)
 
@@ -164,7 +168,7 @@ def test_a_cancelled_answer_is_cancelled_at_whatever_moment_and_the_check_tidies
 
     async def drive() -> None:
         bench = Bench(check)
-        task = asyncio.create_task(bench.guard(FACTS))
+        task = asyncio.create_task(bench.ask())
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()

@@ -21,7 +21,8 @@ class House:
         self.settled = 0
         self.broken = False
         self.gate = asyncio.Event()
-        self.server = Server(self.answer, self.settle, self.failed, self.record, lambda: 0.0, self.warnings.append)
+        self.server = Server(self.settle, self.failed, self.record, lambda: 0.0, self.warnings.append)
+        self.server.answer = self.answer
 
     async def answer(self, facts: Facts) -> Verdict:
         sender = facts.envelope.sender

@@ -11,9 +11,15 @@ from policyd.ratelimit import build
 from vaglio.checks.ratelimit.usage import SCHEMA
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.clock import SystemClock
-from vaglio.daemon.service import Ports
+from vaglio.daemon.service import Milter, Ports, Service
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.store.memory import MemoryStore
+from vaglio.verdict import Verdict
+
+
+async def asked(service: Service, facts: Facts) -> Verdict:
+    assert not isinstance(service.work, Milter)
+    return await service.work(facts)
 
 
 def ports_of(warnings: list[str]) -> Ports:
@@ -33,11 +39,11 @@ def test_overrides_are_read_when_the_service_begins_and_outlive_their_file_at_a_
     async def live() -> list[str]:
         service = build(config, ports)
         await service.begin()
-        first = await service.check(facts)
+        first = await asked(service, facts)
         path.unlink()
         after = build(config, ports)  # the old one still answers
         await after.begin()
-        return [first.reason, (await after.check(facts)).reason, (await service.check(facts)).reason]
+        return [first.reason, (await asked(after, facts)).reason, (await asked(service, facts)).reason]
 
     assert asyncio.run(live()) == ["too-much-at-once"] * 3
     assert "its last state stays" in "".join(warnings)

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
+from vaglio.config.chain import ChainSettings, with_ready_chains
 from vaglio.config.types import DaemonSection, Duration, Section, Size, SocketAddress
 
 _STATE = re.compile(r"sqlite://(/[^\0?#]*)")
@@ -62,6 +63,7 @@ Language = Annotated[str, Field(pattern=r"^[a-z]{2}$", description='a language s
 Mailbox = Annotated[
     str, Field(pattern=r"^([!-;=?-~]+)?$", description='one mail address such as "postmaster@example.org", or ""')
 ]
+ChainName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,30}$", description='a name such as "inbound"')]
 MailName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$", description='a host name such as "mail.example.org"')]
 
 
@@ -185,7 +187,8 @@ class VaglioConfig(Section):
 
     def daemons(self) -> list[tuple[str, DaemonSection]]:
         """Return the sections of the daemons by name, in their order."""
-        return [(name, section) for name, section in self if isinstance(section, DaemonSection)]
+        single = [(name, section) for name, section in self if isinstance(section, DaemonSection)]
+        return single + [(f"chain.{name}", section) for name, section in self.chain.items()]
 
     def metrics_of(self, daemon: str) -> str:
         """Return where a daemon serves its metrics; "" where it does not."""
@@ -202,3 +205,7 @@ class VaglioConfig(Section):
     greylist: GreylistSettings = Field(default_factory=GreylistSettings)
     dnsbl: DnsblSettings = Field(default_factory=DnsblSettings)
     ratelimit: RatelimitSettings = Field(default_factory=RatelimitSettings)
+    chain: Annotated[dict[ChainName, ChainSettings], BeforeValidator(with_ready_chains)] = Field(
+        default_factory=dict, validate_default=True
+    )
+    """Chains of checks, by name."""

@@ -145,7 +145,7 @@ def _sockets(config: VaglioConfig) -> Iterator[tuple[Path, str]]:
     for name, section in config.daemons():
         for index, address in enumerate(section.listen):
             if not address.endswith(":0"):  # port 0: the system gives each its own
-                yield (name, "listen", index), address
+                yield (*name.split("."), "listen", index), address
     for address in dict.fromkeys(config.metrics_of(name) for name, _ in config.daemons()):
         if address and not address.endswith(":0"):
             yield ("metrics", "listen"), address

@@ -114,8 +114,8 @@ class MilterSection(DaemonSection):
     engine: Literal["native", "libmilter"] = "native"
     """Who speaks the milter protocol: "native" is our own, "libmilter" is Sendmail's (the extra vaglio[libmilter])."""
     deadline: Annotated[Duration, Field(ge=1, le=240)] = 25
-    """Longest time a check may take at the end of a message; then its result is "temperror", or what on_error says. Stay
-    below milter_content_timeout of Postfix (300s), and in Sendmail below E of the filter's timeouts."""
+    """Longest time a check may take at the end of a message; then its result is "temperror", or what on_error says.
+    Stay below milter_content_timeout of Postfix (300s), and in Sendmail below E of the filter's timeouts."""
     max_scan: Annotated[Size, Field(ge=1000)] = 1000**2
     """How much of a body is held in memory, for checks that read it; all of it goes to those that hash it."""
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 1000

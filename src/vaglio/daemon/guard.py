@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable
-from typing import Literal
+from collections.abc import Callable, Coroutine, Hashable, Sequence
+from typing import Any, Literal
 
 from vaglio.daemon import clock
 from vaglio.daemon.log import Throttle
-from vaglio.daemon.service import Check
 from vaglio.eager import Rest, start
+from vaglio.examination import Examination, Field, Message, MessageCheck
 from vaglio.facts import Facts
 from vaglio.ports import StoreError
-from vaglio.verdict import FAILED, TIMED_OUT, Action, Reply, Verdict
+from vaglio.verdict import FAILED, TIMED_OUT, Action, AuthResult, Reply, Verdict
 
 TROUBLE = Reply(451, "4.3.0", "Temporary problem on our side, please try again later")
 """What a client hears when ``on_error = "defer"`` decides (RFC 5321 4.2.3, RFC 3463 3.4)."""
@@ -34,16 +34,15 @@ class Late(Exception):
 
 
 class Guard:
-    """Answers in place of ``check``, always: ``await guard(facts)`` raises nothing but what cancels a task.
+    """Has an answer, always: ``await guard(facts, work)`` raises nothing but what cancels a task.
 
-    ``name`` is the daemon's. ``deadline`` is in seconds, counted from the moment the check first has to wait.
-    ``failed_hook`` is told of every failure, with None for a missed deadline; it must not raise. ``monotonic`` is a
-    clock in seconds.
+    ``name`` is the check's or the daemon's. ``deadline`` is in seconds, counted from the moment the check first has to
+    wait. ``failed_hook`` is told of every failure, with None for a missed deadline; it must not raise. ``monotonic`` is
+    a clock in seconds.
     """
 
     def __init__(
         self,
-        check: Check,
         name: str,
         on_error: Literal["pass", "defer"],
         mode: Literal["enforce", "rehearse"],
@@ -51,7 +50,6 @@ class Guard:
         failed_hook: Callable[[BaseException | None, Facts], None],
         monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
-        self._check = check
         self._name = name
         self._on_error = on_error
         self._rehearse = mode == "rehearse"
@@ -59,10 +57,10 @@ class Guard:
         self._failed_hook = failed_hook
         self._seldom = Throttle(QUIET, monotonic)
 
-    async def __call__(self, facts: Facts) -> Verdict:
-        """Return the check's verdict, or that of the failure policy."""
+    async def __call__(self, facts: Facts, work: Coroutine[Any, Any, Verdict]) -> Verdict:
+        """Return the verdict that ``work`` returns, or that of the failure policy."""
         try:
-            outcome = start(self._check(facts))
+            outcome = start(work)
             verdict = await self._in_time(outcome) if isinstance(outcome, Rest) else outcome
         except Exception as error:  # noqa: BLE001  # the one place that does (see above)
             return self.failed(facts, error)
@@ -113,8 +111,87 @@ def rehearsed(verdict: Verdict) -> Verdict:
     What would have been done stays in ``rehearsed``; facts, reason and reference are kept for the journal.
     """
     if verdict.action is Action.PASS:
-        return verdict._replace(headers=()) if verdict.headers else verdict
-    return verdict._replace(action=Action.PASS, rehearsed=verdict.action, reply=None, headers=(), immediate=False)
+        return verdict._replace(headers=(), changes=()) if verdict.headers or verdict.changes else verdict
+    return verdict._replace(
+        action=Action.PASS, rehearsed=verdict.action, reply=None, headers=(), changes=(), immediate=False
+    )
+
+
+class GuardedCheck:
+    """A check of messages, each part of which may fail at the cost of its own result alone: that is ``temperror`` then,
+    and ``guard`` says what else.
+    """
+
+    def __init__(self, check: MessageCheck, guard: Guard) -> None:
+        self._check, self.guard = check, guard
+        self.name, self.methods, self.needs = check.name, check.methods, check.needs
+
+    def examine(self, facts: Facts) -> Examination:
+        """Begin with a message."""
+        try:
+            return _Guarded(self, facts, self._check.examine(facts))
+        except Exception as error:  # noqa: BLE001  # here and below: see the top
+            return _Guarded(self, facts, Examination(), error)
+
+
+class _Guarded(Examination):
+    """An examination that goes on after a bug in what it guards, and remembers the first one for the verdict."""
+
+    __slots__ = ("_check", "_error", "_facts", "_inner")
+
+    def __init__(self, check: GuardedCheck, facts: Facts, inner: Examination, error: Exception | None = None) -> None:
+        self._check, self._facts, self._inner, self._error = check, facts, inner, error
+
+    async def recipient(self, recipient: str) -> Verdict | None:
+        envelope = self._facts.envelope._replace(recipient=recipient)
+        return await self._check.guard(self._facts._replace(envelope=envelope), self._recipient(recipient))
+
+    async def _recipient(self, recipient: str) -> Verdict:
+        self._raise()
+        return await self._inner.recipient(recipient) or Verdict(Action.PASS, self._check.name, "")
+
+    def header(self, field: Field) -> None:
+        try:
+            self._inner.header(field)
+        except Exception as error:  # noqa: BLE001
+            self._note(error)
+
+    def end_of_headers(self, headers: Sequence[Field]) -> None:
+        try:
+            self._inner.end_of_headers(headers)
+        except Exception as error:  # noqa: BLE001
+            self._note(error)
+
+    def body(self, chunk: bytes) -> None:
+        try:
+            self._inner.body(chunk)
+        except Exception as error:  # noqa: BLE001
+            self._note(error)
+
+    async def verdict(self, message: Message) -> Verdict:
+        verdict = await self._check.guard(message.facts, self._verdict(message))
+        if verdict.reason in (FAILED, TIMED_OUT):
+            # RFC 8601 2.7: "some error that is likely transient in nature"
+            return verdict._replace(results=tuple(AuthResult(one, "temperror") for one in self._check.methods))
+        return verdict
+
+    async def _verdict(self, message: Message) -> Verdict:
+        self._raise()
+        return await self._inner.verdict(message)
+
+    def close(self) -> None:
+        try:
+            self._inner.close()
+        except Exception as error:  # noqa: BLE001
+            self._check.guard.failed(self._facts, error)  # the verdict is given: all that is left is to tell
+
+    def _note(self, error: Exception) -> None:
+        self._error = self._error or error
+        self._inner = Examination()  # it is in no state to hear more
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
 
 
 def _place(error: BaseException) -> Hashable:

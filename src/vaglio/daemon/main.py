@@ -24,7 +24,7 @@ from typing import Any
 from vaglio import __version__
 from vaglio.config.load import ConfigError, Loaded, load
 from vaglio.config.model import VaglioConfig
-from vaglio.config.types import parse_socket
+from vaglio.config.types import MilterSection, parse_socket
 from vaglio.daemon import log
 from vaglio.daemon.accept import Shares
 from vaglio.daemon.lifeline import Lifeline
@@ -47,7 +47,11 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return os.EX_CONFIG
-    process = _Process(daemon, _Options(options.config, options.listen, options.workers), loaded)
+    try:
+        process = _Process(daemon, _Options(options.config, options.listen, options.workers, options.replace), loaded)
+    except LookupError as error:
+        sys.stderr.write(f"{loaded.path or 'the defaults'}: {error.args[0]}\n")
+        return os.EX_CONFIG
     try:
         return process.run()
     except SocketError as error:
@@ -56,12 +60,12 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(daemon: Daemon) -> argparse.ArgumentParser:
-    command = f"vaglio-{daemon.name}"
+    command = f"vaglio-{daemon.name.replace('.', ' ')}"
     parser = argparse.ArgumentParser(
         prog=command,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=next((line.strip() for line in daemon.manual.splitlines() if " - " in line), command),
-        epilog=f"The manual has the rest: man {command}",
+        epilog=f"The manual has the rest: man {command.partition(' ')[0]}",
     )
     parser.add_argument(
         "--config", metavar="FILE", type=Path,
@@ -72,6 +76,10 @@ def _parser(daemon: Daemon) -> argparse.ArgumentParser:
         help="listen here, not where the configuration says; may be repeated: inet:HOST:PORT or unix:/PATH",
     )  # fmt: skip
     parser.add_argument("--workers", metavar="N", type=_workers, help='worker processes; "auto" is one per CPU')
+    parser.add_argument(
+        "--replace", action="store_true",
+        help="take the place of a daemon that listens on the same UNIX sockets; then end it by SIGTERM",
+    )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"{command} {__version__}")
     return parser
 
@@ -94,6 +102,7 @@ class _Options:
     config: Path | None
     listen: list[str] | None
     workers: int | str | None
+    replace: bool
 
 
 class _Process:
@@ -140,7 +149,7 @@ class _Process:
     def _introduce(self, workers: int) -> None:
         """Say in one line what runs here, and on which settings."""
         self._info(
-            f"vaglio-{self._daemon.name} {__version__}: configuration {self._path or 'defaults'}, "
+            f"vaglio-{self._daemon.name.replace('.', ' ')} {__version__}: configuration {self._path or 'defaults'}, "
             f"mode {self._daemon.settings(self._config).mode}, {workers} worker{'s' * (workers > 1)}, "
             f"store {without_secrets(self._config.state.url)}"
         )
@@ -168,7 +177,7 @@ class _Process:
         if not listeners:
             section = self._daemon.settings(self._config)
             access = Access(int(section.socket_mode, 8), section.socket_owner, section.socket_group)
-            listeners = _close_later(stack, open_listeners(self._fixed["listen"], access))
+            listeners = _close_later(stack, open_listeners(self._fixed["listen"], access, self._options.replace))
         if not metrics and self._fixed["metrics.listen"]:
             metrics = _close_later(stack, open_listeners([self._fixed["metrics.listen"]], Access()))
         return listeners, metrics
@@ -180,6 +189,7 @@ class _Process:
             "workers": self._options.workers or section.workers,
             "state.url": config.state.url,
             "metrics.listen": config.metrics_of(self._daemon.name),
+            **({"engine": section.engine} if isinstance(section, MilterSection) else {}),
         }
 
     # --- configuration ---
@@ -202,6 +212,11 @@ class _Process:
             return False
         if self._path is not None and loaded.path is None:
             self._warn(f"the configuration stays as it was: {self._path} is gone; restart to run on the defaults")
+            return False
+        try:
+            self._daemon.settings(loaded.config)
+        except LookupError as error:
+            self._warn(f"the configuration stays as it was: {error.args[0]}")
             return False
         self._use(loaded)
         self._info(f"the configuration was read again: {loaded.path or 'defaults'}")

@@ -1,4 +1,5 @@
-"""The contract between a daemon file (``policyd/greylist.py``) and ``daemon/``: what the one names, the other runs.
+"""The contract between a daemon file (``policyd/greylist.py``, ``milters/spf_verify.py``) and ``daemon/``: what the one
+names, the other runs.
 
 No behaviour here: ``main.run`` takes a ``Daemon``, each worker builds its ``Service`` from the configuration and
 the ``Ports``, and builds it anew when the configuration is read again.
@@ -6,13 +7,14 @@ the ``Ports``, and builds it anew when the configuration is read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection
+from vaglio.examination import MessageCheck
 from vaglio.facts import Facts
 from vaglio.ports import Clock, FreshResolver, References, Schema, Store
 from vaglio.verdict import Fact, Verdict
@@ -24,8 +26,40 @@ Check = Callable[[Facts], Coroutine[Any, Any, Verdict]]
 """Answers one question. May raise anything: the guard turns that into the failure verdict."""
 
 
-async def _as_it_is() -> None:
-    """Begin with nothing."""
+class Hosted(NamedTuple):
+    """A check of messages, and the section whose on_error, mode and deadline hold for it."""
+
+    check: MessageCheck
+    section: DaemonSection
+
+
+class Milter(NamedTuple):
+    """What a milter does: its checks in their order, and whether their results become Authentication-Results."""
+
+    checks: Sequence[Hosted]
+    results: bool = True
+
+
+SELDOM = 3600.0
+"""Seconds between two looks whether there is housekeeping to do, where there is none."""
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+async def nothing_to_wait_for() -> None:
+    """Do nothing, and be done at once."""
+
+
+async def no_housekeeping() -> float:
+    """Do nothing; ask again seldom."""
+    return SELDOM
+
+
+def no_gauges() -> Gauges:
+    """Report no figures."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +85,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A check at work in one worker.
+    """What is at work in one worker: a check that answers policy requests, or a milter.
 
     ``refresh`` is called every 5 s in each worker: re-read files that changed. ``upkeep`` is called in the first
     worker only: one small step of housekeeping, which returns the seconds until it wants to be called again; it may
@@ -61,24 +95,26 @@ class Service:
     for the metrics, as of the last sweep.
     """
 
-    check: Check
-    refresh: Callable[[], None]
-    upkeep: Callable[[], Coroutine[Any, Any, float]]
-    write_back: Callable[[], Coroutine[Any, Any, None]]
-    gauges: Callable[[], Gauges]
-    begin: Callable[[], Coroutine[Any, Any, None]] = _as_it_is
+    work: Check | Milter
+    refresh: Callable[[], None] = nothing
+    upkeep: Callable[[], Coroutine[Any, Any, float]] = no_housekeeping
+    write_back: Callable[[], Coroutine[Any, Any, None]] = nothing_to_wait_for
+    gauges: Callable[[], Gauges] = no_gauges
+    begin: Callable[[], Coroutine[Any, Any, None]] = nothing_to_wait_for
 
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A policy daemon: ``name`` is ``greylist`` where the command is ``vaglio-greylist``.
+    """A daemon: ``name`` is ``greylist`` where the command is ``vaglio-greylist``, ``chain.inbound`` for a chain; it is
+    that of its section. A daemon whose section is a ``MilterSection`` is a milter, any other answers policy requests.
+    ``schema`` is that of the store without which it does not start, None if there is no such.
 
     ``manual`` is its man page as text, ``settings`` finds its section of the configuration, ``build`` makes the
     service; it does no I/O that may block for long and raises nothing for a configuration that was validated.
     """
 
     name: str
-    schema: Schema
+    schema: Schema | None
     manual: str
     settings: Callable[[VaglioConfig], DaemonSection]
     build: Callable[[VaglioConfig, Ports], Service]

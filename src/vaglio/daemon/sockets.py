@@ -59,12 +59,14 @@ class Listener:
             path.unlink(missing_ok=True)
 
 
-def open_listeners(addresses: Sequence[str], access: Access) -> list[Listener]:
-    """Open all of ``addresses`` or none; raises SocketError."""
+def open_listeners(addresses: Sequence[str], access: Access, replace: bool = False) -> list[Listener]:
+    """Open all of ``addresses`` or none; raises SocketError. With ``replace``, a UNIX socket that somebody answers is
+    taken over: who has it keeps the connections that it has.
+    """
     opened: list[Listener] = []
     try:
         for address in addresses:
-            opened += _open(address, access)
+            opened += _open(address, access, replace)
     except SocketError:
         close_all(opened)
         raise
@@ -77,11 +79,11 @@ def close_all(listeners: Sequence[Listener]) -> None:
         listener.close()
 
 
-def _open(address: str, access: Access) -> list[Listener]:
+def _open(address: str, access: Access, replace: bool) -> list[Listener]:
     kind, _, rest = address.partition(":")
     try:
         if kind == "unix":
-            return [_open_unix(Path(rest), access)]
+            return [_open_unix(Path(rest), access, replace)]
         return _open_inet(*split_inet(rest))
     except (OSError, ValueError) as error:
         raise SocketError(f"can't listen on {address}: {getattr(error, 'strerror', None) or error}") from error
@@ -146,13 +148,13 @@ def address_of(sock: socket.socket) -> str:
 # --- UNIX ---
 
 
-def _open_unix(path: Path, access: Access) -> Listener:
+def _open_unix(path: Path, access: Access, replace: bool) -> Listener:
     """Bind under a name that nobody knows, set the rights, then move it into place."""
     hidden = path.with_name(f".{os.getpid()}")
     if max(len(os.fsencode(path)), len(os.fsencode(hidden))) > _LONGEST_PATH:
         raise ValueError(f"the path is longer than the {_LONGEST_PATH} bytes that the system allows")
     ids = _id_of(access.owner, _user), _id_of(access.group, _group)
-    _be_vacant(path)
+    _be_vacant(path, replace)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         hidden.unlink(missing_ok=True)
@@ -169,14 +171,16 @@ def _open_unix(path: Path, access: Access) -> Listener:
     return Listener(f"unix:{path}", sock, inode=_inode(path))
 
 
-def _be_vacant(path: Path) -> None:
-    """Raise OSError unless ``path`` is free or leads to a socket where nobody answers."""
+def _be_vacant(path: Path, replace: bool) -> None:
+    """Raise OSError unless ``path`` is free or leads to a socket where nobody answers, or anybody who is replaced."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "there is a file of that name that is no socket; it was left alone")
+    if replace:
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

@@ -25,8 +25,8 @@ from vaglio.config.model import Dns, VaglioConfig
 from vaglio.daemon import log
 from vaglio.daemon.accept import Acceptor, Shares
 from vaglio.daemon.alert import PATIENCE, Alerter
-from vaglio.daemon.clock import SystemClock, monotonic, timer
-from vaglio.daemon.guard import Guard
+from vaglio.daemon.clock import SystemClock, monotonic
+from vaglio.daemon.front import Surroundings, front_for
 from vaglio.daemon.latestore import LateStore
 from vaglio.daemon.lifeline import BEAT, SIGNALS, Lifeline
 from vaglio.daemon.metrics import MOST_CONNECTIONS, Endpoint, open_meter
@@ -37,7 +37,6 @@ from vaglio.daemon.turns import TurnStore
 from vaglio.facts import Facts
 from vaglio.journal.references import references
 from vaglio.journal.writer import JournalWriter
-from vaglio.policy.serve import Server
 from vaglio.ports import FreshResolver, Schema, Store, StoreError
 from vaglio.store import open_store
 from vaglio.verdict import Fact, Verdict
@@ -45,8 +44,8 @@ from vaglio.verdict import Fact, Verdict
 if TYPE_CHECKING:
     from vaglio.dns.open import OpenResolver
 
-MAX_CONNECTIONS = 10_000
-"""Connections of one worker. Postfix has one for each smtpd process, 100 by default."""
+MAX_FILES = 10_100
+"""File descriptors of a worker: as many connections as it may have, and some for itself."""
 
 DRAIN = 8.0
 """Seconds that answers under way may still take at a stop; the parent kills a worker after 10."""
@@ -67,6 +66,9 @@ UPKEEP_AGAIN = 60.0
 """Seconds after which housekeeping that failed is tried again."""
 
 
+NO_TABLES = Schema("none", ())
+"""The store of a daemon that has none."""
+
 UNWELL = 10.0
 """Seconds after a failure of the store in which /readyz says that this worker wants no requests."""
 
@@ -75,7 +77,7 @@ UNWELL = 10.0
 class Job:
     """What a worker is given at its fork.
 
-    ``listeners`` are for policy requests, ``metrics`` for Prometheus (none: no figures are kept). ``state`` is the
+    ``listeners`` are for the mail server, ``metrics`` for Prometheus (none: no figures are kept). ``state`` is the
     directory for the daemon's files; ``load`` reads the configuration again. ``shares`` counts all workers'
     connections.
     """
@@ -93,8 +95,7 @@ def work(job: Job, number: int, lifeline: Lifeline) -> int:
     """Serve as worker ``number`` until told to stop; return the exit status (``lifeline.Work``)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY:
-        wanted = MAX_CONNECTIONS + 100
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted if hard < 0 else min(wanted, hard)), hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, MAX_FILES if hard < 0 else min(MAX_FILES, hard)), hard))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_work(job, number, lifeline))
 
@@ -115,7 +116,8 @@ async def _work(job: Job, number: int, lifeline: Lifeline) -> int:
     def warn(text: str) -> None:
         logger.warning("%s", text)
 
-    opener = partial(open_store, job.config.state.url, job.daemon.schema, warn=warn, now=clock.now)
+    url, schema = (job.config.state.url, job.daemon.schema) if job.daemon.schema else ("memory:", NO_TABLES)
+    opener = partial(open_store, url, schema, warn=warn, now=clock.now)
     inner: Store
     try:
         inner = opener()
@@ -155,24 +157,31 @@ class _Worker:
         """The last one is in use; who asked another before a reload still gets its answer."""
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
+        self._front = front_for(
+            job.daemon.settings(job.config),
+            Surroundings(
+                job.daemon.name, job.listeners, store.settle, self._record, self._note_failure, self._warn,
+                partial(job.shares.has_most, number),
+            ),
+        )  # fmt: skip
         self._fit(job.config)
-        self._server = Server(self._guard, store.settle, self._failed, self._record, timer, self._warn)
-        self._acceptors = self._acceptor(), self._metrics_acceptor()
+        self._use()
+        self._accepting = self._front, self._metrics_acceptor()
 
     async def run(self) -> int:
         """Serve until told to stop, then answer what was read and leave all in order."""
         self._heed_signals()
         await self._begun(self._service)
-        for acceptor in self._acceptors:
-            acceptor.open()
+        for one in self._accepting:
+            one.open()
         self._start_timers()
         gc.freeze()  # what is here now stays: a collection that walks through it would hold up answers by 20 ms
         self._lifeline.ready()
         self._job.shares.served = True
         await self._stop.wait()
         stopped = monotonic()
-        for acceptor in self._acceptors:
-            acceptor.close()
+        for one in self._accepting:
+            one.close()
         self._clock.stop()
         await self._drain()
         await self._written_back(self._service)
@@ -180,11 +189,6 @@ class _Worker:
         await asyncio.to_thread(self._alerter.finish, max(0, min(PATIENCE / 2, left)))  # the records say they are sent
         self._close()
         return os.EX_OK
-
-    def _acceptor(self) -> Acceptor:
-        server = self._server
-        has_most = partial(self._job.shares.has_most, self._number)
-        return Acceptor(self._job.listeners, server, lambda: server.connections, MAX_CONNECTIONS, self._warn, has_most)
 
     def _metrics_acceptor(self) -> Acceptor:
         endpoint = Endpoint(self._meter, self._is_well)
@@ -203,9 +207,7 @@ class _Worker:
         journal = self._journal_for(config)
         lines = log.setup(config.log.format, config.log.level)
         self._service: Service = service
-        self._guard = Guard(
-            service.check, daemon.name, section.on_error, section.mode, section.deadline, self._note_failure
-        )
+        self._use = self._front.fit(service, section, config)
         self._log, self._journal = lines, journal
         self._alerter = Alerter(config.alert, config.identity.hostname)
         self._recorder = Recorder(lines, self._meter, journal, daemon.name, self._clock.now, config.identity.hostname)
@@ -287,7 +289,7 @@ class _Worker:
         if journal:
             journal.close()
         await self._begun(self._service)  # this may take seconds, in which the old one answers and counts
-        self._server.answer = self._guard
+        self._use()
         await self._written_back(service)
         for used in self._resolvers[:-1]:
             self._loop.call_later(used[0].timeout, self._retire, used)
@@ -296,9 +298,6 @@ class _Worker:
             self._keep_up()
 
     # --- what the server calls ---
-
-    def _failed(self, facts: Facts, error: StoreError) -> Verdict:
-        return self._guard.failed(facts, error)
 
     def _record(self, facts: Facts, verdict: Verdict, seconds: float) -> None:
         self._recorder(facts, verdict, seconds)
@@ -397,11 +396,9 @@ class _Worker:
     async def _drain(self) -> None:
         try:
             async with asyncio.timeout(DRAIN):
-                await self._server.drain()
-                while self._server.connections:  # noqa: ASYNC110  # their last bytes are on the way to the kernel
-                    await asyncio.sleep(0.005)
+                await self._front.drain()
         except TimeoutError:
-            self._warn(f"{self._server.connections} connections did not take their answers within {DRAIN:.0f} s")
+            self._warn(f"{self._front.connections} connections did not take their answers within {DRAIN:.0f} s")
 
     def _close(self) -> None:
         if self._upkeep:

@@ -39,21 +39,21 @@ class _Answer(NamedTuple):
 class Server:
     """Makes protocol objects for connections; call it to get one.
 
-    ``answer`` judges (it must not raise), ``settle`` makes the turn's changes durable, ``failed`` gives the
-    verdict for when it can't, ``record`` is told of every answer with the seconds it took, ``timer`` is a
-    monotonic clock in seconds, ``warn`` takes a line for the admin.
+    ``answer``, to be set before the first connection, judges (it must not raise); ``settle`` makes the turn's
+    changes durable, ``failed`` gives the verdict for when it can't, ``record`` is told of every answer with the seconds
+    it took, ``timer`` is a monotonic clock in seconds, ``warn`` takes a line for the admin.
     """
+
+    answer: Callable[[Facts], Coroutine[Any, Any, Verdict]]
 
     def __init__(
         self,
-        answer: Callable[[Facts], Coroutine[Any, Any, Verdict]],
         settle: Callable[[], None],
         failed: Callable[[Facts, StoreError], Verdict],
         record: Callable[[Facts, Verdict, float], None],
         timer: Callable[[], float],
         warn: Callable[[str], None],
     ) -> None:
-        self.answer = answer
         self.failed = failed
         self.timer = timer
         self.warn = warn

@@ -1,0 +1,5 @@
+"""One file per milter: its man page, and the lines that put a check behind the protocol."""
+
+from vaglio.quick import begin
+
+begin()

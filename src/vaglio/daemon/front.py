@@ -1,0 +1,168 @@
+"""How a worker meets the mail server: the policy protocol, or the milter protocol by one of its two engines.
+
+A front puts what a service does behind the guard and the protocol. It is fitted anew at each reload, while its
+connections live on. It knows no check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from vaglio.config.model import VaglioConfig
+from vaglio.config.types import DaemonSection, MilterSection
+from vaglio.daemon.accept import Acceptor
+from vaglio.daemon.clock import timer
+from vaglio.daemon.guard import Guard, GuardedCheck
+from vaglio.daemon.service import Hosted, Milter, Service
+from vaglio.daemon.sockets import Listener
+from vaglio.facts import Facts
+from vaglio.milter.host import Host, Manner
+from vaglio.milter.native import Server as MilterServer
+from vaglio.policy.serve import Server as PolicyServer
+from vaglio.ports import StoreError
+from vaglio.verdict import Verdict
+
+POLICY_CONNECTIONS = 10_000
+"""Connections of one worker. Postfix has one for each smtpd process, 100 by default."""
+
+LONGEST_JUDGEMENT = 240.0
+"""Seconds for which a message may be judged by all checks together: Postfix's milter_content_timeout is 300."""
+
+
+class Surroundings(NamedTuple):
+    """What a worker lends to its front: ``settle`` makes the store's changes durable, ``record`` keeps account of an
+    answer, ``note_failure`` hears of each failure of a check, ``has_most`` tells whether another worker has fewer
+    connections than so many.
+    """
+
+    name: str
+    listeners: Sequence[Listener]
+    settle: Callable[[], None]
+    record: Callable[[Facts, Verdict, float], None]
+    note_failure: Callable[[BaseException | None, Facts], None]
+    warn: Callable[[str], None]
+    has_most: Callable[[int], bool]
+
+
+class Front(Protocol):
+    """What a worker does with either."""
+
+    @property
+    def connections(self) -> int:
+        """Number of open connections."""
+
+    def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:
+        """Put a service behind the guard; return what sets it to work in place of the one before."""
+
+    def open(self) -> None:
+        """Begin to take connections."""
+
+    def close(self) -> None:
+        """Take no more connections."""
+
+    async def drain(self) -> None:
+        """Answer what was asked, then close all connections. The caller bounds the time."""
+
+
+def front_for(section: DaemonSection, around: Surroundings) -> Front:
+    """Return the front of a daemon with this section; to be fitted before it is opened."""
+    return MilterFront(section, around) if isinstance(section, MilterSection) else PolicyFront(around)
+
+
+class _Listening:
+    """The sockets of a front whose connections are ours."""
+
+    def __init__(self, server: PolicyServer | MilterServer, around: Surroundings, most: int) -> None:
+        self._server = server
+        self._acceptor = Acceptor(
+            around.listeners, server, lambda: server.connections, most, around.warn, around.has_most
+        )
+
+    @property
+    def connections(self) -> int:
+        """Number of open connections."""
+        return self._server.connections
+
+    def open(self) -> None:
+        """Begin to take connections."""
+        self._acceptor.open()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._acceptor.close()
+
+    async def drain(self) -> None:
+        """Answer what was asked, then close all connections."""
+        await self._server.drain()
+        while self._server.connections:  # noqa: ASYNC110  # their last bytes are on the way to the kernel
+            await asyncio.sleep(0.005)
+
+
+class PolicyFront(_Listening):
+    """Postfix's policy protocol."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._policy = PolicyServer(around.settle, self._failed, around.record, timer, around.warn)
+        super().__init__(self._policy, around, POLICY_CONNECTIONS)
+
+    def _failed(self, facts: Facts, error: StoreError) -> Verdict:
+        return self._guard.failed(facts, error)
+
+    def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:  # noqa: ARG002
+        """Put a check behind the guard."""
+        guard, check = _guard(section, self._around, self._around.name), service.work
+        assert not isinstance(check, Milter)
+
+        def use() -> None:
+            self._guard = guard
+            self._policy.answer = lambda facts: guard(facts, check(facts))
+
+        return use
+
+
+class MilterFront(_Listening):
+    """The milter protocol, by the engine of our own."""
+
+    def __init__(self, section: MilterSection, around: Surroundings) -> None:
+        self._around = around
+        self._milter = MilterServer(timer, around.warn)
+        super().__init__(self._milter, around, section.max_connections)
+
+    def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:
+        """Put checks of messages behind guards of their own, and their judgement behind another."""
+        assert isinstance(section, MilterSection)
+        assert isinstance(service.work, Milter)
+        host = hosted(service.work, section, config.identity.authserv_id, self._around)
+
+        def use() -> None:
+            self._milter.host = host
+
+        return use
+
+
+def hosted(milter: Milter, section: MilterSection, authserv_id: str, around: Surroundings) -> Host:
+    """Return the host of a milter's checks."""
+    checks = [GuardedCheck(one.check, _guard_of(one, section, around)) for one in milter.checks]
+    # Each check has its own deadline, and they are awaited one after the other; a little more for what is done between.
+    deadline = min(LONGEST_JUDGEMENT, sum(_deadline(one, section) for one in milter.checks) + 2.0)
+    guard = Guard(around.name, section.on_error, section.mode, deadline, around.note_failure)
+    manner = Manner(
+        authserv_id, section.remove_forged, milter.results, section.max_scan, rehearse=section.mode == "rehearse"
+    )
+    return Host(checks, guard, around.record, manner)
+
+
+def _deadline(one: Hosted, section: MilterSection) -> float:
+    return min(one.section.deadline, section.deadline)
+
+
+def _guard_of(one: Hosted, section: MilterSection, around: Surroundings) -> Guard:
+    own = one.section
+    return Guard(one.check.name, own.on_error, own.mode, _deadline(one, section), around.note_failure)
+
+
+def _guard(section: DaemonSection, around: Surroundings, name: str) -> Guard:
+    return Guard(name, section.on_error, section.mode, section.deadline, around.note_failure)

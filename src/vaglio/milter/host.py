@@ -1,0 +1,98 @@
+"""Hosts checks of messages: which events they need together, one judgement of a message, what then is done with it.
+
+A host is made from a configuration and never changes; a message is judged to its end by the one it began with. It
+knows neither engine nor wire, and opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from vaglio.examination import Examination, Message, MessageCheck, Needs
+from vaglio.facts import Facts
+from vaglio.milter.combine import combined
+from vaglio.milter.plan import UNTOUCHED, Plan, plan_of
+from vaglio.verdict import Action, Verdict
+
+Work = Coroutine[Any, Any, Verdict]
+
+_LET_IN = Verdict(Action.PASS, "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a milter treats messages whatever its checks say.
+
+    ``authserv_id`` is our name in Authentication-Results; ``forged`` says whether fields that claim it are taken out,
+    ``results`` whether one of our own is written. ``max_scan`` bounds the bytes of a body that are kept. ``rehearse``:
+    nothing is done to any message.
+    """
+
+    authserv_id: str
+    forged: bool = True
+    results: bool = True
+    max_scan: int = 1000**2
+    rehearse: bool = False
+
+
+class Host:
+    """The checks of a milter, in their order; made from a configuration, and never changed.
+
+    ``guard`` awaits a judgement in its place and never raises. ``record`` is told of each verdict with the seconds that
+    it took from the end of the message (from RCPT, for one on a recipient alone). ``of_header`` and ``of_body`` are the
+    places of the checks that hear of these.
+    """
+
+    __slots__ = ("asks_recipients", "checks", "guard", "manner", "needs", "of_body", "of_header", "record", "scans")
+
+    def __init__(
+        self,
+        checks: Sequence[MessageCheck],
+        guard: Callable[[Facts, Work], Work],
+        record: Callable[[Facts, Verdict, float], None],
+        manner: Manner,
+    ) -> None:
+        self.checks, self.guard, self.record, self.manner = tuple(checks), guard, record, manner
+        forged = Needs.HEADERS if manner.forged else Needs.NOTHING
+        self.needs = reduce(or_, (check.needs for check in checks), forged)
+        # Flags take a microsecond each time they are looked at: once is enough.
+        self.asks_recipients = Needs.RECIPIENTS in self.needs
+        self.scans = Needs.BODY in self.needs
+        self.of_header = [place for place, check in enumerate(checks) if Needs.HEADERS in check.needs]
+        self.of_body = [place for place, check in enumerate(checks) if Needs.CHUNKS in check.needs]
+
+    def examine(self, facts: Facts) -> list[Examination]:
+        """Begin with a message."""
+        return [check.examine(facts) for check in self.checks]
+
+    async def judge(self, examinations: Sequence[Examination], message: Message) -> Verdict:
+        """Return the one verdict on a message; never raises."""
+        return await self.guard(message.facts, self._judged(examinations, message))
+
+    async def _judged(self, examinations: Sequence[Examination], message: Message) -> Verdict:
+        found: dict[str, Verdict] = {}
+        message = message._replace(earlier=found)
+        for check, examination in zip(self.checks, examinations, strict=True):
+            found[check.name] = await examination.verdict(message)
+        return combined(found)
+
+    async def judge_recipient(self, examinations: Sequence[Examination], facts: Facts) -> Verdict:
+        """Return the first refusal of the recipient in ``facts`` alone, else a pass; never raises."""
+        return await self.guard(facts, self._judged_recipient(examinations, facts.envelope.recipient))
+
+    async def _judged_recipient(self, examinations: Sequence[Examination], recipient: str) -> Verdict:
+        for examination in examinations:
+            verdict = await examination.recipient(recipient)
+            if verdict is not None and (verdict.rehearsed or verdict.action) in (Action.REJECT, Action.DEFER):
+                return verdict
+        return _LET_IN
+
+    def plan(self, verdict: Verdict, forged: Sequence[tuple[bytes, int]]) -> Plan:
+        """Return what a verdict on a message leads to."""
+        if self.manner.rehearse:
+            return UNTOUCHED
+        return plan_of(verdict, forged, self.manner.authserv_id if self.manner.results else "")

@@ -1,0 +1,75 @@
+"""What is done with a message in the end: edits of its header in an order that is safe, and one answer. Pure.
+
+Fields are counted as they came. So changes and removals come before anything is put in, from the highest index down: a
+removal shifts the later fields of the same name (it once let forged results through in others, CVE-2022-48521).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from vaglio.milter.authres import NAME, authentication_results
+from vaglio.milter.text import header_name, header_value, reply_text
+from vaglio.verdict import Action, Change, Header, Verdict
+
+
+class Insert(NamedTuple):
+    """A field to be put on top. ``value`` has no blank in front."""
+
+    name: bytes
+    value: bytes
+
+
+class Replace(NamedTuple):
+    """The ``nth`` field (from 1) of this name gets another value; an empty one takes it out."""
+
+    name: bytes
+    nth: int
+    value: bytes
+
+
+class Plan(NamedTuple):
+    """``replace`` comes first, then ``insert``: the last of these ends up on top. ``reply`` is what the client is told,
+    code first; empty where the message is taken. ``quarantine`` is the reason for which it is held, empty if it is not.
+    """
+
+    replace: Sequence[Replace] = ()
+    insert: Sequence[Insert] = ()
+    reply: str = ""
+    discard: bool = False
+    quarantine: bytes = b""
+
+
+UNTOUCHED = Plan()
+
+
+def plan_of(verdict: Verdict, forged: Iterable[tuple[bytes, int]] = (), authserv_id: str = "") -> Plan:
+    """Return what a verdict leads to. ``forged`` are fields (the name, and which of that name, from 1) that are taken
+    out; ``authserv_id`` is our name in Authentication-Results: without it, none is written.
+    """
+    if verdict.action is Action.DISCARD:
+        return Plan(discard=True)
+    if verdict.action in (Action.REJECT, Action.DEFER):
+        return Plan(reply=refusal(verdict))
+    replace = [Replace(name, nth, b"") for name, nth in forged]
+    replace += [Replace(header_name(one.name), one.nth, _value(one)) for one in verdict.changes]
+    insert = [Insert(header_name(one.name), _value(one)) for one in verdict.headers]
+    if authserv_id and verdict.results:
+        insert.insert(0, Insert(NAME, header_value(authentication_results(authserv_id, verdict.results), NAME)))
+    insert.reverse()
+    held = b""
+    if verdict.action is Action.HOLD:
+        held = header_value(verdict.reply.text if verdict.reply else verdict.reason)[:100]  # what Postfix keeps of it
+    return Plan(sorted(replace, key=lambda one: one.nth, reverse=True), insert, quarantine=held)
+
+
+def _value(field: Header | Change) -> bytes:
+    return header_value(field.value, field.name.encode())
+
+
+def refusal(verdict: Verdict) -> str:
+    """Return the reply of a verdict that refuses or defers: code, enhanced code and text, on one line."""
+    refuse = verdict.action is Action.REJECT
+    code, enhanced, text = verdict.reply or (550 if refuse else 451, "5.7.1" if refuse else "4.3.0", "Not accepted")
+    return reply_text(code, enhanced, text)

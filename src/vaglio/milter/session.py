@@ -1,0 +1,220 @@
+"""One connection of a mail server: its events, put together to messages, and what is answered. Sans-IO.
+
+An engine calls a method for each event, in order and on the event loop; it knows the wire and nothing of messages, and
+this knows no wire. Events that come in an order that makes no sense raise ``Garbled``: the connection is then closed.
+
+What a stranger may send is bounded: recipients, header fields and bytes of the body beyond the limits below are counted
+and not kept. Text is decoded with surrogate escapes, so that no byte is lost and none raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from vaglio.examination import Examination, Field, Message
+from vaglio.facts import Client, Envelope, Facts, Stage, client_of
+from vaglio.facts import Session as Smtp
+from vaglio.milter.authres import claims, names_it
+from vaglio.milter.host import Host
+from vaglio.milter.plan import Plan, refusal
+from vaglio.milter.wire import Garbled, Peer
+from vaglio.verdict import Action
+
+MAX_RECIPIENTS = 1000
+"""Recipients of a message that are kept; Postfix's smtpd_recipient_limit is the same."""
+
+MAX_FIELDS = 2000
+MAX_HEADER = 2 * 1024 * 1024
+"""Fields of a header, and their bytes, that are kept. Forged results are looked for in those beyond, too."""
+
+_NOBODY = Client("", b"")
+
+
+class Session:
+    """The state of a connection. ``host`` gives the host of the moment, which a message keeps to its end; ``timer`` is
+    a clock in seconds.
+    """
+
+    __slots__ = ("_client", "_helo", "_host", "_message", "_timer")
+
+    def __init__(self, host: Callable[[], Host], timer: Callable[[], float]) -> None:
+        self._host, self._timer = host, timer
+        self._client, self._helo = _NOBODY, ""
+        self._message: _Message | None = None
+
+    @property
+    def busy(self) -> bool:
+        """True from MAIL to the end of the message."""
+        return self._message is not None
+
+    def connect(self, peer: Peer, macros: Mapping[bytes, bytes]) -> None:
+        """Take note of the client, and forget all of another one."""
+        self.close()
+        self._helo = ""
+        address = text(peer.address) if peer.family in b"46" else ""
+        if address[:5].lower() == "ipv6:":
+            address = address[5:]
+        name = text(peer.name)
+        reverse = text(macros.get(b"{client_ptr}", b""))
+        # An address in brackets stands for a client without a name, or with one that does not lead back to it.
+        self._client = client_of(address, _unless_literal(name), _unless_literal(reverse))
+
+    def helo(self, name: bytes) -> None:
+        """Take note of HELO or EHLO."""
+        self._helo = text(name)
+
+    def mail(self, arguments: Sequence[bytes], macros: Mapping[bytes, bytes]) -> None:
+        """Begin with a message; ``arguments`` are the address and the parameters of ESMTP."""
+        self.close()
+        host = self._host()
+        login = text(macros.get(b"{auth_authen}", b""))
+        envelope = Envelope(_address(arguments), "", 0, _size(arguments))
+        facts = Facts(self._client, envelope, Smtp(Stage.MAIL, self._helo, sasl_username=login))
+        self._message = _Message(host, facts)
+
+    async def recipient(self, arguments: Sequence[bytes]) -> str:
+        """Take note of a recipient; return the reply that refuses it, "" if it is let in. Never waits unless a check
+        wants to judge recipients.
+        """
+        message = self._begun("RCPT")
+        address = _address(arguments)
+        if message.host.asks_recipients:
+            began, host = self._timer(), message.host
+            facts = message.facts_of(address)
+            verdict = await host.judge_recipient(message.examinations, facts)
+            if verdict.journalled:
+                host.record(facts, verdict, self._timer() - began)
+            if verdict.action in (Action.REJECT, Action.DEFER):
+                return refusal(verdict)
+        message.count += 1
+        if len(message.recipients) < MAX_RECIPIENTS:
+            message.recipients.append(address)
+        return ""
+
+    def header(self, name: bytes, value: bytes) -> None:
+        """Take in a header field."""
+        self._begun("a header").header(name, value)
+
+    def end_of_headers(self) -> None:
+        """Take note that the header is complete."""
+        self._begun("the end of the header").end_of_headers()
+
+    def body(self, chunk: bytes) -> None:
+        """Take in a piece of the body."""
+        self._begun("a body").body(chunk)
+
+    async def end_of_message(self, macros: Mapping[bytes, bytes]) -> Plan:
+        """Judge the message; return what is done with it."""
+        message = self._begun("the end of a message")
+        began, host = self._timer(), message.host
+        whole = message.whole(text(macros.get(b"i", b"")))
+        try:
+            verdict = await host.judge(message.examinations, whole)
+        finally:
+            if self._message is message:
+                self.close()
+        plan = host.plan(verdict, message.forged)
+        host.record(whole.facts, verdict, self._timer() - began)
+        return plan
+
+    def close(self) -> None:
+        """Forget the message under way, if there is one: it was given up, or another one begins."""
+        message, self._message = self._message, None
+        if message:
+            for examination in message.examinations:
+                examination.close()
+
+    def _begun(self, what: str) -> _Message:
+        if self._message is None:
+            raise Garbled(f"{what} without MAIL")
+        return self._message
+
+
+class _Message:
+    """What is known so far of a message under way."""
+
+    __slots__ = ("_bytes", "_facts", "_hear_body", "_hear_header", "_named", "_scanned", "_size", "count",
+                 "examinations", "forged", "headers", "host", "recipients")  # fmt: skip
+
+    def __init__(self, host: Host, facts: Facts) -> None:
+        self.host, self._facts = host, facts
+        self.examinations: Sequence[Examination] = host.examine(facts)
+        self._hear_header = [self.examinations[place] for place in host.of_header]
+        self._hear_body = [self.examinations[place] for place in host.of_body]
+        self.recipients: list[str] = []
+        self.count = 0  # of recipients, also those that are not kept
+        self.headers: list[Field] = []
+        self.forged: list[tuple[bytes, int]] = []
+        self._bytes = 0  # of the header
+        self._named: dict[bytes, int] = {}
+        self._scanned: list[bytes] = []
+        self._size = 0
+
+    def header(self, name: bytes, value: bytes) -> None:
+        if name[:1] in b"Aa" and names_it(name):
+            # Counted by the name as the mail server gave it: that is how it counts when a field is taken out.
+            index = self._named[name.lower()] = self._named.get(name.lower(), 0) + 1
+            if self.host.manner.forged and claims(value, self.host.manner.authserv_id):
+                self.forged.append((name, index))
+        self._bytes += len(name) + len(value)
+        if self._hear_header and len(self.headers) < MAX_FIELDS and self._bytes <= MAX_HEADER:
+            field = Field(name, value)
+            self.headers.append(field)
+            for examination in self._hear_header:
+                examination.header(field)
+
+    def end_of_headers(self) -> None:
+        for examination in self._hear_header:
+            examination.end_of_headers(self.headers)
+
+    def body(self, chunk: bytes) -> None:
+        room = self.host.manner.max_scan - self._size
+        self._size += len(chunk)
+        if room > 0 and self.host.scans:
+            self._scanned.append(chunk[:room])
+        for examination in self._hear_body:
+            examination.body(chunk)
+
+    def facts_of(self, recipient: str) -> Facts:
+        """Return the facts about one recipient."""
+        client, envelope, session = self._facts
+        return Facts(client, envelope._replace(recipient=recipient), session._replace(stage=Stage.RCPT))
+
+    def whole(self, queue_id: str) -> Message:
+        """Return the message, at its end."""
+        client, envelope, session = self._facts
+        first = self.recipients[0] if self.recipients else ""
+        facts = Facts(
+            client,
+            Envelope(envelope.sender, first, self.count, self._size or envelope.size),
+            session._replace(stage=Stage.END_OF_MESSAGE, queue_id=queue_id),
+        )
+        return Message(facts, tuple(self.recipients), self.headers, b"".join(self._scanned), self._size)
+
+
+def text(raw: bytes) -> str:
+    """Return what a stranger said as text; bytes that are no UTF-8 become surrogates."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _unless_literal(name: str) -> str:
+    return "" if name.startswith("[") else name
+
+
+def _address(arguments: Sequence[bytes]) -> str:
+    """Return the address of MAIL or RCPT: without brackets, and without a route (RFC 5321 appendix C)."""
+    raw = arguments[0] if arguments else b""
+    if raw.startswith(b"<") and raw.endswith(b">"):
+        raw = raw[1:-1]
+    if raw.startswith(b"@"):
+        route, colon, rest = raw.partition(b":")
+        raw = rest if colon else route
+    return text(raw)
+
+
+def _size(arguments: Sequence[bytes]) -> int:
+    """Return the announced size in bytes (RFC 1870), 0 if there is none."""
+    for argument in arguments[1:]:
+        if argument[:5].upper() == b"SIZE=" and argument[5:].isdigit():
+            return int(argument[5:][:18])
+    return 0
