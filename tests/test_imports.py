@@ -63,8 +63,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/text", "vaglio/hints",
         "vaglio/checks/*/decide", "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
-        "vaglio/dns/networks", "vaglio/milter/wire", "vaglio/milter/plan", "vaglio/milter/combine", "vaglio/milter/text",
-        "vaglio/milter/authres", "vaglio/milter/host", "vaglio/milter/session")  # fmt: skip
+        "vaglio/dns/networks", "vaglio/milter/wire", "vaglio/milter/plan", "vaglio/milter/combine",
+        "vaglio/milter/text", "vaglio/milter/authres", "vaglio/milter/host", "vaglio/milter/session")  # fmt: skip
 """No I/O, no clock, no logging."""
 IMPURE = ("os", "io", "pathlib", "logging", "asyncio", "subprocess", "threading", "random", "secrets", "http.*",
           "urllib.*", "smtplib", "signal", "select", "selectors", "multiprocessing", "tempfile", "shutil",
@@ -79,7 +79,7 @@ HOMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("re2", ("vaglio/lists",)),
     ("Milter", ("vaglio/milter/libmilter",)),
     ("dkim", ("vaglio/checks/dkim/*",)),
-    ("spf", ("vaglio/checks/spf/*",)),
+    ("spf", ("vaglio/checks/spf/evaluate",)),
     ("publicsuffixlist", ("vaglio/names",)),
     ("prometheus_client", ("vaglio/daemon/metrics",)),
     ("uvloop", ("vaglio/daemon/*",)),
@@ -170,7 +170,7 @@ def test_a_file_imports_only_what_it_may(file: str) -> None:
 def test_nobody_imports_the_outermost_ring(file: str) -> None:
     outermost = ("policyd*", "milters*", "vaglio_policyd*", "vaglio_milters*", "vaglio.cli*", "lab.*", "tests.*",
                  "bench.*")  # fmt: skip
-    if not file.startswith("vaglio/cli/"):
+    if not file.startswith("vaglio/cli/") and file != "milters/chain":  # which hosts the other milters' checks
         assert [one for one in imports(file) if _is(one.module, outermost)] == []
 
 

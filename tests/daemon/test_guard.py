@@ -43,7 +43,7 @@ class Bench:
         self.failures.append(error)
 
     def ask(self) -> Coroutine[Any, Any, Verdict]:
-        return self.guard(FACTS, self.check(FACTS))
+        return self.guard(FACTS, self.check, FACTS)
 
     def answer(self) -> Verdict:
         async def ask() -> Verdict:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec
 
 from vaglio.daemon import clock
 from vaglio.daemon.log import Throttle
@@ -26,6 +26,8 @@ TROUBLE = Reply(451, "4.3.0", "Temporary problem on our side, please try again l
 QUIET = 60.0
 """Seconds for which the same failure is logged only once."""
 
+Arguments = ParamSpec("Arguments")
+
 _log = logging.getLogger("vaglio.guard")
 
 
@@ -34,7 +36,7 @@ class Late(Exception):
 
 
 class Guard:
-    """Has an answer, always: ``await guard(facts, work)`` raises nothing but what cancels a task.
+    """Has an answer, always: ``await guard(facts, work, ...)`` raises nothing but what cancels a task.
 
     ``name`` is the check's or the daemon's. ``deadline`` is in seconds, counted from the moment the check first has to
     wait. ``failed_hook`` is told of every failure, with None for a missed deadline; it must not raise. ``monotonic`` is
@@ -57,10 +59,13 @@ class Guard:
         self._failed_hook = failed_hook
         self._seldom = Throttle(QUIET, monotonic)
 
-    async def __call__(self, facts: Facts, work: Coroutine[Any, Any, Verdict]) -> Verdict:
-        """Return the verdict that ``work`` returns, or that of the failure policy."""
+    async def __call__(
+        self, facts: Facts, work: Callable[Arguments, Coroutine[Any, Any, Verdict]], *args: Arguments.args,
+        **more: Arguments.kwargs,
+    ) -> Verdict:  # fmt: skip
+        """Return the verdict that ``work`` returns for these arguments, or that of the failure policy."""
         try:
-            outcome = start(work)
+            outcome = start(work(*args, **more))
             verdict = await self._in_time(outcome) if isinstance(outcome, Rest) else outcome
         except Exception as error:  # noqa: BLE001  # the one place that does (see above)
             return self.failed(facts, error)
@@ -144,7 +149,7 @@ class _Guarded(Examination):
 
     async def recipient(self, recipient: str) -> Verdict | None:
         envelope = self._facts.envelope._replace(recipient=recipient)
-        return await self._check.guard(self._facts._replace(envelope=envelope), self._recipient(recipient))
+        return await self._check.guard(self._facts._replace(envelope=envelope), self._recipient, recipient)
 
     async def _recipient(self, recipient: str) -> Verdict:
         self._raise()
@@ -169,7 +174,7 @@ class _Guarded(Examination):
             self._note(error)
 
     async def verdict(self, message: Message) -> Verdict:
-        verdict = await self._check.guard(message.facts, self._verdict(message))
+        verdict = await self._check.guard(message.facts, self._verdict, message)
         if verdict.reason in (FAILED, TIMED_OUT):
             # RFC 8601 2.7: "some error that is likely transient in nature"
             return verdict._replace(results=tuple(AuthResult(one, "temperror") for one in self._check.methods))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, ParamSpec, Protocol
 
 from vaglio.examination import Examination, Message, MessageCheck, Needs
 from vaglio.facts import Facts
@@ -18,7 +18,17 @@ from vaglio.milter.combine import combined
 from vaglio.milter.plan import UNTOUCHED, Plan, plan_of
 from vaglio.verdict import Action, Verdict
 
-Work = Coroutine[Any, Any, Verdict]
+Arguments = ParamSpec("Arguments")
+Judging = Coroutine[Any, Any, Verdict]
+Work = Callable[Arguments, Judging]
+
+
+class Guard(Protocol):
+    """Awaits a judgement in the host's place, and returns the verdict of the failure policy where that fails."""
+
+    def __call__(self, facts: Facts, work: Work[Arguments], *args: Arguments.args, **more: Arguments.kwargs) -> Judging:
+        """Never raises."""
+
 
 _LET_IN = Verdict(Action.PASS, "", "")
 
@@ -42,7 +52,7 @@ class Manner:
 class Host:
     """The checks of a milter, in their order; made from a configuration, and never changed.
 
-    ``guard`` awaits a judgement in its place and never raises. ``record`` is told of each verdict with the seconds that
+    ``record`` is told of each verdict with the seconds that
     it took from the end of the message (from RCPT, for one on a recipient alone). ``of_header`` and ``of_body`` are the
     places of the checks that hear of these.
     """
@@ -52,7 +62,7 @@ class Host:
     def __init__(
         self,
         checks: Sequence[MessageCheck],
-        guard: Callable[[Facts, Work], Work],
+        guard: Guard,
         record: Callable[[Facts, Verdict, float], None],
         manner: Manner,
     ) -> None:
@@ -71,7 +81,7 @@ class Host:
 
     async def judge(self, examinations: Sequence[Examination], message: Message) -> Verdict:
         """Return the one verdict on a message; never raises."""
-        return await self.guard(message.facts, self._judged(examinations, message))
+        return await self.guard(message.facts, self._judged, examinations, message)
 
     async def _judged(self, examinations: Sequence[Examination], message: Message) -> Verdict:
         found: dict[str, Verdict] = {}
@@ -82,7 +92,7 @@ class Host:
 
     async def judge_recipient(self, examinations: Sequence[Examination], facts: Facts) -> Verdict:
         """Return the first refusal of the recipient in ``facts`` alone, else a pass; never raises."""
-        return await self.guard(facts, self._judged_recipient(examinations, facts.envelope.recipient))
+        return await self.guard(facts, self._judged_recipient, examinations, facts.envelope.recipient)
 
     async def _judged_recipient(self, examinations: Sequence[Examination], recipient: str) -> Verdict:
         for examination in examinations:

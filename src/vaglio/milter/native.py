@@ -317,15 +317,14 @@ class Connection(asyncio.Protocol):
         self._answering = None
         if task.cancelled() or self._transport.is_closing():
             return
-        try:
-            answer = task.result()
-        except Garbled as error:
+        error = task.exception()
+        if isinstance(error, Garbled):
             self._give_up(error)
             return
-        except BaseException:
+        if error is not None:
             self._transport.abort()
-            raise  # a bug: the event loop logs it
-        if answer:
+            raise error  # a bug of ours: the event loop logs it
+        if answer := task.result():
             self._transport.write(answer)
         unread, self._unread = self._unread, iter(())
         self._transport.resume_reading()
