@@ -37,7 +37,7 @@ _METHOD = re.compile(rf"{_KEYWORD}(?:/[0-9]{{1,4}})?")
 _RESULT = re.compile(_KEYWORD)
 _PROPERTY = re.compile(rf"{_KEYWORD}\.{_KEYWORD}")
 _TOKEN = re.compile(r"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+")  # RFC 2045 5.1
-# [ [ local-part ] "@" ] domain-name, each with UTF-8 (RFC 6531 3.3, RFC 6532 3.2), but for what is blank or can't be seen
+# [ [ local-part ] "@" ] domain-name, with UTF-8 (RFC 6531 3.3, RFC 6532 3.2) but for what is blank or can't be seen
 _WIDE = r"\u00a1-\u167f\u1681-\u1fff\u2010-\u2027\u2030-\u205e\u2070-\u2fff\u3001-\ufefe\uff00-\U0010ffff"
 _ATOM = rf"[!#$%&'*+/=?0-9A-Z^_`a-z{{|}}~{_WIDE}-]+"
 _LETTER = rf"[0-9A-Za-z{_WIDE}]"
