@@ -39,7 +39,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/checks/*/settings", ("vaglio.config.types", "vaglio.config.entries", "vaglio.checks.{check}.limits",
                                   "vaglio.checks.replytext", "vaglio.hints", "vaglio.lists", "vaglio.names")),
     ("vaglio/checks/*/*", (*VALUES, "vaglio.checks.{check}.*", "vaglio.checks.listfiles", "vaglio.checks.replytext",
-                           "vaglio.checks.sweeping", "vaglio.config.types")),
+                           "vaglio.checks.sweeping", "vaglio.config.types", "vaglio.eager")),
     ("vaglio/checks/*", VALUES),
     ("vaglio/policy/*", (*VALUES, "vaglio.policy.*", "vaglio.eager")),
     ("vaglio/milter/*", (*VALUES, "vaglio.milter.*", "vaglio.eager")),

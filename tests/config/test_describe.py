@@ -52,7 +52,7 @@ def test_the_defaults_without_comment_signs_are_the_defaults(tmp_path: Path) -> 
     path.write_text(KEY_LINE.sub("", defaults()))
     loaded = load(path, {})
     assert loaded.config == VaglioConfig()
-    tables = {"greylist.rule", "greylist.text", "dnsbl.lists", "ratelimit.text"}
+    tables = {"greylist.rule", "greylist.text", "dnsbl.lists", "ratelimit.text", "spf.rule", "spf.text"}
     plain = {setting.key for setting in show(Loaded(VaglioConfig()))} - tables
     plain = {key for key in plain if not key.startswith(("ratelimit.rule[", "chain."))}  # shown in comments
     assert loaded.origins.keys() == plain

@@ -70,7 +70,7 @@ def warnings(folder: Path, text: str) -> list[str]:
         (
             '[identity.languages]\n"caio.it" = "fr"',
             'FILE:2: identity.languages."caio.it": there are no reply texts in "fr", and no '
-            "[greylist.text.fr] or [ratelimit.text.fr]: English is used",
+            "[greylist.text.fr], [ratelimit.text.fr] or [spf.text.fr]: English is used",
         ),
         (
             '[state]\nurl = "memory:"',

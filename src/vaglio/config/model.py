@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
+from vaglio.checks.spf.settings import SpfSettings
 from vaglio.config.chain import ChainSettings, with_ready_chains
 from vaglio.config.types import DaemonSection, Duration, Section, Size, SocketAddress
 
@@ -205,6 +206,7 @@ class VaglioConfig(Section):
     greylist: GreylistSettings = Field(default_factory=GreylistSettings)
     dnsbl: DnsblSettings = Field(default_factory=DnsblSettings)
     ratelimit: RatelimitSettings = Field(default_factory=RatelimitSettings)
+    spf: SpfSettings = Field(default_factory=SpfSettings)
     chain: Annotated[dict[ChainName, ChainSettings], BeforeValidator(with_ready_chains)] = Field(
         default_factory=dict, validate_default=True
     )

@@ -13,6 +13,7 @@ from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.settings import Rule as LimitRule
+from vaglio.checks.spf.settings import SpfSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
 from vaglio.config.types import format_duration
@@ -43,6 +44,7 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     yield from _list_misfits(config.dnsbl)
     yield from _late_lookups(config.dnsbl)
     yield from _limit_misfits(config.ratelimit)
+    yield from _late_spf(config.spf)
     for name, section in config.daemons():
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
@@ -74,6 +76,14 @@ def _late_lookups(settings: DnsblSettings) -> Iterator[Clash]:
         wanted = f'at most two thirds of dnsbl.deadline, which is "{format_duration(settings.deadline)}"'
         found = f'"{format_duration(settings.lookup_timeout)}"'
         yield Clash((("dnsbl", "lookup_timeout"), ("dnsbl", "deadline")), found, wanted)
+
+
+def _late_spf(settings: SpfSettings) -> Iterator[Clash]:
+    """Yield a time for look-ups that would not leave time to answer."""
+    if settings.time_limit >= settings.deadline:
+        wanted = f'less than spf.deadline, which is "{format_duration(settings.deadline)}"'
+        found = f'"{format_duration(settings.time_limit)}"'
+        yield Clash((("spf", "time_limit"), ("spf", "deadline")), found, wanted)
 
 
 def _limit_misfits(settings: RatelimitSettings) -> Iterator[Clash]:
@@ -159,6 +169,7 @@ def remarks(config: VaglioConfig) -> Iterator[Remark]:
     yield from _greylist_remarks(config.greylist)
     yield from _dnsbl_remarks(config.dnsbl)
     yield from _ratelimit_remarks(config.ratelimit)
+    yield from _spf_remarks(config.spf)
 
 
 def _state_remarks(config: VaglioConfig) -> Iterator[Remark]:
@@ -167,12 +178,12 @@ def _state_remarks(config: VaglioConfig) -> Iterator[Remark]:
 
 
 def _language_remarks(config: VaglioConfig) -> Iterator[Remark]:
-    known = SHIPPED_LANGUAGES | config.greylist.text.keys() | config.ratelimit.text.keys()
+    known = SHIPPED_LANGUAGES | config.greylist.text.keys() | config.ratelimit.text.keys() | config.spf.text.keys()
     for domain, language in config.identity.languages.items():
         if language not in known:
             text = (
-                f'there are no reply texts in "{language}", and no [greylist.text.{language}] or '
-                f"[ratelimit.text.{language}]: English is used"
+                f'there are no reply texts in "{language}", and no [greylist.text.{language}], '
+                f"[ratelimit.text.{language}] or [spf.text.{language}]: English is used"
             )
             yield Remark((("identity", "languages", domain),), text)
 
@@ -192,6 +203,20 @@ def _ratelimit_remarks(settings: RatelimitSettings) -> Iterator[Remark]:
         if rule.count == "bytes" and settings.stage == "data":
             text = 'who announces no size has no limit; ratelimit.stage = "end-of-message" knows the true size'
             yield Remark((("ratelimit", "rule", index, "count"),), text)
+
+
+def _spf_remarks(settings: SpfSettings) -> Iterator[Remark]:
+    for index, rule in enumerate(settings.rule):
+        path: Path = ("spf", "rule", index)
+        if not (rule.clients or rule.senders or rule.recipients) and index + 1 < len(settings.rule):
+            yield Remark((path,), "this rule has no condition and holds for everybody: those after it are never read")
+        refuses = any("accept" not in (one.fail, one.softfail) for one in (rule.helo, rule.mail_from))
+        if rule.recipients and refuses and settings.defer_to_dmarc:
+            text = (
+                "a fail is decided at the end of the message, for all its recipients at once, since the From header is "
+                "not known at RCPT: spf.defer_to_dmarc = false refuses single recipients"
+            )
+            yield Remark(((*path, "recipients"),), text)
 
 
 def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:

@@ -1,0 +1,150 @@
+"""SPF in plain words, English and Italian: what a result means, why mail was refused or not, who must do what.
+
+The sentences are filled from the facts of the journal; a fact that an older entry lacks reads ``?``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vaglio.checks.spf.decide import Reason
+from vaglio.verdict import Fact
+
+_NOT_IN = {
+    "en": "{ip} is not in the SPF record of {domain} ({identity}), which allows {allows}.",
+    "it": "{ip} non è nel record SPF di {domain} ({identity}), che ammette {allows}.",
+}
+_THEIR_MOVE = {
+    "en": "It is the move of the admin of {domain}: add {add} to the record, or send through a host that it allows.",
+    "it": "Tocca all'amministratore di {domain}: aggiungere {add} al record, o spedire da un host ammesso.",
+}
+_DONE = {
+    "en": {"accept": "It passed on.", "refused": "It was held back or refused since {by} says so."},
+    "it": {"accept": "È passato.", "refused": "È stato trattenuto o rifiutato: lo dice {by}."},
+}
+
+_SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "en": {
+        Reason.PASS: ("{ip} may send for {domain} ({identity}): its record says so{with}.", ""),
+        Reason.FAIL: (_NOT_IN["en"], _THEIR_MOVE["en"]),
+        Reason.SOFTFAIL: (_NOT_IN["en"] + " It asks not to refuse for that alone.", _THEIR_MOVE["en"]),
+        Reason.NEUTRAL: ("The SPF record of {domain} ({identity}) says nothing of {ip}; it allows {allows}.", ""),
+        Reason.NONE: ("There is no SPF record to judge by for {identity}: {problem}.",
+                      "Whoever owns the domain can publish one: then nobody else can send in its name."),
+        Reason.PERMERROR: ("The SPF record of {domain} ({identity}) can't be used: {problem}.",
+                           "It is the move of the admin of {domain}: repair the record "
+                           '("vaglio spf check --trace" shows where it fails).'),
+        Reason.TEMPERROR: ("The SPF record of {domain} ({identity}) could not be looked up: {problem}.",
+                           "It may do next time; if it lasts for many domains, see vaglio dns check."),
+        Reason.NO_MAIL: ('The record of {domain} ({identity}) is "v=spf1 -all": it never sends any mail.',
+                         "If it does send, its admin must say from where: {add} in the record."),
+        Reason.NOT_PASS: ("{domain} stands in spf.reject_unless_pass, and the result is {result} ({problem}).",
+                          "It is the move of the admin of {domain}: let the record allow {ip}."),
+        Reason.LEFT_TO_DMARC: (_NOT_IN["en"] + " The domain in From, {author}, has a DMARC policy of {dmarc}, so "
+                               "DMARC decides (spf.defer_to_dmarc).", "It was not refused for SPF."),
+        Reason.BACKUP_MX: (_NOT_IN["en"] + " But {ip} is {backup_mx}, an MX of our own domain: a backup MX passes mail "
+                           "on, and is in no sender's record.",
+                           "It was not refused. Put {ip} into spf.relays: then the client before it is judged."),
+        Reason.FORWARDER: (_NOT_IN["en"] + " But {ip} is a host of the known forwarder {forwarder}.",
+                           "It was not refused (spf.skip.forwarders)."),
+        Reason.HELO_BORNE_OUT: (_NOT_IN["en"] + " But its HELO name {helo} is one that is believed, and was borne out.",
+                                "It was not refused (spf.skip.helo_names)."),
+        Reason.UNREADABLE: ("The client is our relay {ip}, and who came before it is not known: {problem}.",
+                            "It was not judged. See the message's Received headers."),
+        Reason.AUTHENTICATED: ("The client has logged in.", "It was not judged."),
+        Reason.LOCAL: ("The client is in a network of ours ({by}).", "It was not judged."),
+        Reason.NO_ADDRESS: ("The mail came by no network.", "It was not judged."),
+        Reason.CLIENT_EXEMPT: ("The client stands in spf.skip.clients ({by}).", "It was not judged."),
+        Reason.SENDER_EXEMPT: ("The sender stands in spf.skip.senders ({by}).", "It was not judged."),
+        Reason.OWN_MAIL: ("It is mail of our own, and others will let it in from our addresses.", ""),
+        Reason.OWN_MAIL_FAILS: ("It is mail of our own, and others will see {result} for it: from {ip}, for {domain}. "
+                                "The record allows {allows} ({problem}).",
+                                "It went out. Add {add} to the SPF record of {domain}, or others will refuse it."),
+    },
+    "it": {
+        Reason.PASS: ("{ip} può spedire per {domain} ({identity}): lo dice il suo record{with}.", ""),
+        Reason.FAIL: (_NOT_IN["it"], _THEIR_MOVE["it"]),
+        Reason.SOFTFAIL: (_NOT_IN["it"] + " Chiede di non rifiutare per questo soltanto.", _THEIR_MOVE["it"]),
+        Reason.NEUTRAL: ("Il record SPF di {domain} ({identity}) non dice nulla di {ip}; ammette {allows}.", ""),
+        Reason.NONE: ("Non c'è un record SPF per giudicare {identity}: {problem}.",
+                      "Chi possiede il dominio può pubblicarne uno: allora nessun altro può spedire a suo nome."),
+        Reason.PERMERROR: ("Il record SPF di {domain} ({identity}) non è utilizzabile: {problem}.",
+                           "Tocca all'amministratore di {domain}: correggere il record "
+                           '("vaglio spf check --trace" mostra dove).'),
+        Reason.TEMPERROR: ("Il record SPF di {domain} ({identity}) non era raggiungibile: {problem}.",
+                           "Può riuscire la prossima volta; se dura per molti domini, si veda vaglio dns check."),
+        Reason.NO_MAIL: ('Il record di {domain} ({identity}) è "v=spf1 -all": non spedisce mai posta.',
+                         "Se la spedisce, il suo amministratore deve dire da dove: {add} nel record."),
+        Reason.NOT_PASS: ("{domain} è in spf.reject_unless_pass, e il risultato è {result} ({problem}).",
+                          "Tocca all'amministratore di {domain}: il record deve ammettere {ip}."),
+        Reason.LEFT_TO_DMARC: (_NOT_IN["it"] + " Il dominio del From, {author}, ha una politica DMARC {dmarc}: decide "
+                               "DMARC (spf.defer_to_dmarc).", "Non è stato rifiutato per SPF."),
+        Reason.BACKUP_MX: (_NOT_IN["it"] + " Ma {ip} è {backup_mx}, un MX del nostro dominio: un MX di riserva "
+                           "inoltra, e non è nel record di nessun mittente.",
+                           "Non è stato rifiutato. Con {ip} in spf.relays si giudica il client che lo precede."),
+        Reason.FORWARDER: (_NOT_IN["it"] + " Ma {ip} è un host di {forwarder}, che inoltra posta a noi.",
+                           "Non è stato rifiutato (spf.skip.forwarders)."),
+        Reason.HELO_BORNE_OUT: (_NOT_IN["it"] + " Ma il suo nome HELO {helo} è uno di quelli creduti, ed è confermato.",
+                                "Non è stato rifiutato (spf.skip.helo_names)."),
+        Reason.UNREADABLE: ("Il client è il nostro relay {ip}, e chi lo precede non è noto: {problem}.",
+                            "Non è stato giudicato. Si vedano gli header Received del messaggio."),
+        Reason.AUTHENTICATED: ("Il client si è autenticato.", "Non è stato giudicato."),
+        Reason.LOCAL: ("Il client è in una rete nostra ({by}).", "Non è stato giudicato."),
+        Reason.NO_ADDRESS: ("La posta non è arrivata da una rete.", "Non è stata giudicata."),
+        Reason.CLIENT_EXEMPT: ("Il client è in spf.skip.clients ({by}).", "Non è stato giudicato."),
+        Reason.SENDER_EXEMPT: ("Il mittente è in spf.skip.senders ({by}).", "Non è stato giudicato."),
+        Reason.OWN_MAIL: ("È posta nostra, e gli altri la accetteranno dai nostri indirizzi.", ""),
+        Reason.OWN_MAIL_FAILS: ("È posta nostra, e gli altri vedranno {result}: da {ip}, per {domain}. "
+                                "Il record ammette {allows} ({problem}).",
+                                "È partita. Aggiungere {add} al record SPF di {domain}, o altri la rifiuteranno."),
+    },
+}  # fmt: skip
+_RESULTS = frozenset({Reason.FAIL, Reason.SOFTFAIL, Reason.NEUTRAL, Reason.NONE, Reason.PERMERROR, Reason.TEMPERROR,
+                      Reason.PASS, Reason.NO_MAIL})  # fmt: skip
+_MORE = {
+    "en": {
+        "plus_all": "That says little: the record lets everybody send.",
+        "backup_mx": "{ip} is {backup_mx}, an MX of our own domain: put it into spf.relays.",
+        "forwarder": "{ip} is a host of the known forwarder {forwarder}.",
+        "relay": "It came through our relay {relay}; judged is the client before it.",
+        "theirs": 'In the words of the domain\'s own admin: "{theirs}"',
+    },
+    "it": {
+        "plus_all": "Dice poco: il record ammette chiunque.",
+        "backup_mx": "{ip} è {backup_mx}, un MX del nostro dominio: va messo in spf.relays.",
+        "forwarder": "{ip} è un host di {forwarder}, che inoltra posta a noi.",
+        "relay": "È arrivato dal nostro relay {relay}; si giudica il client che lo precede.",
+        "theirs": 'Nelle parole dell\'amministratore del dominio: "{theirs}"',
+    },
+}
+_REHEARSED = {
+    "en": 'This is a rehearsal (spf.mode = "rehearse"): it was let through; enforced, it would have been refused.',
+    "it": 'È una prova (spf.mode = "rehearse"): è stato lasciato passare; sul serio sarebbe stato rifiutato.',
+}
+
+
+class _Facts(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:
+    """Return why it was decided so, and what happens next. In a rehearsal nobody was refused, and it says so."""
+    language = language if language in _SENTENCES else "en"
+    why, then = _SENTENCES[language].get(reason, ("", ""))
+    filled = _Facts({name: str(fact) for name, fact in facts.items()})
+    filled["with"] = f" ({filled['mechanism']})" if "mechanism" in filled else ""
+    filled["identity"] = {"mailfrom": "MAIL FROM", "helo": "HELO"}.get(filled["identity"], filled["identity"])
+    if "problem" not in filled and "result" in filled:
+        filled["problem"] = filled["result"]
+    said = {Reason.BACKUP_MX.value: "backup_mx", Reason.FORWARDER.value: "forwarder"}.get(reason)
+    for name, sentence in _MORE[language].items():
+        if facts.get(name) and name != said:
+            why += f" {sentence}"
+    if reason in _RESULTS:
+        done = _DONE[language]["refused" if facts.get("by") else "accept"]
+        then = f"{done} {then}" if then else done
+    why, then = why.format_map(filled), then.format_map(filled)
+    if rehearsed:
+        then = f"{_REHEARSED[language]} {then}"
+    return why, then
