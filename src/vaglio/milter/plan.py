@@ -11,7 +11,11 @@ from typing import NamedTuple
 
 from vaglio.milter.authres import NAME, authentication_results
 from vaglio.milter.text import header_name, header_value, reply_text
+from vaglio.text import one_line
 from vaglio.verdict import Action, Change, Header, Verdict
+
+MAX_HELD = 100
+"""Bytes of the reason for which a message is held: what Postfix keeps of it."""
 
 
 class Insert(NamedTuple):
@@ -54,13 +58,16 @@ def plan_of(verdict: Verdict, forged: Iterable[tuple[bytes, int]] = (), authserv
         return Plan(reply=refusal(verdict))
     replace = [Replace(name, nth, b"") for name, nth in forged]
     replace += [Replace(header_name(one.name), one.nth, _value(one)) for one in verdict.changes]
+    # Once each: behind a removal, the next edit of the same field would meet another one.
+    replace = list({(one.name.lower(), one.nth): one for one in reversed(replace)}.values())
     insert = [Insert(header_name(one.name), _value(one)) for one in verdict.headers]
     if authserv_id and verdict.results:
         insert.insert(0, Insert(NAME, header_value(authentication_results(authserv_id, verdict.results), NAME)))
     insert.reverse()
     held = b""
     if verdict.action is Action.HOLD:
-        held = header_value(verdict.reply.text if verdict.reply else verdict.reason)[:100]  # what Postfix keeps of it
+        said = verdict.reply.text if verdict.reply else ""
+        held = (one_line(said, MAX_HELD) or verdict.reason or "held").encode()
     return Plan(sorted(replace, key=lambda one: one.nth, reverse=True), insert, quarantine=held)
 
 
