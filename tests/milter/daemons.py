@@ -28,6 +28,7 @@ class TrivialMilter(Process):
         self.unix = f"unix:{folder / 'x.sock'}"
         self.inet = "inet:127.0.0.1:0" if inet else ""
         self.config = folder / "vaglio.toml"
+        (folder / "state").mkdir(exist_ok=True)
         self.configure(checks, **settings)
         super().__init__(str(SCRIPT), "--config", self.config, *args, prefix=prefix)
 
