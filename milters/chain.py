@@ -52,11 +52,12 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from vaglio_milters import spf_verify
+
 from vaglio.config.chain import ChainSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
 from vaglio.daemon.service import Daemon, Hosted, Milter, Ports, Service
-from vaglio_milters import spf_verify
 
 HOSTED: Mapping[str, Callable[[VaglioConfig, Ports], Hosted]] = {"spf": spf_verify.hosted}
 """How each check is put together, by its name in ``chain.NAME.checks``."""

@@ -9,12 +9,9 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from vaglio.checks.dnsbl import explain as dnsbl
-from vaglio.checks.greylist import explain as greylist
-from vaglio.checks.ratelimit import explain as ratelimit
 from vaglio.cli.arguments import client_network, count, mailbox, when
 from vaglio.cli.common import (
     CliError,
@@ -34,44 +31,16 @@ from vaglio.cli.common import (
     warn,
 )
 from vaglio.cli.greylist_since import Since, since
+from vaglio.cli.story import explain, outcome, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normalise
-from vaglio.verdict import FAILED, TIMED_OUT, Fact
 
-_Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
-_EXPLAINERS: Mapping[str, _Explainer] = {
-    "greylist": greylist.explain, "dnsbl": dnsbl.explain, "ratelimit": ratelimit.explain,
-}  # fmt: skip
-"""By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
-
-_FAILURES = {
-    "en": {
-        FAILED: "The check itself failed, so the setting on_error decided. The daemon's log has the cause.",
-        TIMED_OUT: "The check missed its deadline, so the setting on_error decided.",
-    },
-    "it": {
-        FAILED: "Il controllo stesso è fallito: ha deciso l'impostazione on_error. La causa è nel log del demone.",
-        TIMED_OUT: "Il controllo non ha finito in tempo: ha deciso l'impostazione on_error.",
-    },
-}
-
-_WORDS = {
-    "en": {"defer": "deferred (come back later)", "reject": "refused for good", "hold": "put on hold",
-           "discard": "discarded", "pass": "let through", "would": "let through; in earnest it would have been "},
-    "it": {"defer": "rimandato (riprovare più tardi)", "reject": "rifiutato", "hold": "trattenuto",
-           "discard": "scartato", "pass": "lasciato passare",
-           "would": "lasciato passare; fuori dalla prova sarebbe stato "},
-}  # fmt: skip
-_PASSED_ALL_THE_SAME = {
-    "en": "Nothing: this was a rehearsal, and the message went on its way.",
-    "it": "Nulla: era una prova, e il messaggio ha proseguito.",
-}
 _LABELS = {
-    "en": ("what", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next",
+    "en": ("what", "story", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next",
            "since then", "now"),
-    "it": ("esito", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta", "e poi",
-           "da allora", "ora"),
+    "it": ("esito", "storia", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta",
+           "e poi", "da allora", "ora"),
 }  # fmt: skip
 
 
@@ -197,17 +166,6 @@ def _nothing(loaded: Loaded, text: str) -> str:
     )
 
 
-def explain(entry: Entry, language: str) -> tuple[str, str]:
-    """Return why it was decided so and what happens next; at least the reason's slug."""
-    if entry.reason in _FAILURES["en"]:
-        return _FAILURES[language][entry.reason], ""
-    explainer = _EXPLAINERS.get(entry.check)
-    why, then = explainer(entry.reason, entry.facts, language, bool(entry.rehearsed)) if explainer else ("", "")
-    if entry.rehearsed:
-        then = _PASSED_ALL_THE_SAME[language]
-    return why or entry.reason, then
-
-
 def _since(loaded: Loaded, entries: Sequence[Entry], at: int, language: str) -> list[Since | None]:
     """Return what became of each; None where nobody can tell."""
     try:
@@ -217,23 +175,17 @@ def _since(loaded: Loaded, entries: Sequence[Entry], at: int, language: str) -> 
         return [None] * len(entries)
 
 
-def _outcome(entry: Entry, language: str) -> str:
-    words = _WORDS[language]
-    if entry.rehearsed:
-        return words["would"] + words.get(entry.rehearsed, entry.rehearsed)
-    return words.get(entry.action, entry.action)
-
-
 def _explained(entry: Entry, later: Since | None, language: str) -> dict[str, Any]:
     why, then = explain(entry, language)
-    words = {"outcome": _outcome(entry, language), "why": why, "next": then}
+    words = {"outcome": outcome(entry, language), "story": story(entry, language), "why": why, "next": then}
     return {**entry._asdict(), **words, "since": later and later._asdict()}
 
 
 def _in_words(entry: Entry, later: Since | None, language: str) -> str:
     why, then = explain(entry, language)
     values = (
-        f"{_outcome(entry, language)}, ref {entry.ref}" if entry.ref else _outcome(entry, language),
+        f"{outcome(entry, language)}, ref {entry.ref}" if entry.ref else outcome(entry, language),
+        story(entry, language),
         moment(entry.at),
         _client(entry),
         entry.sender or "<>",

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from vaglio import __version__
-from vaglio.cli import config, decisions, dns, dnsbl, greylist, postconf, ratelimit
+from vaglio.cli import config, decisions, dns, dnsbl, greylist, postconf, ratelimit, trial
 from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
 
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
     whole.set_defaults(run=lambda _: helpless(whole))
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (decisions, greylist, dnsbl, ratelimit, dns, config, postconf):
+    for module in (decisions, trial, greylist, dnsbl, ratelimit, dns, config, postconf):
         module.add_to(commands)
     return whole
 

@@ -40,6 +40,9 @@ class Milter(NamedTuple):
     results: bool = True
 
 
+NO_TABLES = Schema("none", ())
+"""The store of a daemon that keeps nothing."""
+
 SELDOM = 3600.0
 """Seconds between two looks whether there is housekeeping to do, where there is none."""
 

@@ -31,7 +31,7 @@ from vaglio.daemon.latestore import LateStore
 from vaglio.daemon.lifeline import BEAT, SIGNALS, Lifeline
 from vaglio.daemon.metrics import MOST_CONNECTIONS, Endpoint, open_meter
 from vaglio.daemon.record import Recorder
-from vaglio.daemon.service import Daemon, Ports, Service
+from vaglio.daemon.service import NO_TABLES, Daemon, Ports, Service
 from vaglio.daemon.sockets import Listener
 from vaglio.daemon.turns import TurnStore
 from vaglio.facts import Facts
@@ -65,9 +65,6 @@ PURGE = 60.0
 UPKEEP_AGAIN = 60.0
 """Seconds after which housekeeping that failed is tried again."""
 
-
-NO_TABLES = Schema("none", ())
-"""The store of a daemon that has none."""
 
 UNWELL = 10.0
 """Seconds after a failure of the store in which /readyz says that this worker wants no requests."""

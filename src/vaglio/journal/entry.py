@@ -21,7 +21,7 @@ class Entry(NamedTuple):
     ``action`` and ``rehearsed`` are values of ``verdict.Action`` as plain text, since an entry may come from another
     version; ``rehearsed`` is empty outside rehearsal. ``reply`` is what the SMTP client was told: code, enhanced
     code, text; a message that is held or discarded is taken, and Postfix says so in its own words. ``host`` is the mail
-    server's own name.
+    server's own name. ``recipient`` is several, parted by commas, where the decision is about a whole message.
     """
 
     ref: str

@@ -156,7 +156,9 @@ def _address_is(column: int, wanted: str) -> _Test:
     domain = "@" + address.removeprefix("@")
 
     def test(row: _Row) -> bool:
+        # A message has several recipients, parted by commas; a single address that has one in it is found as well.
         value = decode(row[column]).casefold()
-        return value == address or (len(domain) > 1 and value.endswith(domain))
+        values = (value, *value.split(",")) if "," in value else (value,)
+        return any(one == address or (len(domain) > 1 and one.endswith(domain)) for one in values)
 
     return test

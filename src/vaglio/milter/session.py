@@ -23,6 +23,9 @@ from vaglio.verdict import Action
 MAX_RECIPIENTS = 1000
 """Recipients of a message that are kept; Postfix's smtpd_recipient_limit is the same."""
 
+MAX_TOLD = 20
+"""Recipients of a message of which log and journal tell."""
+
 MAX_FIELDS = 2000
 MAX_HEADER = 2 * 1024 * 1024
 """Fields of a header, and their bytes, that are kept. Forged results are looked for in those beyond, too."""
@@ -114,7 +117,7 @@ class Session:
             if self._message is message:
                 self.close()
         plan = host.plan(verdict, message.forged)
-        host.record(whole.facts, verdict, self._timer() - began)
+        host.record(_told(whole), verdict, self._timer() - began)
         return plan
 
     def close(self) -> None:
@@ -190,6 +193,14 @@ class _Message:
             session._replace(stage=Stage.END_OF_MESSAGE, queue_id=queue_id),
         )
         return Message(facts, tuple(self.recipients), self.headers, b"".join(self._scanned), self._size)
+
+
+def _told(message: Message) -> Facts:
+    """Return the facts for log and journal, which tell of all recipients, and not only of the first."""
+    facts = message.facts
+    if len(message.recipients) < 2:
+        return facts
+    return facts._replace(envelope=facts.envelope._replace(recipient=",".join(message.recipients[:MAX_TOLD])))
 
 
 def text(raw: bytes) -> str:

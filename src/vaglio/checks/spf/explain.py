@@ -123,6 +123,9 @@ _REHEARSED = {
 }
 
 
+_FOR = {"en": "for", "it": "per"}
+
+
 class _Facts(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "?"
@@ -148,3 +151,11 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
     if rehearsed:
         then = f"{_REHEARSED[language]} {then}"
     return why, then
+
+
+def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:
+    """Return a clause of the message's story: "SPF pass for tizio.it"; "" where SPF was not asked for."""
+    if "result" not in facts:
+        return ""
+    text = f"SPF {facts['result']} {_FOR[language if language in _FOR else 'en']} {facts.get('domain') or '?'}"
+    return f"{text} ({facts['ip']})" if reason == Reason.OWN_MAIL_FAILS else text

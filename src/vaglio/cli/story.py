@@ -1,0 +1,129 @@
+"""A decision in words, whichever check it is of: what was done, why, what happens next; and a message's whole story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from vaglio.checks.dnsbl import explain as dnsbl
+from vaglio.checks.greylist import explain as greylist
+from vaglio.checks.ratelimit import explain as ratelimit
+from vaglio.checks.spf import explain as spf
+from vaglio.journal.entry import Entry
+from vaglio.verdict import FAILED, TIMED_OUT, Fact
+
+_Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
+_EXPLAINERS: Mapping[str, _Explainer] = {
+    "greylist": greylist.explain, "dnsbl": dnsbl.explain, "ratelimit": ratelimit.explain,
+    "spf": spf.explain,
+}  # fmt: skip
+"""By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
+
+_FAILURES = {
+    "en": {
+        FAILED: "The check itself failed, so the setting on_error decided. The daemon's log has the cause.",
+        TIMED_OUT: "The check missed its deadline, so the setting on_error decided.",
+    },
+    "it": {
+        FAILED: "Il controllo stesso è fallito: ha deciso l'impostazione on_error. La causa è nel log del demone.",
+        TIMED_OUT: "Il controllo non ha finito in tempo: ha deciso l'impostazione on_error.",
+    },
+}
+
+_WORDS = {
+    "en": {"defer": "deferred (come back later)", "reject": "refused for good", "hold": "put on hold",
+           "discard": "discarded", "pass": "let through", "would": "let through; in earnest it would have been "},
+    "it": {"defer": "rimandato (riprovare più tardi)", "reject": "rifiutato", "hold": "trattenuto",
+           "discard": "scartato", "pass": "lasciato passare",
+           "would": "lasciato passare; fuori dalla prova sarebbe stato "},
+}  # fmt: skip
+_PASSED_ALL_THE_SAME = {
+    "en": "Nothing: this was a rehearsal, and the message went on its way.",
+    "it": "Nulla: era una prova, e il messaggio ha proseguito.",
+}
+
+_BRIEFS: Mapping[str, Callable[[str, Mapping[str, Fact], str], str]] = {"spf": spf.brief}
+"""By check of messages: one clause of the story. Given reason, facts and language."""
+
+_END = {
+    "en": {"pass": "delivered", "would": "delivered, since this is a rehearsal; in earnest it would have been "},
+    "it": {"pass": "consegnato", "would": "consegnato, perché è una prova; sul serio sarebbe stato "},
+}
+
+_FAILED = {"en": "{check} failed", "it": "{check} non è riuscito"}
+
+CHAIN = "chain"
+
+
+def outcome(entry: Entry, language: str) -> str:
+    """Return what was done: "refused for good"."""
+    words = _WORDS[language]
+    if entry.rehearsed:
+        return words["would"] + words.get(entry.rehearsed, entry.rehearsed)
+    return words.get(entry.action, entry.action)
+
+
+def explain(entry: Entry, language: str) -> tuple[str, str]:
+    """Return why it was decided so and what happens next; at least the reason's slug."""
+    if entry.check == CHAIN:
+        why, then = _explain_chain(entry, language)
+    else:
+        why, then = _explain(entry.check, entry.reason, entry.facts, language, bool(entry.rehearsed))
+    if entry.rehearsed:
+        then = _PASSED_ALL_THE_SAME[language]
+    return why or entry.reason, then
+
+
+def _explain(check: str, reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:
+    if reason in _FAILURES["en"]:
+        return _FAILURES[language][reason], ""
+    explainer = _EXPLAINERS.get(check)
+    return explainer(reason, facts, language, rehearsed) if explainer else ("", "")
+
+
+def _explain_chain(entry: Entry, language: str) -> tuple[str, str]:
+    """Explain the check that decided, else each in turn."""
+    told = told_by(entry.facts)
+    decided = str(entry.facts.get("decided_by", ""))
+    if decided in told:
+        return _explain(decided, entry.reason, told[decided], language, bool(entry.rehearsed))
+    whys = [_explain(check, str(facts.get("reason", "")), facts, language, False)[0] for check, facts in told.items()]
+    return " ".join(filter(None, whys)), ""
+
+
+def told_by(facts: Mapping[str, Fact]) -> dict[str, dict[str, Fact]]:
+    """Return the facts of a chain's entry by check."""
+    told: dict[str, dict[str, Fact]] = {}
+    for name, fact in facts.items():
+        check, dot, key = name.partition(".")
+        if dot:
+            told.setdefault(check, {})[key] = fact
+    return told
+
+
+def story(entry: Entry, language: str) -> str:
+    """Return the story of a message in a line: "SPF pass for tizio.it; delivered". "" for a decision that is none
+    about a whole message.
+    """
+    if entry.check == CHAIN:
+        told = told_by(entry.facts)
+    elif entry.check in _BRIEFS:
+        told = {entry.check: {"reason": entry.reason, **entry.facts}}
+    else:
+        return ""
+    clauses = [_brief(check, facts, language) for check, facts in told.items()]
+    return "; ".join([*filter(None, clauses), _end(entry, language)])
+
+
+def _brief(check: str, facts: Mapping[str, Fact], language: str) -> str:
+    reason = str(facts.get("reason", ""))
+    if reason in _FAILURES["en"]:
+        return _FAILED[language].format(check=check)
+    brief = _BRIEFS.get(check)
+    return brief(reason, facts, language) if brief else ""
+
+
+def _end(entry: Entry, language: str) -> str:
+    words, end = _WORDS[language], _END[language]
+    if entry.rehearsed:
+        return end["would"] + words.get(entry.rehearsed, entry.rehearsed)
+    return end["pass"] if entry.action == "pass" else words.get(entry.action, entry.action)

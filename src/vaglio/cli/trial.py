@@ -1,0 +1,221 @@
+"""``vaglio try``: play a message through a chain, without a mail server, and tell what would become of it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vaglio_milters import chain
+
+from vaglio.cli.arguments import client, mailbox, unix_time
+from vaglio.cli.common import (
+    CliError,
+    Commands,
+    clean,
+    command,
+    configuration,
+    now,
+    paragraph,
+    print_json,
+    said,
+    usual_options,
+    warn,
+)
+from vaglio.cli.story import outcome, story
+from vaglio.config.load import Loaded
+from vaglio.config.types import MilterSection
+from vaglio.daemon.clock import timer
+from vaglio.daemon.front import Surroundings, hosted
+from vaglio.daemon.service import NO_TABLES, Milter, Ports
+from vaglio.dns.open import OpenResolver, open_resolver
+from vaglio.dns.zonefile import ZoneError
+from vaglio.examination import Field
+from vaglio.facts import Facts, pack_address
+from vaglio.journal.entry import Entry
+from vaglio.milter.replay import Letter, Outcome, applied, play, read
+from vaglio.milter.session import Session
+from vaglio.milter.wire import Peer
+from vaglio.store.memory import MemoryStore
+from vaglio.verdict import Fact, Verdict
+
+LARGEST = 200 * 1000**2
+"""Bytes of a message file."""
+
+_MORE = (
+    "Judges as the milter would, and changes nothing: no store, no journal, no alarm. Without --zone the DNS is asked.\n"
+    "A forged Authentication-Results is taken out as it would be. FILE may have LF or CRLF line ends; - is standard\n"
+    "input. Exit status 0 whatever the verdict is."
+)
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = command(
+        commands, "try", _try, "play a message through a chain without a mail server, and tell its story",
+        "vaglio try message.eml --ip 192.0.2.7 --from tizio@tizio.it --to caio@caio.it --helo mail.tizio.it\n"
+        "vaglio try message.eml --chain outbound --ip 127.0.0.1 --from caio@caio.it --to tizio@tizio.it --login caio\n"
+        "vaglio try - --ip 198.51.100.66 --from tizio@tizio.it --to caio@caio.it --zone ./rehearsal.zone --json < mail",
+        _MORE,
+    )  # fmt: skip
+    parser.add_argument("file", metavar="FILE", help="the message, with its header")
+    parser.add_argument("--chain", default="inbound", metavar="NAME", help="the chain (default: inbound)")
+    parser.add_argument("--ip", type=client, required=True, metavar="IP", help="the client: an address, or NAME[IP]")
+    parser.add_argument("--from", dest="sender", type=mailbox, required=True, metavar="ADDRESS",
+                        help='envelope sender; "" is the null sender')  # fmt: skip
+    parser.add_argument("--to", dest="recipients", type=mailbox, action="append", required=True, metavar="ADDRESS",
+                        help="envelope recipient; may be repeated")  # fmt: skip
+    parser.add_argument("--helo", default="", metavar="NAME", help="what the client says in HELO")
+    parser.add_argument("--login", default="", metavar="NAME", help="who has logged in, if anybody has")
+    parser.add_argument("--zone", default="", metavar="FILE", help="answer from this zone file, ask nobody")
+    parser.add_argument("--now", type=unix_time, metavar="UNIX", help="judge as of this time (Unix seconds)")
+    parser.add_argument("--language", choices=("en", "it"), default="en", help="of the story: en (default) or it")
+    usual_options(parser)
+
+
+def _try(args: argparse.Namespace) -> int:
+    loaded = configuration(args)
+    try:
+        chain.settings(args.chain, loaded.config)
+    except LookupError as error:
+        raise CliError(str(error.args[0])) from None
+    letter = _letter(args)
+    told = asyncio.run(_played(args, loaded, letter))
+    document = _document(told, letter, args.language)
+    if args.json:
+        print_json(document)
+    else:
+        _tell(document)
+    return 0
+
+
+def _letter(args: argparse.Namespace) -> Letter:
+    headers, body = read(_content(args.file))
+    asked = args.ip.client
+    family = b"6" if len(pack_address(asked.address)) == 16 else b"4"
+    peer = Peer(_raw(asked.name or f"[{asked.address}]"), family, 0, _raw(asked.address))
+    recipients = [_raw(one) for one in args.recipients]
+    return Letter(peer, _raw(args.helo), _raw(args.sender), recipients, headers, body, _raw(args.login))
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _content(name: str) -> bytes:
+    try:
+        if name == "-":
+            content = sys.stdin.buffer.read(LARGEST + 1)
+        else:
+            with Path(name).open("rb") as file:
+                content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise CliError(f"{name}: {said(error)}") from error
+    if len(content) > LARGEST:
+        raise CliError(f"{name}: more than {LARGEST // 1000**2} MB: that is no message")
+    return content
+
+
+# --- playing ---
+
+
+class _Told(NamedTuple):
+    """What became of the message, and each verdict on the way: on recipients, then on the message if it came so far."""
+
+    outcome: Outcome
+    verdicts: list[tuple[Facts, Verdict]]
+
+
+class _Still:
+    """A clock that stands."""
+
+    def __init__(self, unix: float) -> None:
+        self._unix = unix
+
+    def now(self) -> float:
+        return self._unix
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _Told:
+    resolver = _resolver(args.zone, loaded)
+    verdicts: list[tuple[Facts, Verdict]] = []
+    try:
+        section, milter = _milter(args, loaded, resolver)
+        around = Surroundings(
+            f"chain.{args.chain}", (), lambda: None, lambda facts, verdict, _: verdicts.append((facts, verdict)),
+            lambda *_: None, warn, lambda _: False,
+        )  # fmt: skip
+        host = hosted(milter, section, loaded.config.identity.authserv_id, around)
+        return _Told(await play(Session(lambda: host, timer), letter), verdicts)
+    finally:
+        resolver.close()
+
+
+def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) -> tuple[MilterSection, Milter]:
+    def no_alarm(subject: str, text: str, details: Mapping[str, Fact]) -> None:  # nobody is told
+        pass
+
+    ports = Ports(
+        _Still(now(args)), MemoryStore(NO_TABLES), lambda: "", Path(), warn, MemoryStore, lambda: resolver, no_alarm
+    )
+    service = chain.build(args.chain, loaded.config, ports)
+    assert isinstance(service.work, Milter)
+    return chain.settings(args.chain, loaded.config), service.work
+
+
+def _resolver(zone: str, loaded: Loaded) -> OpenResolver:
+    dns = loaded.config.dns
+    try:
+        return open_resolver(dns.servers, dns.timeout, zone or dns.zone_file)
+    except (ZoneError, ValueError, OSError) as error:
+        raise CliError(str(error)) from error
+
+
+# --- telling ---
+
+
+def _document(told: _Told, letter: Letter, language: str) -> dict[str, Any]:
+    refused, plan = told.outcome
+    facts, verdict = told.verdicts[-1] if told.verdicts else (None, None)
+    entry = Entry.of(facts, verdict, 0, "chain") if facts and verdict else None
+    after = applied(letter.headers, plan) if plan else letter.headers
+    return {
+        "verdict": str(verdict.action) if verdict else "pass",
+        "rehearsed": str(verdict.rehearsed) if verdict and verdict.rehearsed else None,
+        "reason": verdict.reason if verdict else "",
+        "reply": plan.reply if plan else "",
+        "story": story(entry, language) if entry else "",
+        "outcome": outcome(entry, language) if entry else "",
+        "recipients_refused": {_text(recipient): reply for recipient, reply in refused.items()},
+        "added": [_line(one) for one in after if one not in letter.headers],
+        "removed": [_line(one) for one in letter.headers if one not in after],
+        "held": _text(plan.quarantine) if plan else "",
+        "facts": dict(verdict.facts) if verdict else {},
+    }
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _line(field: Field) -> str:
+    return _text(field.name + b":" + field.value)
+
+
+def _tell(document: Mapping[str, Any]) -> None:
+    print(clean(f"{document['outcome'] or 'no verdict'}: {document['story']}"))
+    for recipient, reply in document["recipients_refused"].items():
+        print(f"\nrefused for {clean(recipient)}:\n{paragraph(reply)}")
+    if document["reply"]:
+        print(f"\nreply:\n{paragraph(document['reply'])}")
+    for what in ("added", "removed"):
+        if document[what]:
+            print(f"\n{what}:")
+            for field in document[what]:
+                print("\n".join(f"  {clean(line.expandtabs(4))}" for line in field.split("\n")))
