@@ -1,7 +1,8 @@
 """Runs a load generator against a server and reads what it measured.
 
-``$VAGLIO_POLICY_BENCH`` names the C program ``policy_bench``; else it is built from its source, where that lies beside
-the checkout; else the project's own (``load.py``) serves. They take the same options and print the same JSON.
+There is one for policy servers (``POLICY``) and one for milters (``MILTER``), in C. ``$VAGLIO_POLICY_BENCH`` and
+``$VAGLIO_MILTER_BENCH`` name the programs; else they are built from their sources, where these lie beside the checkout;
+else the project's own (``load.py``, ``milterload.py``) serve. They take the same options and print the same JSON.
 """
 
 from __future__ import annotations
@@ -19,11 +20,23 @@ from typing import Any, NamedTuple
 from bench.processes import busy_seconds, used_seconds
 from bench.servers import BenchError, Server
 
-SOURCE = Path("../shared/bench/policy_bench.c")
+SOURCES = Path("../shared/bench")
 """Seen from the root of the checkout."""
 
 ANONYMOUS = ("--set", "client_name=unknown", "--set", "reverse_client_name=unknown")
 """Clients without a name: each is known by its network, to both servers."""
+
+
+class Program(NamedTuple):
+    """A generator in C: its name, the variable that may say where it is, and what serves in its place."""
+
+    name: str
+    variable: str
+    module: str
+
+
+POLICY = Program("policy_bench", "VAGLIO_POLICY_BENCH", "bench.load")
+MILTER = Program("milter_bench", "VAGLIO_MILTER_BENCH", "bench.milterload")
 
 
 class Measured(NamedTuple):
@@ -55,12 +68,15 @@ class Generator(NamedTuple):
         *options: str,
         warmup: float = 0.0,
         helper: int = 0,
+        messages: str = "",
     ) -> Measured:
         """Run it on ``cores`` against ``server``; the first ``warmup`` seconds don't count. ``helper`` is a process
-        that the server needs. Raises BenchError unless every answer's action is ``expect``, or one of its words.
+        that the server needs; ``messages`` are what milters are sent, a file or a directory. Raises BenchError unless
+        every answer's action is ``expect``, or one of its words.
         """
         pinned = ("taskset", "-c", ",".join(map(str, cores)))
         command = [*pinned, *self.command, "--json", "--warmup", str(warmup), *options, server.address]
+        command += [messages] if messages else []
         pids = [server.pid, *([helper] if helper else [])]
         began, busy, used, ours = time.perf_counter(), busy_seconds(), [*map(used_seconds, pids)], _children()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -69,7 +85,7 @@ class Generator(NamedTuple):
         other = (busy_seconds() - busy - served - sum(helped) - (_children() - ours)) / seconds
         if not done.stdout:
             raise BenchError(f"the generator failed: {done.stderr}")
-        figures = json.loads(done.stdout)
+        figures = alike(json.loads(done.stdout))
         complain(figures, expect, server.name)
         return measured(figures, warmup, served, other)._replace(helper=sum(helped) / seconds)
 
@@ -77,6 +93,16 @@ class Generator(NamedTuple):
 def _children() -> float:
     times = os.times()
     return times.children_user + times.children_system
+
+
+def alike(figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a milter generator's figures under the names that the other has."""
+    if "messages" not in figures:
+        return figures
+    names = {
+        "messages": "requests", "messages_per_s": "requests_per_s", "message_us": "latency_us", "final": "actions",
+    }  # fmt: skip
+    return {names.get(key, key): value for key, value in figures.items()} | {"retries": 0}
 
 
 def complain(figures: Mapping[str, Any], expect: str, name: str) -> None:
@@ -98,16 +124,17 @@ def measured(figures: Mapping[str, Any], warmup: float, served: float, other: fl
     return found._replace(answers=figures["requests"])
 
 
-def find(cache: Path) -> Generator:
+def find(cache: Path, program: Program = POLICY) -> Generator:
     """Return the C generator if there is one, built into ``cache`` if need be; else our own."""
-    given = os.environ.get("VAGLIO_POLICY_BENCH")
+    given = os.environ.get(program.variable)
     if given:
         if not os.access(given, os.X_OK):
-            raise BenchError(f"$VAGLIO_POLICY_BENCH: {given} can't be run")
-        return Generator((str(Path(given).resolve()),), "policy_bench (C)")
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if SOURCE.exists() and compiler:
-        program = cache / "policy_bench"
-        subprocess.run([compiler, "-O2", "-o", program, SOURCE, "-lm"], check=True)
-        return Generator((str(program.resolve()),), "policy_bench (C)")
-    return Generator((sys.executable, "-m", "bench.load"), "bench/load.py (the project's own, in Python)")
+            raise BenchError(f"${program.variable}: {given} can't be run")
+        return Generator((str(Path(given).resolve()),), f"{program.name} (C)")
+    compiler, source = shutil.which("cc") or shutil.which("gcc"), SOURCES / f"{program.name}.c"
+    if source.exists() and compiler:
+        built = cache / program.name
+        subprocess.run([compiler, "-O2", "-o", built, source, "-lm"], check=True)
+        return Generator((str(built.resolve()),), f"{program.name} (C)")
+    own = f"{program.module.replace('.', '/')}.py (the project's own, in Python)"
+    return Generator((sys.executable, "-m", program.module), own)

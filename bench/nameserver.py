@@ -1,8 +1,9 @@
-"""A small, fast name server for the lists of the benchmark: all servers ask it, so it must not be what they wait for.
+"""A small, fast name server for the benchmarks: all servers ask it, so it must not be what they wait for.
 
 It reads no more of a message than its question, and answers from bytes made before. Eight zones, bl1.test to bl8.test,
 have the entry that RFC 5782 5 wants and list 203.0.113.0/24; all else there is NXDOMAIN, for an hour. About names below
-silent.test it says nothing. One blocking socket; it says when it is ready.
+silent.test it says nothing. sender.example, and out.sender.example which is the HELO name of its mail host, let
+192.0.2.0/24 and 203.0.113.0/24 send (SPF). One blocking socket; it says when it is ready.
 
     python -m bench.nameserver 127.0.0.77 53
 """
@@ -50,6 +51,9 @@ _YES = {
 _EDNS = b"\0" + struct.pack("!HHIH", _OPT, 1232, 0, 0)
 _ENTRIES = tuple(wire(f"{reverse}.{zone}") for zone in ZONES for reverse in ("2.0.0.127", "113.0.203"))
 _QUIET = wire(SILENT)
+_SPF = b"v=spf1 ip4:192.0.2.0/24 ip4:203.0.113.0/24 -all"
+_POLICY = {_TXT: _record(_QUESTION, _TXT, bytes((len(_SPF),)) + _SPF)}
+_SENDERS = (wire("sender.example"), wire("out.sender.example"))
 
 
 def answer(message: bytes) -> bytes:
@@ -58,10 +62,10 @@ def answer(message: bytes) -> bytes:
     name, rrtype = message[12:end], int.from_bytes(message[end : end + 2])
     if not end or len(message) < end + 4 or name.endswith(_QUIET):
         return b""
-    listed = name.endswith(_ENTRIES)
-    found = _YES.get(rrtype, b"") if listed else b""
+    known = _YES if name.endswith(_ENTRIES) else _POLICY if name in _SENDERS else None
+    found = known.get(rrtype, b"") if known else b""
     edns = _EDNS if message[11] else b""
-    head = struct.pack("!HHHHH", 0x8180 if listed else 0x8183, 1, bool(found), not found, bool(edns))
+    head = struct.pack("!HHHHH", 0x8180 if known else 0x8183, 1, bool(found), not found, bool(edns))
     return b"".join((message[:2], head, message[12 : end + 4], found or _NO, edns))
 
 

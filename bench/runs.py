@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import machine, report
-from bench.generator import Generator, Measured, find
+from bench.generator import POLICY, Generator, Measured, Program, find
 from bench.processes import cores
 from bench.report import Row, Target
 from bench.servers import BenchError, Server
@@ -76,18 +76,23 @@ class Runs(ABC):
         self._count += 1
         return self._directory / f"{self._count:03}"
 
-    def _timed(self, server: Server, expect: str, *options: str, both_cores: bool = False) -> Measured:
+    def _timed(
+        self, server: Server, expect: str, *options: str, both_cores: bool = False, messages: str = ""
+    ) -> Measured:
         """Return one measured run: ten connections, or twenty on both cores."""
         where, connections = (self._server + self._load, "20") if both_cores else (self._load, "10")
         wanted = ("-c", connections, "-d", str(self.lengths.seconds), *options)
         warmup = self.lengths.warmup
-        found = self.generator.run(server, where, expect, *wanted, warmup=warmup, helper=self._helper)
+        found = self.generator.run(
+            server, where, expect, *wanted, warmup=warmup, helper=self._helper, messages=messages
+        )
         self.busy.append(found.other)
         return found
 
-    def _ask(self, server: Server, expect: str, *options: str) -> Measured:
+    def _ask(self, server: Server, expect: str, *options: str, messages: str = "") -> Measured:
         """Send requests for their effect."""
-        return self.generator.run(server, self._load, expect, "-c", "10", *options, helper=self._helper)
+        wanted = ("-c", "10", *options)
+        return self.generator.run(server, self._load, expect, *wanted, helper=self._helper, messages=messages)
 
     def _rounds(self, *steps: Step) -> list[list[Measured]]:
         """Return the runs of each step, taken in turns."""
@@ -121,6 +126,9 @@ class Subject(NamedTuple):
     """Debian packages of the peers."""
     make: Callable[[bool, Generator, Path, Say], Runs]
     remarks: tuple[str, ...] = ()
+    generator: Program = POLICY
+    title: str = ""
+    """What it is a benchmark of, if not of the daemon of that name."""
 
 
 @contextmanager
@@ -166,7 +174,8 @@ def measure(subject: Subject, quick: bool, json_wanted: bool, write: bool) -> No
         raise BenchError("two processors are needed: one for the server, one for the load generator")
     facts = {"Date": f"{datetime.now(UTC):%Y-%m-%d}", **machine.describe(subject.packages)}
     with workspace() as directory:
-        bench = subject.make(quick, find(CACHE), directory, lambda text: print(text, file=sys.stderr, flush=True))
+        generator = find(CACHE, subject.generator)
+        bench = subject.make(quick, generator, directory, lambda text: print(text, file=sys.stderr, flush=True))
         rows = list(bench.rows())
     remarks = [*notes(bench), *subject.remarks]
     if json_wanted:
@@ -176,6 +185,7 @@ def measure(subject: Subject, quick: bool, json_wanted: bool, write: bool) -> No
         where = "\n".join(f"{name}: {value}" for name, value in facts.items())
         print(where, report.text_table(rows, subject.column), *remarks, sep="\n\n")
     if write:
-        title = f"vaglio-{subject.name} and {subject.peers}" + (" (a quick run: figures are rough)" if quick else "")
+        title = f"{subject.title or f'vaglio-{subject.name}'} and {subject.peers}"
+        title += " (a quick run: figures are rough)" if quick else ""
         body = report.section(title, facts, rows, remarks, subject.column)
         DOCUMENT.write_text(report.replace_section(DOCUMENT.read_text(), subject.name, body))
