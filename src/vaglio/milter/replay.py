@@ -34,7 +34,7 @@ class Letter(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of it: the replies to recipients that were refused, and the plan for the message, None if all were."""
+    """What became of it: replies to recipients that were refused, and the plan for the message, None if all were."""
 
     refused: Mapping[bytes, str]
     plan: Plan | None
