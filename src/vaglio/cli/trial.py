@@ -47,8 +47,8 @@ LARGEST = 200 * 1000**2
 
 _MORE = (
     "Judges as the milter would, and changes nothing: no store, no journal, no alarm. Without --zone the DNS is\n"
-    "asked. A forged Authentication-Results is taken out as it would be. FILE may have LF or CRLF line ends; - is standard\n"
-    "input. Exit status 0 whatever the verdict is."
+    "asked. A forged Authentication-Results is taken out as it would be. FILE may have LF or CRLF line ends; - is\n"
+    "standard input. Exit status 0 whatever the verdict is."
 )
 
 

@@ -31,6 +31,10 @@ LONGEST_JUDGEMENT = 240.0
 """Seconds for which a message may be judged by all checks together: Postfix's milter_content_timeout is 300."""
 
 
+LONGEST_AT_RCPT = 8.0
+"""Seconds for which a recipient may be judged: Sendmail waits 10 s for an answer to it, Postfix 30."""
+
+
 class Surroundings(NamedTuple):
     """What a worker lends to its front: ``settle`` makes the store's changes durable, ``record`` keeps account of an
     answer, ``note_failure`` hears of each failure of a check, ``has_most`` tells whether another worker has fewer
@@ -148,11 +152,14 @@ def hosted(milter: Milter, section: MilterSection, authserv_id: str, around: Sur
     checks = [GuardedCheck(one.check, _guard_of(one, section, around)) for one in milter.checks]
     # Each check has its own deadline, and they are awaited one after the other; a little more for what is done between.
     deadline = min(LONGEST_JUDGEMENT, sum(_deadline(one, section) for one in milter.checks) + 2.0)
-    guard = Guard(around.name, section.on_error, section.mode, deadline, around.note_failure)
+    guard, recipient_guard = (
+        Guard(around.name, section.on_error, section.mode, limit, around.note_failure)
+        for limit in (deadline, min(section.deadline, LONGEST_AT_RCPT))
+    )
     manner = Manner(
         authserv_id, section.remove_forged, milter.results, section.max_scan, rehearse=section.mode == "rehearse"
     )
-    return Host(checks, guard, around.record, manner)
+    return Host(checks, guard, recipient_guard, around.record, manner)
 
 
 def _deadline(one: Hosted, section: MilterSection) -> float:

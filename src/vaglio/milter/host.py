@@ -52,21 +52,24 @@ class Manner:
 class Host:
     """The checks of a milter, in their order; made from a configuration, and never changed.
 
-    ``record`` is told of each verdict with the seconds that
-    it took from the end of the message (from RCPT, for one on a recipient alone). ``of_header`` and ``of_body`` are the
-    places of the checks that hear of these.
+    ``guard`` stands before judgements of messages, ``recipient_guard`` before those of recipients, which have less
+    time. ``record`` is told of each verdict with the seconds that it took from the end of the message (from RCPT, for
+    one on a recipient alone). ``of_header`` and ``of_body`` are the places of the checks that hear of these.
     """
 
-    __slots__ = ("asks_recipients", "checks", "guard", "manner", "needs", "of_body", "of_header", "record", "scans")
+    __slots__ = ("_guard", "_recipient_guard", "asks_recipients", "checks", "manner", "needs", "of_body", "of_header",
+                 "record", "scans")  # fmt: skip
 
     def __init__(
         self,
         checks: Sequence[MessageCheck],
         guard: Guard,
+        recipient_guard: Guard,
         record: Callable[[Facts, Verdict, float], None],
         manner: Manner,
     ) -> None:
-        self.checks, self.guard, self.record, self.manner = tuple(checks), guard, record, manner
+        self.checks, self.record, self.manner = tuple(checks), record, manner
+        self._guard, self._recipient_guard = guard, recipient_guard
         forged = Needs.HEADERS if manner.forged else Needs.NOTHING
         self.needs = reduce(or_, (check.needs for check in checks), forged)
         # Flags take a microsecond each time they are looked at: once is enough.
@@ -81,7 +84,7 @@ class Host:
 
     async def judge(self, examinations: Sequence[Examination], message: Message) -> Verdict:
         """Return the one verdict on a message; never raises."""
-        return await self.guard(message.facts, self._judged, examinations, message)
+        return await self._guard(message.facts, self._judged, examinations, message)
 
     async def _judged(self, examinations: Sequence[Examination], message: Message) -> Verdict:
         found: dict[str, Verdict] = {}
@@ -92,7 +95,7 @@ class Host:
 
     async def judge_recipient(self, examinations: Sequence[Examination], facts: Facts) -> Verdict:
         """Return the first refusal of the recipient in ``facts`` alone, else a pass; never raises."""
-        return await self.guard(facts, self._judged_recipient, examinations, facts.envelope.recipient)
+        return await self._recipient_guard(facts, self._judged_recipient, examinations, facts.envelope.recipient)
 
     async def _judged_recipient(self, examinations: Sequence[Examination], recipient: str) -> Verdict:
         for examination in examinations:

@@ -50,9 +50,12 @@ _SILENCE = {
 """What has to be agreed on so that an event has no answer."""
 
 _MACROS: Mapping[int, str] = {
-    Stage.CONNECT: "{client_ptr} {daemon_name}", Stage.MAIL: "{auth_authen}", Stage.END_OF_MESSAGE: "i",
+    Stage.CONNECT: "{client_ptr}", Stage.MAIL: "{auth_authen}", Stage.END_OF_MESSAGE: "i",
 }  # fmt: skip
 """What is asked for by name: a mail server need not send it by itself, and any of it may be missing."""
+_HEEDED = frozenset(bytes([one]) for one in (Command.CONNECT, Command.MAIL, Command.END_OF_MESSAGE))
+"""The events before which they are kept."""
+
 _ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_HEADERS | Actions.QUARANTINE | Actions.SET_MACROS
 
 
@@ -84,7 +87,7 @@ class Agreement(NamedTuple):
 @lru_cache(maxsize=64)  # mail servers are few, and flags slow
 def agreement(theirs: bytes, needs: Needs) -> Agreement:
     """Return what is agreed on with a mail server that sends these options; raises Garbled."""
-    offer = wire.read_options(theirs[:12])
+    offer = wire.read_options(theirs)
     if offer.version < 2:
         raise Garbled(f"version {offer.version} of the protocol")
     actions = Actions(offer.actions) & _ACTIONS
@@ -229,11 +232,11 @@ class Connection(asyncio.Protocol):
 
     def _options(self, data: bytes) -> bytes:
         self._agreed_for = self._server.host
-        self._agreed = agreement(data, self._agreed_for.needs)
+        self._agreed = agreement(data[: wire.OPTIONS_SIZE], self._agreed_for.needs)
         return self._agreed.packet
 
     def _note_macros(self, data: bytes) -> None:
-        if data:
+        if data[:1] in _HEEDED:
             self._macros[data[0]] = data
 
     def _macros_for(self, command: Command) -> Mapping[bytes, bytes]:
@@ -270,7 +273,9 @@ class Connection(asyncio.Protocol):
         return self._answer(Command.UNKNOWN)
 
     def _header(self, data: bytes) -> bytes:
-        self._session.header(*wire.read_header(data))
+        name, value = wire.read_header(data)
+        # The blank that a mail server keeps to itself is put back: that there was one is the best guess.
+        self._session.header(name, value if self._agreed.leading_space else b" " + value)
         return self._answer(Command.HEADER)
 
     def _end_of_headers(self, data: bytes) -> bytes:  # noqa: ARG002  # an event like any other

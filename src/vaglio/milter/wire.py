@@ -168,6 +168,9 @@ class Packets:
 _OPTIONS = struct.Struct(">III")
 _NUMBER = struct.Struct(">I")
 
+OPTIONS_SIZE = _OPTIONS.size
+"""Bytes of what a mail server says in its OPTIONS; macros are for the filter to ask for."""
+
 
 def read_options(data: bytes) -> Options:
     """Return what an OPTIONS packet of either side says; raises Garbled."""
