@@ -32,11 +32,12 @@ from vaglio.dns.open import OpenResolver, open_resolver
 from vaglio.verdict import Action
 
 _MORE = (
-    "Asks the DNS, or the file of --zone alone. The result is that of the sender; with the null sender, --from '', it is\n"
-    "that of the HELO name. --trace shows each look-up, record and term in the order in which they were evaluated, and\n"
-    "what is odd about the record. Exit status 0 whenever there is a result."
+    "Asks the DNS, or the file of --zone alone. The result is that of the sender; with the null sender, --from '', that\n"
+    "of the HELO name. --trace shows each look-up, record and term in the order in which they were evaluated, and what\n"
+    "is odd about the record. Exit status 0 whenever there is a result."
 )
-_NOBODY = "0.0.0.0"  # noqa: S104  # an address that no record lets send, so that all of it is evaluated
+_NOBODY = "0.0.0.0"
+"""An address that no record lets send, so that all of it is evaluated."""
 
 
 def add_to(commands: Commands) -> None:
@@ -175,8 +176,8 @@ def _tell(document: dict[str, Any]) -> None:
         ("record", f"{document['record']} ({document['record_domain']})" if document["record"] else ""),
         ("allows", document["allows"]),
         ("problem", document["problem"]),
-        ("look-ups", f"{document['lookups']}, {document['void_lookups']} of them found nothing"),
-        ("their words", document["explanation"]),
+        ("look-ups", f"{document['lookups']} terms; {document['void_lookups']} questions found nothing"),
+        ("in their words", document["explanation"]),
         ("HELO", f"{document['helo']['result']} {document['helo']['domain'] or document['helo']['problem']}"),
         ("leads to", _leads_to(document["policy"])),
     )

@@ -286,7 +286,7 @@ class _OwnMail(_Working):
         bad = own_mail_fails(found)
         if bad is None:
             return Verdict(Action.PASS, NAME, Reason.OWN_MAIL)
-        known = basis(None, Decision(Action.PASS, Reason.OWN_MAIL_FAILS, bad), {"add": term_for(bad.question.address)})
+        known = basis(None, Decision(Action.PASS, Reason.OWN_MAIL_FAILS, bad), {})
         domain, context = bad.question.domain, self._spf.context
         if self._spf.is_news(domain):
             text = _alarm(bad)

@@ -187,6 +187,8 @@ def decide(found: Found, chosen: Chosen, settings: SpfSettings) -> Decision:
 def _by_policy(found: Evaluation, policies: Policies, section: str) -> Decision:
     """Return what a result leads to."""
     key = found.result.value
+    if found.result is Result.PASS:
+        return Decision(Action.PASS, Reason.PASS, found)
     action, reason = _ACTIONS[getattr(policies, key)], Reason(key)
     if found.result is Result.FAIL and is_no_mail(found):
         stronger = _ACTIONS[policies.no_mail]

@@ -57,9 +57,9 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.CLIENT_EXEMPT: ("The client stands in spf.skip.clients ({by}).", "It was not judged."),
         Reason.SENDER_EXEMPT: ("The sender stands in spf.skip.senders ({by}).", "It was not judged."),
         Reason.OWN_MAIL: ("It is mail of our own, and others will let it in from our addresses.", ""),
-        Reason.OWN_MAIL_FAILS: ("It is mail of our own, and others will see {result} for it: from {ip}, for {domain}. "
-                                "The record allows {allows} ({problem}).",
-                                "It went out. Add {add} to the SPF record of {domain}, or others will refuse it."),
+        Reason.OWN_MAIL_FAILS: ("It is mail of our own, and others will see {result} for it, from {ip} for {domain}: "
+                                "{what}.",
+                                "It went out. Put the SPF record of {domain} in order, or others will refuse it."),
     },
     "it": {
         Reason.PASS: ("{ip} può spedire per {domain} ({identity}): lo dice il suo record{with}.", ""),
@@ -94,9 +94,8 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.CLIENT_EXEMPT: ("Il client è in spf.skip.clients ({by}).", "Non è stato giudicato."),
         Reason.SENDER_EXEMPT: ("Il mittente è in spf.skip.senders ({by}).", "Non è stato giudicato."),
         Reason.OWN_MAIL: ("È posta nostra, e gli altri la accetteranno dai nostri indirizzi.", ""),
-        Reason.OWN_MAIL_FAILS: ("È posta nostra, e gli altri vedranno {result}: da {ip}, per {domain}. "
-                                "Il record ammette {allows} ({problem}).",
-                                "È partita. Aggiungere {add} al record SPF di {domain}, o altri la rifiuteranno."),
+        Reason.OWN_MAIL_FAILS: ("È posta nostra, e gli altri vedranno {result}, da {ip} per {domain}: {what}.",
+                                "È partita. Va messo in ordine il record SPF di {domain}, o altri la rifiuteranno."),
     },
 }  # fmt: skip
 _RESULTS = frozenset({Reason.FAIL, Reason.SOFTFAIL, Reason.NEUTRAL, Reason.NONE, Reason.PERMERROR, Reason.TEMPERROR,
@@ -117,6 +116,7 @@ _MORE = {
         "theirs": 'Nelle parole dell\'amministratore del dominio: "{theirs}"',
     },
 }
+_LACKS = {"en": "its record allows {allows}, and lacks {add}", "it": "il record ammette {allows}, e manca {add}"}
 _REHEARSED = {
     "en": 'This is a rehearsal (spf.mode = "rehearse"): it was let through; enforced, it would have been refused.',
     "it": 'È una prova (spf.mode = "rehearse"): è stato lasciato passare; sul serio sarebbe stato rifiutato.',
@@ -140,6 +140,7 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
     filled["identity"] = {"mailfrom": "MAIL FROM", "helo": "HELO"}.get(filled["identity"], filled["identity"])
     if "problem" not in filled and "result" in filled:
         filled["problem"] = filled["result"]
+    filled["what"] = (_LACKS[language] if "allows" in filled else "{problem}").format_map(filled)
     said = {Reason.BACKUP_MX.value: "backup_mx", Reason.FORWARDER.value: "forwarder"}.get(reason)
     for name, sentence in _MORE[language].items():
         if facts.get(name) and name != said:
