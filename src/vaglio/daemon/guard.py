@@ -18,6 +18,7 @@ from vaglio.eager import Rest, start
 from vaglio.examination import Examination, Field, Message, MessageCheck
 from vaglio.facts import Facts
 from vaglio.ports import StoreError
+from vaglio.text import is_field_name
 from vaglio.verdict import FAILED, TIMED_OUT, Action, AuthResult, Reply, Verdict
 
 TROUBLE = Reply(451, "4.3.0", "Temporary problem on our side, please try again later")
@@ -182,7 +183,11 @@ class _Guarded(Examination):
 
     async def _verdict(self, message: Message) -> Verdict:
         self._raise()
-        return await self._inner.verdict(message)
+        verdict = await self._inner.verdict(message)
+        for name in [one.name for one in verdict.headers] + [one.name for one in verdict.changes]:
+            if not is_field_name(name):
+                raise ValueError(f"{name!r} is no name of a header field")
+        return verdict
 
     def close(self) -> None:
         try:
@@ -191,8 +196,9 @@ class _Guarded(Examination):
             self._check.guard.failed(self._facts, error)  # the verdict is given: all that is left is to tell
 
     def _note(self, error: Exception) -> None:
-        self._error = self._error or error
-        self._inner = Examination()  # it is in no state to hear more
+        self._error = error
+        self.close()  # it is in no state to hear more
+        self._inner = Examination()
 
     def _raise(self) -> None:
         if self._error is not None:

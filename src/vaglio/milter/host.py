@@ -94,15 +94,22 @@ class Host:
         return combined(found)
 
     async def judge_recipient(self, examinations: Sequence[Examination], facts: Facts) -> Verdict:
-        """Return the first refusal of the recipient in ``facts`` alone, else a pass; never raises."""
+        """Return the first refusal of the recipient in ``facts`` alone, else a pass, which tells of the first one that
+        was only rehearsed; never raises.
+        """
         return await self._recipient_guard(facts, self._judged_recipient, examinations, facts.envelope.recipient)
 
     async def _judged_recipient(self, examinations: Sequence[Examination], recipient: str) -> Verdict:
+        rehearsed = _LET_IN
         for examination in examinations:
             verdict = await examination.recipient(recipient)
-            if verdict is not None and (verdict.rehearsed or verdict.action) in (Action.REJECT, Action.DEFER):
+            if verdict is None:
+                continue
+            if verdict.action in (Action.REJECT, Action.DEFER):
                 return verdict
-        return _LET_IN
+            if verdict.rehearsed and rehearsed is _LET_IN:
+                rehearsed = verdict
+        return rehearsed
 
     def plan(self, verdict: Verdict, forged: Sequence[tuple[bytes, int]]) -> Plan:
         """Return what a verdict on a message leads to."""

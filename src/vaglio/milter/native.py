@@ -164,8 +164,8 @@ class Server:
 class Connection(asyncio.Protocol):
     """One connection: what was agreed on, whose answer is waited for, what came meanwhile."""
 
-    __slots__ = ("_agreed", "_agreed_for", "_answering", "_leaving", "_macros", "_packets", "_server", "_session",
-                 "_transport", "_unread", "last_heard")  # fmt: skip
+    __slots__ = ("_agreed", "_agreed_for", "_answering", "_clogged", "_leaving", "_macros", "_packets", "_server",
+                 "_session", "_transport", "_unread", "last_heard")  # fmt: skip
 
     _transport: asyncio.Transport
 
@@ -177,6 +177,7 @@ class Connection(asyncio.Protocol):
         self._macros: dict[int, bytes] = {}  # by command, unread: few of them are ever looked at
         self._answering: asyncio.Task[bytes] | None = None
         self._unread: Iterator[tuple[int, bytes]] = iter(())
+        self._clogged = False  # answers wait to be taken
         self._leaving = False  # close as soon as no message is under way
         self.last_heard = server.timer()
 
@@ -197,9 +198,23 @@ class Connection(asyncio.Protocol):
         self.last_heard = self._server.timer()
         packets = self._packets.feed(data)
         if self._answering:  # bytes that were read before the transport paused
-            self._unread = chain(self._unread, list(packets))
+            self._unread = chain(self._unread, packets)
         else:
             self._take_in(packets)
+
+    def pause_writing(self) -> None:
+        """Hear nobody out who does not take answers."""
+        self._clogged = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._clogged = False
+        self._listen()
+
+    def _listen(self) -> None:
+        if not (self._answering or self._clogged or self._transport.is_closing()):
+            self._transport.resume_reading()
 
     def _take_in(self, packets: Iterator[tuple[int, bytes]]) -> None:
         answers: list[bytes] = []
@@ -332,8 +347,8 @@ class Connection(asyncio.Protocol):
         if answer := task.result():
             self._transport.write(answer)
         unread, self._unread = self._unread, iter(())
-        self._transport.resume_reading()
         self._take_in(unread)
+        self._listen()
 
     # --- the end ---
 
