@@ -49,14 +49,14 @@ _SILENCE = {
 }
 """What has to be agreed on so that an event has no answer."""
 
-_MACROS: Mapping[int, str] = {
+MACROS: Mapping[int, str] = {
     Stage.CONNECT: "{client_ptr}", Stage.MAIL: "{auth_authen}", Stage.END_OF_MESSAGE: "i",
 }  # fmt: skip
 """What is asked for by name: a mail server need not send it by itself, and any of it may be missing."""
 _HEEDED = frozenset(bytes([one]) for one in (Command.CONNECT, Command.MAIL, Command.END_OF_MESSAGE))
 """The events before which they are kept."""
 
-_ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_HEADERS | Actions.QUARANTINE | Actions.SET_MACROS
+ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_HEADERS | Actions.QUARANTINE | Actions.SET_MACROS
 
 
 def unwanted(needs: Needs) -> Steps:
@@ -90,9 +90,9 @@ def agreement(theirs: bytes, needs: Needs) -> Agreement:
     offer = wire.read_options(theirs)
     if offer.version < 2:
         raise Garbled(f"version {offer.version} of the protocol")
-    actions = Actions(offer.actions) & _ACTIONS
+    actions = Actions(offer.actions) & ACTIONS
     steps = unwanted(needs) & Steps(offer.steps)
-    macros = _MACROS if Actions.SET_MACROS in actions else {}
+    macros = MACROS if Actions.SET_MACROS in actions else {}
     ours = Options(min(offer.version, wire.VERSION), actions, steps, macros)
     answers = {int(command): b"" if silence in steps else _CONTINUE for command, silence in _SILENCE.items()}
     return Agreement(wire.options(ours), answers, actions, Steps.LEADING_SPACE in steps)
