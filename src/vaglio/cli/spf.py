@@ -32,9 +32,9 @@ from vaglio.dns.open import OpenResolver, open_resolver
 from vaglio.verdict import Action
 
 _MORE = (
-    "Asks the DNS, or the file of --zone alone. The result is that of the sender; with the null sender, --from '', that\n"
-    "of the HELO name. --trace shows each look-up, record and term in the order in which they were evaluated, and what\n"
-    "is odd about the record. Exit status 0 whenever there is a result."
+    "Asks the DNS, or the file of --zone alone. The result is that of the sender; with the null sender, --from '',\n"
+    "that of the HELO name. --trace shows each look-up, record and term in the order in which they were evaluated,\n"
+    "and what is odd about the record. Exit status 0 whenever there is a result."
 )
 _NOBODY = "0.0.0.0"
 """An address that no record lets send, so that all of it is evaluated."""
