@@ -1,7 +1,7 @@
 """The messages of the benchmark of milters: about 2 kB, 50 kB and 1 MB, always the same bytes.
 
 They look like the three kinds that there are: a few lines of text, a newsletter in HTML, and a letter with a file. The
-same header is on all of them, fifteen fields, as behind one more mail server.
+same header is on all of them, some fifteen fields, as behind one more mail server.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -55,9 +56,12 @@ class Conversation:
         self._left = -1  # flights to come; below zero until it is negotiated
         self._packets = Packets()
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
-        self.sock.connect(path)
-        self.sock.sendall(OFFER)
+        with ExitStack() as undo:
+            undo.callback(self.sock.close)
+            self.sock.settimeout(PATIENCE)
+            self.sock.connect(path)
+            self.sock.sendall(OFFER)
+            undo.pop_all()
 
     def go_on(self) -> None:
         """Take in what came, and send what is then due. Raises OSError, EOFError or Garbled."""
@@ -77,7 +81,6 @@ class Conversation:
         elif command in FINAL:
             self.final = NAMES[command]
             self.sock.sendall(GOODBYE)
-            self.sock.close()
         else:
             self.edits.append(NAMES.get(command, chr(command)))
             self.said.append(data)
@@ -127,6 +130,8 @@ def run(options: argparse.Namespace) -> Outcome:
         ready = poll.poll(PATIENCE * 1000)
         if not ready:
             outcome.errors["timeout"] += len(open_)
+            for conversation in open_.values():
+                conversation.sock.close()
             break
         for number, _ in ready:
             conversation = open_[number]
@@ -136,6 +141,7 @@ def run(options: argparse.Namespace) -> Outcome:
                 continue
             del open_[number]
             poll.unregister(number)
+            conversation.sock.close()
             if conversation.final:
                 _note(outcome, conversation)
                 start()
@@ -184,8 +190,9 @@ def summary(outcome: Outcome, options: argparse.Namespace) -> Mapping[str, Any]:
 def dump(options: argparse.Namespace) -> Iterator[str]:
     """Send one message; tell what the milter wants done with it."""
     conversation = Conversation(options.target, _read(options.messages)[0])
-    while not conversation.final:
-        conversation.go_on()
+    with conversation.sock:
+        while not conversation.final:
+            conversation.go_on()
     for name, data in zip(conversation.edits, conversation.said, strict=True):
         yield f"{name}: {data.replace(bytes(1), b' ').decode('utf-8', 'replace')}"
     yield f"final: {conversation.final}"

@@ -13,11 +13,12 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from bench.servers import START, Daemon, Server
+from bench.processes import family
+from bench.servers import START, BenchError, Daemon, Server
 
 Engine = Literal["native", "libmilter"]
 ENGINES: tuple[Engine, ...] = ("native", "libmilter")
@@ -62,10 +63,27 @@ class Ours(MilterServer, Daemon):
         self, directory: Path, cores: Sequence[int], engine: Engine = "native", workers: int = 1, nameserver: str = "",
         settings: str = "",
     ) -> None:  # fmt: skip
+        self._engine = engine
         servers = f'[dns]\nservers = ["{nameserver}"]\n' if nameserver else ""
         section = f'[{self.section}]\nengine = "{engine}"\nsocket_mode = "0666"\n'
         identity = '[identity]\nhostname = "mx.example.com"\nauthserv_id = "mx.example.com"\n'
         super().__init__(directory, cores, identity + servers + section + settings, workers)
+
+
+    def __enter__(self) -> Self:
+        server = super().__enter__()
+        with ExitStack() as undo:
+            undo.callback(self.__exit__, None, None, None)
+            found: Engine = "libmilter" if "libmilter" in Path(f"/proc/{self.worker}/maps").read_text() else "native"
+            if found != self._engine:
+                raise BenchError(f"{self.program} runs on the engine {found}, not on {self._engine}")
+            undo.pop_all()
+        return server
+
+    @property
+    def worker(self) -> int:
+        """The process that does the work."""
+        return family(self.pid)[1]
 
 
 class Noop(Ours):
@@ -90,12 +108,13 @@ class Spf(Ours):
 class Bodies(Ours):
     """A milter with a check that wants bodies, whole and in pieces, and does nothing with them."""
 
+    program = "bench.bodies"
     section = "chain.bodies"
 
     def command(self) -> list[str]:
         """Return the command and its arguments."""
         options = [f"--config={self._config}", f"--listen={self.address}", f"--workers={self._workers}"]
-        return [sys.executable, "-m", "bench.bodies", *options]
+        return [sys.executable, "-m", self.program, *options]
 
     def _environment(self) -> dict[str, str]:
         return {**super()._environment(), "PYTHONPATH": str(Path.cwd())}

@@ -101,6 +101,6 @@ need_venv() {
     say "Setting up the virtual environment .venv ..."
     logged "$python" -m venv --clear .venv # what another Python left there would be loaded by this one
     # GCC 15 reads C as of 2023, which libmilter's header is not.
-    logged env CFLAGS="${CFLAGS-} -std=gnu17" .venv/bin/pip install -e '.[dev]'
+    logged env CFLAGS="${CFLAGS-} -std=gnu17" .venv/bin/pip install -e '.[dev,libmilter]'
     printf '%s\n' "$state" >.venv/installed
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.generator import Measured, complain, find, measured
+from bench.generator import MILTER, POLICY, Measured, Program, alike, complain, find, measured
 from bench.servers import BenchError
 
 
@@ -43,13 +43,27 @@ def test_figures_of_failed_or_other_answers_are_refused(changes: dict[str, Any])
         complain(figures(**changes), "DUNNO", "vaglio")
 
 
-def test_a_generator_that_cannot_be_run_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("VAGLIO_POLICY_BENCH", str(tmp_path / "none"))
+def test_figures_of_milters_have_the_names_of_the_others() -> None:
+    wanted = figures(modifications={"insert_header": 2000}, actions={"continue": 2000})
+    names = {"requests": "messages", "requests_per_s": "messages_per_s", "latency_us": "message_us", "actions": "final"}
+    told = {names.get(key, key): value for key, value in wanted.items() if key != "retries"}
+    assert alike(told) == wanted
+    assert alike(wanted) == wanted
+
+
+@pytest.mark.parametrize("program", [POLICY, MILTER])
+def test_a_generator_that_cannot_be_run_is_an_error(
+    program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(program.variable, str(tmp_path / "none"))
     with pytest.raises(BenchError, match="can't be run"):
-        find(tmp_path)
+        find(tmp_path, program)
 
 
-def test_without_a_c_program_our_own_serves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("VAGLIO_POLICY_BENCH", raising=False)
+@pytest.mark.parametrize(("program", "own"), [(POLICY, "load"), (MILTER, "milterload")])
+def test_without_a_c_program_our_own_serves(
+    program: Program, own: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(program.variable, raising=False)
     monkeypatch.chdir(tmp_path)
-    assert find(tmp_path).command[1:] == ("-m", "bench.load")
+    assert find(tmp_path, program).command[1:] == ("-m", f"bench.{own}")

@@ -54,6 +54,14 @@ def test_the_silent_list_says_nothing() -> None:
     assert answer(dns.message.make_query(f"2.0.0.127.{SILENT}", "A").to_wire()) == b""
 
 
+@pytest.mark.parametrize("name", ["sender.example", "out.sender.example"])
+def test_the_sender_and_its_host_have_an_spf_record_and_nothing_else(name: str) -> None:
+    (record,) = ask(name, "TXT").answer[0]
+    assert record.to_text() == '"v=spf1 ip4:192.0.2.0/24 ip4:203.0.113.0/24 -all"'
+    assert (ask(name, "A").rcode(), ask(name, "A").answer) == (dns.rcode.NOERROR, [])
+    assert ask(f"other.{name}", "TXT").rcode() == dns.rcode.NXDOMAIN
+
+
 @pytest.mark.parametrize("length", range(40))
 def test_half_a_question_is_no_reason_to_fail(length: int) -> None:
     whole = dns.message.make_query(f"7.2.0.192.{ZONES[0]}", "A").to_wire()
