@@ -78,6 +78,7 @@ HOMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("dns", ("vaglio/dns/*",)),
     ("re2", ("vaglio/lists",)),
     ("Milter", ("vaglio/milter/libmilter",)),
+    ("milter", ("vaglio/milter/libmilter",)),
     ("dkim", ("vaglio/checks/dkim/*",)),
     ("spf", ("vaglio/checks/spf/evaluate",)),
     ("publicsuffixlist", ("vaglio/names",)),

@@ -72,7 +72,13 @@ class Front(Protocol):
 
 def front_for(section: DaemonSection, around: Surroundings) -> Front:
     """Return the front of a daemon with this section; to be fitted before it is opened."""
-    return MilterFront(section, around) if isinstance(section, MilterSection) else PolicyFront(around)
+    if not isinstance(section, MilterSection):
+        return PolicyFront(around)
+    if section.engine == "libmilter":
+        from vaglio.daemon.libmilterfront import LibmilterFront  # for those who have pymilter
+
+        return LibmilterFront(section, around)
+    return MilterFront(section, around)
 
 
 class _Listening:

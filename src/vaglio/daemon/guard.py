@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Hashable, Sequence
-from typing import Any, Literal, ParamSpec
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from vaglio.daemon import clock
 from vaglio.daemon.log import Throttle
@@ -28,6 +28,7 @@ QUIET = 60.0
 """Seconds for which the same failure is logged only once."""
 
 Arguments = ParamSpec("Arguments")
+T = TypeVar("T")
 
 _log = logging.getLogger("vaglio.guard")
 
@@ -109,6 +110,24 @@ class Guard:
             _log.warning("%s: store: %s; %s", self._name, error, then)
         else:
             _log.error("%s: a bug in the check; %s", self._name, then, exc_info=error)
+
+
+def safely(work: Callable[..., T], instead: Callable[..., T]) -> Callable[..., T]:
+    """Return ``work`` as a function that raises nothing, for callers who can't bear it: a bug is logged, and
+    ``instead`` answers, given the error before the arguments.
+    """
+    seldom = Throttle(QUIET, clock.monotonic)
+
+    def safe(*arguments: Any) -> T:
+        try:
+            return work(*arguments)
+        except Exception as error:  # noqa: BLE001  # see the top
+            more = seldom(_place(error))
+            if more is not None:
+                _log.error("a bug in the engine (%d more like it before)", more, exc_info=error)
+            return instead(error, *arguments)
+
+    return safe
 
 
 def rehearsed(verdict: Verdict) -> Verdict:

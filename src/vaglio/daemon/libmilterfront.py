@@ -1,0 +1,160 @@
+"""The front of a milter that runs on libmilter: its listening socket, its thread, its limits.
+
+libmilter opens its own socket, once in a process, and never lets go of it. So it is given one that nobody can find, and
+ours takes its place, under the same number: it was opened like any other (rights, place, systemd's, before the fork).
+While there are too many connections, and at a stop, one that never rings takes the place of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from vaglio.config.model import VaglioConfig
+from vaglio.config.types import DaemonSection, MilterSection
+from vaglio.daemon.clock import timer
+from vaglio.daemon.front import Surroundings, hosted
+from vaglio.daemon.guard import safely
+from vaglio.daemon.seldom import seldom
+from vaglio.daemon.service import Milter, Service
+
+_WHERE = {socket.AF_INET: "inet:0@127.0.0.1", socket.AF_INET6: "inet6:0@::1"}
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+class LibmilterFront:
+    """The milter protocol, by libmilter. Raises OSError where it can't be had."""
+
+    def __init__(self, section: MilterSection, around: Surroundings) -> None:
+        try:
+            from vaglio.milter import libmilter
+        except ImportError as error:
+            want = 'pip install "vaglio[libmilter]", or let engine be "native"'
+            raise OSError(f'engine = "libmilter" can\'t be had ({error}): {want}') from None
+        if len(around.listeners) != 1:
+            listeners = " and ".join(one.address for one in around.listeners)
+            raise OSError(
+                f'engine = "libmilter" listens on one socket, not on {listeners}: name one (for inet, by its address), '
+                'or let engine be "native"'
+            )
+        self._around = around
+        self._most = section.max_connections
+        self._warn_seldom = seldom(around.warn)
+        self._listener = around.listeners[0].sock
+        self._server = libmilter.Server(timer, around.warn, self._counted, safely)
+        self._door = _Door(self._listener, lambda where: libmilter.listen(self._server, where))
+        self._thread = threading.Thread(target=self._run, args=(libmilter.run,), name="libmilter", daemon=True)
+        self._closing = False
+
+    @property
+    def connections(self) -> int:
+        """Number of open connections."""
+        return self._server.connections
+
+    def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:
+        """Put checks of messages behind guards of their own, and their judgement behind another."""
+        assert isinstance(section, MilterSection)
+        assert isinstance(service.work, Milter)
+        host = hosted(service.work, section, config.identity.authserv_id, self._around)
+
+        def use() -> None:
+            self._server.host = host
+            self._server.lenient = section.on_error == "pass"
+            self._most = section.max_connections
+
+        return use
+
+    def open(self) -> None:
+        """Begin to take connections."""
+        self._door.open()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more connections. Those that nobody took yet are closed unread when the last worker ends."""
+        self._closing = True
+        self._door.shut()
+        self._listener.close()
+
+    async def drain(self) -> None:
+        """Let messages under way come to their end."""
+        await self._server.drain()
+
+    def _counted(self, count: int) -> None:
+        if self._closing:
+            return
+        if count >= self._most and self._door.is_open:
+            self._warn_seldom(f"{self._most} connections are open, which is the limit of a worker; further ones wait")
+            self._door.shut()
+        elif count < self._most and not self._door.is_open:
+            self._door.open()
+
+    def _run(self, run: Callable[[], None]) -> None:
+        run()
+        self._server.soon(self._gave_up)
+
+    def _gave_up(self) -> None:
+        if not self._closing:
+            self._around.warn("libmilter has given up listening: this worker ends, another one takes its place")
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Door:
+    """What stands where libmilter's socket was: ours, or one that nobody comes to. Shut at first."""
+
+    def __init__(self, ours: socket.socket, listen: Callable[[str], None]) -> None:
+        self._ours = ours
+        if ours.family != socket.AF_UNIX:  # it writes an answer in pieces: they would wait for each other's receipt
+            ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # goes on to those that it accepts
+        with tempfile.TemporaryDirectory(prefix="vaglio-") as folder:
+            before = _sockets()
+            listen(_WHERE.get(socket.AddressFamily(ours.family), f"unix:{folder}/libmilter"))
+            (self._number,) = _sockets() - before
+        self._stand_in: socket.socket | None = None
+        self.shut()
+
+    @property
+    def is_open(self) -> bool:
+        """True if libmilter gets our connections."""
+        return self._stand_in is None
+
+    def open(self) -> None:
+        """Let libmilter accept on our socket."""
+        os.dup2(self._ours.fileno(), self._number, inheritable=False)
+        if self._stand_in:
+            self._stand_in.shutdown(socket.SHUT_RD)  # wakes libmilter, which looks at this one for up to 5 s
+            self._stand_in.close()
+            self._stand_in = None
+
+    def shut(self) -> None:
+        """Let libmilter wait for nobody."""
+        if self._stand_in is None:
+            self._stand_in = _lonely()
+            os.dup2(self._stand_in.fileno(), self._number, inheritable=False)
+
+
+def _lonely() -> socket.socket:
+    """Return a listening socket that nobody can find."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with tempfile.TemporaryDirectory(prefix="vaglio-") as folder:
+        sock.bind(f"{folder}/lonely")
+        sock.listen()
+    sock.setblocking(False)
+    return sock
+
+
+def _sockets() -> set[int]:
+    """Return the numbers of this process's sockets."""
+    return {number for number in (int(one.name) for one in _DESCRIPTORS.iterdir()) if _is_socket(number)}
+
+
+def _is_socket(number: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:  # the one by which the folder was read
+        return False
