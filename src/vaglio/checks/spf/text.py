@@ -130,10 +130,11 @@ def results(found: Found) -> tuple[AuthResult, ...]:
 
 
 def _property(one: Evaluation) -> tuple[str, str]:
+    """Return what was judged, as it came: whoever writes the header cleans it."""
     question = one.question
     if question.identity is Identity.HELO:
-        return "smtp.helo", clean(question.domain or question.helo, 253)
-    return "smtp.mailfrom", clean(question.sender if question.domain else question.local, 320)
+        return "smtp.helo", (question.domain or question.helo)[:253]
+    return "smtp.mailfrom", (question.sender if question.domain else question.local)[:320]
 
 
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
