@@ -22,7 +22,10 @@ _FULL = 450
 
 def clean(text: str, room: int) -> str:
     """Return at most ``room`` characters of a text, printable ASCII, and what else there is as ``?``."""
-    return "".join(one if " " <= one <= "~" else "?" for one in text[:room])
+    text = text[:room]
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(one if " " <= one <= "~" else "?" for one in text)
 
 
 def terms(record: str) -> list[str]:
