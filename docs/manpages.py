@@ -1,7 +1,7 @@
 """Makes the man pages in docs/man from what the programs say of themselves: ``python docs/manpages.py``.
 
-A daemon's page is the docstring of its file in policyd/; vaglio(1) comes from the command line parser. A test fails
-when a page is not what this makes.
+A daemon's page is the docstring of its file in policyd/ or milters/; vaglio(1) comes from the command line parser. A
+test fails when a page is not what this makes.
 """
 
 from __future__ import annotations
@@ -58,9 +58,11 @@ def _paragraph(lines: list[str], heading: str) -> Iterator[str]:
 def daemon_pages() -> dict[str, str]:
     """Return file name and text of each daemon's page."""
     pages = {}
-    for path in sorted((ROOT / "policyd").glob("[a-z]*.py")):
-        name = f"vaglio-{path.stem}"
-        pages[f"{name}.8"] = _head(name, 8) + from_docstring(ast.get_docstring(ast.parse(path.read_text())) or "")
+    for folder in ("policyd", "milters"):
+        for path in sorted((ROOT / folder).glob("[a-z]*.py")):
+            text = ast.get_docstring(ast.parse(path.read_text())) or ""
+            name = text.split()[1]  # it begins with NAME
+            pages[f"{name}.8"] = _head(name, 8) + from_docstring(text)
     return pages
 
 
@@ -108,7 +110,7 @@ def command_page() -> str:
         '.SH "FILES"',
         "/etc/vaglio/vaglio.toml, /var/lib/vaglio",
         '.SH "SEE ALSO"',
-        "vaglio\\-greylist(8), vaglio\\-dnsbl(8), vaglio\\-ratelimit(8)",
+        "vaglio\\-greylist(8), vaglio\\-dnsbl(8), vaglio\\-ratelimit(8), vaglio\\-spf(8), vaglio\\-chain(8)",
     ]
     return "\n".join(out) + "\n"
 
