@@ -124,9 +124,9 @@ def test_postfix_takes_the_comments_for_such(host: Host, tmp_path: Path) -> None
     assert "inet:127.0.0.1:10023" in found["smtpd_recipient_restrictions"]
 
 
-def postfix_masters(directory: Path, lines: str) -> dict[str, str]:
+def postfix_masters(directory: Path, lines: str, main_cf: str = "") -> dict[str, str]:
     """Return the parameters of the services in master.cf as Postfix reads them; it must have nothing to complain of."""
-    (directory / "main.cf").write_text("compatibility_level = 3.6\nmyhostname = mail.tizio.it\n")
+    (directory / "main.cf").write_text(f"compatibility_level = 3.6\nmyhostname = mail.tizio.it\n{main_cf}\n")
     (directory / "master.cf").write_text(lines)
     os.utime(directory / "main.cf", (0, 0))
     done = subprocess.run(["postconf", "-P", "-c", str(directory)], capture_output=True, text=True, timeout=30,
@@ -178,7 +178,72 @@ def test_rate_limits_stand_behind_the_lines_of_main_cf(host: Host) -> None:
 def test_an_unknown_daemon_is_named(host: Host) -> None:
     said = host.run("postconf", "dkim")
     assert said.status == 2
-    assert "found 'dkim', wanted one of dnsbl, greylist, ratelimit" in said.err
+    wanted = "dnsbl, greylist, ratelimit, spf, chain.inbound, chain.outbound"
+    assert f"found 'dkim', wanted one of {wanted}" in said.err
+
+
+# --- milters ---
+
+IN_THE_SPOOL = {name: f'listen = ["unix:/var/spool/postfix/vaglio/{name}.sock"]\n'
+                for name in ("spf", "inbound", "outbound", "lists")}  # fmt: skip
+WAITS = "connect_timeout=10s, command_timeout=30s, content_timeout={}s"
+
+
+def service(name: str, content: int = 60, default: str = "accept") -> str:
+    return f"{{ unix:vaglio/{name}.sock, {WAITS.format(content)}, default_action={default} }}"
+
+
+@needs_postfix
+@pytest.mark.parametrize(
+    ("text", "smtpd", "non_smtpd"),
+    [
+        (f"[spf]\n{IN_THE_SPOOL['spf']}", [service("spf")], [service("spf")]),
+        (f'[spf]\n{IN_THE_SPOOL["spf"]}on_error = "defer"\ndeadline = "50s"',
+         [service("spf", 85, "tempfail")], [service("spf", 85, "tempfail")]),
+        (f"[chain.inbound]\n{IN_THE_SPOOL['inbound']}[spf]", [service("inbound")], [service("inbound")]),
+        (f"[chain.inbound]\n{IN_THE_SPOOL['inbound']}[chain.outbound]\n{IN_THE_SPOOL['outbound']}",
+         [service("inbound")], [service("outbound")]),
+        (f'[chain.inbound]\n{IN_THE_SPOOL["inbound"]}[chain.lists]\n{IN_THE_SPOOL["lists"]}checks = []',
+         [service("inbound"), service("lists", 35)], [service("inbound"), service("lists", 35)]),
+        (f"[chain.outbound]\n{IN_THE_SPOOL['outbound']}", [], [service("outbound")]),
+    ],
+)  # fmt: skip
+def test_postfix_reads_the_lines_of_milters_without_a_warning(
+    host: Host, tmp_path: Path, text: str, smtpd: list[str], non_smtpd: list[str]
+) -> None:
+    host.config.write_text(text)
+    found = postfix_reads(tmp_path, host.fine("postconf"))
+    assert found.get("smtpd_milters", "") == ", ".join(smtpd)
+    assert found["non_smtpd_milters"] == ", ".join(non_smtpd)
+    assert found["milter_protocol"] == "6"
+    assert "smtpd_recipient_restrictions" not in found
+
+
+@needs_postfix
+def test_what_users_hand_in_goes_to_the_outbound_chain(host: Host, tmp_path: Path) -> None:
+    host.config.write_text(f"[chain.outbound]\n{IN_THE_SPOOL['outbound']}[ratelimit]\n")
+    main_cf, _, master_cf = host.fine("postconf").partition("\n\n# Lines for master.cf")
+    found = postfix_masters(tmp_path, f"#{master_cf}", main_cf)
+    for port in ("submission", "submissions"):
+        assert found[f"{port}/inet/smtpd_milters"] == "$vaglio_outbound"
+        assert found[f"{port}/inet/smtpd_end_of_data_restrictions"] == LIMITS
+    assert "#  -o smtpd_milters=$vaglio_outbound" in main_cf
+    assert host.json("postconf", "chain.outbound")["submission"] == {"smtpd_milters": "$vaglio_outbound"}
+
+
+def test_a_check_that_a_chain_has_is_not_wired_twice(host: Host) -> None:
+    host.config.write_text(f"[spf]\n{IN_THE_SPOOL['spf']}[chain.inbound]\n{IN_THE_SPOOL['inbound']}")
+    assert set(host.json("postconf")) == {"vaglio_inbound", "smtpd_milters", "non_smtpd_milters", "milter_protocol"}
+    said = host.run("postconf", "spf", "chain.inbound")
+    assert said.status == 2
+    assert "chain.inbound has the check spf in it: name one of the two" in said.err
+    assert host.run("postconf", "spf", "chain.outbound").status == 0  # own mail is another matter
+
+
+def test_a_milter_out_of_the_chroots_reach_is_warned_of(host: Host) -> None:
+    said = host.run("postconf", "vaglio-spf")
+    assert (said.status, said.out.count("unix:/run/vaglio/spf.sock, ")) == (0, 1)
+    assert "out of reach for a chrooted smtpd" in said.err
 
 
 def test_json_has_the_parameters(host: Host) -> None:

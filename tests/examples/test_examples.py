@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from lab import containers, submission
+from vaglio.cli.main import main
 from vaglio.config.load import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-KNOWN = {".toml", ".mc", ".dnsbl", ".greylist", ".ratelimit", ".submission", ".service", ".socket", ".sysusers", ""}
+KNOWN = {".toml", ".mc", ".dnsbl", ".greylist", ".ratelimit", ".submission", ".milters", ".service", ".socket",
+         ".sysusers", ""}  # fmt: skip
 MAIN_CF = sorted(EXAMPLES.rglob("main.cf.*"))
+RESTRICTIONS = [path for path in MAIN_CF if path.suffix != ".milters"]
+MILTERS = EXAMPLES / "postfix/main.cf.milters"
 MASTER_CF = sorted(EXAMPLES.rglob("master.cf.*"))
 
 needs_postfix = pytest.mark.skipif(not shutil.which("postconf"), reason="Postfix is not installed")
@@ -34,7 +38,9 @@ def with_alternatives(text: str) -> str:
     assert alternatives
     replaced = {alternative.split(" =")[0] for alternative in alternatives}
     kept = [line for line in text.splitlines() if line.split(" =")[0] not in replaced]
-    return "\n".join([*kept, *(re.sub("^#", "", alternative, flags=re.MULTILINE) for alternative in alternatives), ""])
+    lines = [*kept, *(re.sub("^#", "", alternative, flags=re.MULTILINE) for alternative in alternatives), ""]
+    used = set(re.findall(r"\$(\w+)", "\n".join(lines)))
+    return "\n".join(line for line in lines if not line.startswith("vaglio_") or line.split(" =")[0] in used)
 
 
 def postconf(directory: Path, *arguments: str) -> str:
@@ -67,11 +73,38 @@ def test_postfix_reads_the_main_cf_lines_without_a_warning(
     set_names = set(re.findall(r"^(\w+) =", lines, re.MULTILINE))
     shown = postconf(tmp_path, "-n", "-x")
     assert set_names <= set(re.findall(r"^(\w+) =", shown, re.MULTILINE))
-    assert "check_policy_service { " in shown
+    assert re.search("check_policy_service { |^smtpd_milters = { unix:vaglio/", shown, re.MULTILINE)
 
 
 @needs_postfix
-@pytest.mark.parametrize("path", MAIN_CF, ids=name)
+@pytest.mark.parametrize("variant", [as_shipped, with_alternatives])
+def test_each_milter_says_itself_what_becomes_of_mail_without_it(tmp_path: Path, variant: Callable[[str], str]) -> None:
+    """What Postfix does by itself depends on its version."""
+    lines = variant(MILTERS.read_text())
+    (tmp_path / "main.cf").write_text(f"compatibility_level = 3.6\n{lines}")
+    (tmp_path / "master.cf").touch()
+    for list_ in ("smtpd_milters", "non_smtpd_milters"):
+        found = postconf(tmp_path, "-x", "-h", list_)
+        assert re.fullmatch(r"\{ unix:vaglio/\w+\.sock, connect_timeout=\d+s, command_timeout=\d+s, "
+                            r"content_timeout=\d+s, default_action=accept \}\n", found)  # fmt: skip
+
+
+@needs_postfix
+def test_the_milter_lines_are_those_that_postconf_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listen = "".join(
+        f'[{section}]\nlisten = ["unix:/var/spool/postfix/vaglio/{section.rpartition(".")[2]}.sock"]\n'
+        for section in ("spf", "chain.inbound", "chain.outbound")
+    )
+    (tmp_path / "vaglio.toml").write_text(listen)
+    for variant, milters in ((as_shipped, ["chain.inbound", "chain.outbound"]), (with_alternatives, ["spf"])):
+        shipped = variant(MILTERS.read_text())
+        assert main(["postconf", *milters, "--config", str(tmp_path / "vaglio.toml")]) == 0
+        printed = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")]
+        assert set(printed) <= set(shipped.splitlines())
+
+
+@needs_postfix
+@pytest.mark.parametrize("path", RESTRICTIONS, ids=name)
 def test_mail_is_asked_about_last_blocklists_first_and_own_mail_never(tmp_path: Path, path: Path) -> None:
     (tmp_path / "main.cf").write_text(path.read_text())
     (tmp_path / "master.cf").touch()
@@ -87,11 +120,14 @@ def test_mail_is_asked_about_last_blocklists_first_and_own_mail_never(tmp_path: 
 @needs_postfix
 @pytest.mark.parametrize("path", MASTER_CF, ids=name)
 def test_postfix_reads_the_master_cf_lines_without_a_warning(tmp_path: Path, path: Path) -> None:
-    (tmp_path / "main.cf").write_text("compatibility_level = 3.6\n")
+    milters = MILTERS.read_text() if path.suffix == ".milters" else ""
+    (tmp_path / "main.cf").write_text(f"compatibility_level = 3.6\n{milters}")
     (tmp_path / "master.cf").write_text(path.read_text())
     services = postconf(tmp_path, "-M").splitlines()
     assert [service.split()[0] for service in services] == ["submission", "submissions"]
     assert all("-o smtpd_recipient_restrictions= " in service for service in services)
+    if path.suffix == ".milters":
+        assert all("-o smtpd_milters=$vaglio_outbound" in service for service in services)
 
 
 @needs_postfix
@@ -126,6 +162,6 @@ def test_the_containerfile_builds_the_daemons_alone() -> None:
     if reason := containers.skip_reason():
         pytest.skip(reason)
     image = containers.build("vaglio")
-    for daemon in ("vaglio-greylist", "vaglio-dnsbl", "vaglio-ratelimit"):
+    for daemon in ("vaglio-greylist", "vaglio-dnsbl", "vaglio-ratelimit", "vaglio-spf", "vaglio-chain"):
         said = containers.podman("run", "--rm", "--network=none", image, f"/opt/vaglio/bin/{daemon}", "--version")
         assert re.search(rf"{daemon} \d+\.\d+", said)

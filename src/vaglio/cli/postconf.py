@@ -1,6 +1,7 @@
 """``vaglio postconf``: the lines that wire the daemons of the current configuration into Postfix.
 
-Why they stand in this order: examples/postfix/main.cf.dnsbl, and master.cf.ratelimit for the submission ports.
+Why they stand in this order: examples/postfix/main.cf.dnsbl, main.cf.milters, and master.cf.ratelimit for the
+submission ports.
 """
 
 from __future__ import annotations
@@ -9,17 +10,23 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vaglio.cli.common import Commands, command, configuration, print_json, usual_options, warn
+from vaglio.cli.common import Commands, WrongUsage, command, configuration, print_json, usual_options, warn
 from vaglio.cli.ratelimit_usage import asked_at_rcpt
+from vaglio.config.chain import ChainSettings
+from vaglio.config.load import Loaded
 from vaglio.config.model import VaglioConfig
-from vaglio.config.types import DaemonSection
+from vaglio.config.types import DaemonSection, MilterSection
+from vaglio.daemon.front import LONGEST_JUDGEMENT
 
 DAEMONS = ("dnsbl", "greylist")
 """Those of main.cf, in the order in which Postfix is to ask them."""
 SUBMISSION = "ratelimit"
 """The one that is asked about what users send, so its lines stand in master.cf."""
+MILTERS = ("spf",)
+"""Milters of one check; chains are called chain.NAME."""
+OUTBOUND = "chain.outbound"
+"""The milter for mail of own users; any other is for port 25."""
 
-_KNOWN = ", ".join((*DAEMONS, SUBMISSION))
 _LATER = 5
 """Seconds that Postfix waits longer than the daemon takes at most, so that the daemon's own on_error decides."""
 _SPOOL = "unix:/var/spool/postfix/"
@@ -32,19 +39,16 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = command(
         commands, "postconf", _postconf, "print the lines for Postfix, by the current configuration",
-        "vaglio postconf\nvaglio postconf dnsbl greylist\nvaglio postconf ratelimit\nvaglio postconf --json",
+        "vaglio postconf\nvaglio postconf dnsbl greylist\nvaglio postconf ratelimit\n"
+        "vaglio postconf chain.inbound chain.outbound\nvaglio postconf --json",
         "Without the name of a daemon: those that have a section in the configuration, greylist where none has; the\n"
-        "lines of the others are comments. A parameter that main.cf has already keeps its other entries. Those of\n"
-        "ratelimit are for master.cf. Then: postfix reload",
+        "lines of the other policy daemons are comments. A check that stands in a chain is the chain's. A parameter\n"
+        "that main.cf has already keeps its other entries. Those of ratelimit are for master.cf, and so is the last\n"
+        "one of chain.outbound. Then: postfix reload",
     )  # fmt: skip
-    parser.add_argument("daemons", nargs="*", type=_daemon, metavar="DAEMON", help=f"one of {_KNOWN}")
+    parser.add_argument("daemons", nargs="*", metavar="DAEMON",
+                        help="dnsbl, greylist, ratelimit, spf or chain.NAME")  # fmt: skip
     usual_options(parser)
-
-
-def _daemon(text: str) -> str:
-    if (name := text.removeprefix("vaglio-")) not in (*DAEMONS, SUBMISSION):
-        raise argparse.ArgumentTypeError(f"found {text!r}, wanted one of {_KNOWN}")
-    return name
 
 
 def endpoint(listen: str) -> str:
@@ -87,7 +91,13 @@ def submission(config: VaglioConfig) -> dict[str, str]:
     return found
 
 
-def _master_lines(config: VaglioConfig) -> Iterator[str]:
+def _of_services(config: VaglioConfig, limits: bool, outbound: bool) -> dict[str, str]:
+    """Return the parameters that the submission ports get."""
+    milters = {"smtpd_milters": f"${_variable(OUTBOUND)}"} if outbound else {}
+    return {**(submission(config) if limits else {}), **milters}
+
+
+def _master_lines(config: VaglioConfig, outbound: bool) -> Iterator[str]:
     """Yield the lines of master.cf; a value with blanks stands in braces (postconf(5) of Postfix 3.0 and later)."""
     yield "# Lines for master.cf. A service that is already there keeps its other options: add those with the braces."
     for port, options in _PORTS.items():
@@ -95,12 +105,12 @@ def _master_lines(config: VaglioConfig) -> Iterator[str]:
         yield from (f"  {option}" for option in options.splitlines())
         yield "  -o smtpd_sasl_auth_enable=yes"
         yield "  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject"
-        for name, value in submission(config).items():
-            yield f"  -o {{ {name} = {value} }}" if value else f"  -o {name}="
+        for name, value in _of_services(config, True, outbound).items():
+            yield f"  -o {{ {name} = {value} }}" if " " in value else f"  -o {name}={value}"
 
 
 def _section(config: VaglioConfig, name: str) -> DaemonSection:
-    return {"dnsbl": config.dnsbl, "greylist": config.greylist, "ratelimit": config.ratelimit}[name]
+    return dict(config.daemons())[name]
 
 
 def _service(settings: DaemonSection, defer: str = "DEFER_IF_PERMIT") -> str:
@@ -109,40 +119,113 @@ def _service(settings: DaemonSection, defer: str = "DEFER_IF_PERMIT") -> str:
     return f"{{ {endpoint(settings.listen[0])}, {wait}, default_action={default} }}"
 
 
-def _chosen(config: VaglioConfig, named: Sequence[str]) -> list[str]:
-    """Return the daemons to be wired, in their order."""
-    known = (*DAEMONS, SUBMISSION)
-    wanted = named or config.model_fields_set.intersection(known) or ["greylist"]
+# --- milters ---
+
+
+def milter_parameters(config: VaglioConfig, milters: Sequence[str]) -> dict[str, str]:
+    """Return the parameters of main.cf by name. Mail that comes by no network goes to the outbound chain, without one
+    to the others: also there Authentication-Results in our name are forged.
+    """
+    found = {_variable(name): _filter(_milter_section(config, name)) for name in milters}
+    outside = [f"${_variable(name)}" for name in milters if name != OUTBOUND]
+    inside = [f"${_variable(name)}" for name in milters if name == OUTBOUND]
+    if outside:
+        found["smtpd_milters"] = ", ".join(outside)
+    return {**found, "non_smtpd_milters": ", ".join(inside or outside), "milter_protocol": "6"}
+
+
+def _variable(name: str) -> str:
+    return f"vaglio_{name.removeprefix('chain.').replace('-', '_')}"
+
+
+def _milter_section(config: VaglioConfig, name: str) -> MilterSection:
+    section = _section(config, name)
+    assert isinstance(section, MilterSection)
+    return section
+
+
+def _filter(section: MilterSection) -> str:
+    default = "accept" if section.on_error == "pass" else "tempfail"
+    number = len(section.checks) if isinstance(section, ChainSettings) else 1
+    longest = round(min(LONGEST_JUDGEMENT, section.deadline * number))
+    # A worker may have others to judge first.
+    waits = f"connect_timeout=10s, command_timeout=30s, content_timeout={longest + 35}s"
+    return f"{{ {endpoint(section.listen[0])}, {waits}, default_action={default} }}"
+
+
+def _milter_lines(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]:
+    yield "# Milters: lines for main.cf. A list that is already there keeps its other entries."
+    yield from (f"{name} = {value}" for name, value in milter_parameters(config, milters).items())
+    if OUTBOUND in milters:
+        yield "# What users hand in is outbound, too. In master.cf, below submission and submissions:"
+        yield f"#  -o smtpd_milters=${_variable(OUTBOUND)}"
+
+
+def _hosted_by(config: VaglioConfig, chains: Sequence[str]) -> dict[str, str]:
+    """Return for each check of chains for port 25 the chain that it is in."""
+    return {
+        check: name for name in chains if name != OUTBOUND
+        for check in config.chain[name.removeprefix("chain.")].checks
+    }  # fmt: skip
+
+
+# --- which ---
+
+
+def _chosen(loaded: Loaded, named: Sequence[str]) -> list[str]:
+    """Return the daemons to be wired, in their order; raises WrongUsage."""
+    config = loaded.config
+    chains = [f"chain.{name}" for name in config.chain]
+    known = (*DAEMONS, SUBMISSION, *MILTERS, *chains)
+    wanted = {name.removeprefix("vaglio-") for name in named}
+    if unknown := sorted(wanted.difference(known)):
+        raise WrongUsage(f"found {unknown[0]!r}, wanted one of {', '.join(known)}")
+    if not named:
+        written = [name for name in chains if any(key.startswith(f"{name}.") for key in loaded.origins)]
+        hosted = _hosted_by(config, written)
+        singles = config.model_fields_set.intersection((*DAEMONS, SUBMISSION, *MILTERS))
+        wanted = {*written, *(name for name in singles if name not in hosted)} or {"greylist"}
+    hosted = _hosted_by(config, [name for name in chains if name in wanted])
+    if twice := next((name for name in MILTERS if name in wanted and name in hosted), ""):
+        raise WrongUsage(f"{hosted[twice]} has the check {twice} in it: name one of the two, or mail is judged twice")
     return [name for name in known if name in wanted]
 
 
 def _postconf(args: argparse.Namespace) -> int:
-    config = configuration(args).config
-    chosen = _chosen(config, args.daemons)
+    loaded = configuration(args)
+    config = loaded.config
+    chosen = _chosen(loaded, args.daemons)
     for name in chosen:
         listen = _section(config, name).listen[0]
         if endpoint(listen).startswith("unix:/"):
             warn(f"{listen} is out of reach for a chrooted smtpd (Debian's default, see master.cf): listen in "
-                 "unix:/var/spool/postfix/vaglio/ or on inet:127.0.0.1")  # fmt: skip
+                 "unix:/var/spool/postfix/vaglio/, as the shipped socket units do, or on inet:127.0.0.1")  # fmt: skip
     daemons = [name for name in DAEMONS if name in chosen]
+    milters = [name for name in chosen if name not in (*DAEMONS, SUBMISSION)]
     if args.json:
-        print_json(_document(config, daemons, SUBMISSION in chosen))
+        print_json(_document(config, daemons, SUBMISSION in chosen, milters))
         return 0
-    lines: list[str] = []
+    parts: list[list[str]] = []
     if daemons:
         off = [] if args.daemons else [name for name in DAEMONS if name not in daemons]
         shown = parameters(config, [name for name in DAEMONS if name in daemons or name in off])
-        lines += [*_comments(daemons, off), *_lines(shown, off)]
+        parts.append([*_comments(daemons, off), *_lines(shown, off)])
+    if milters:
+        parts.append([*_milter_lines(config, milters)])
     if SUBMISSION in chosen:
-        lines += [*([""] if lines else []), *_master_lines(config)]
-    print("\n".join(lines))
+        parts.append([*_master_lines(config, OUTBOUND in milters)])
+    print("\n\n".join("\n".join(part) for part in parts))
     return 0
 
 
-def _document(config: VaglioConfig, daemons: Sequence[str], limits: bool) -> dict[str, Any]:
+def _document(config: VaglioConfig, daemons: Sequence[str], limits: bool, milters: Sequence[str]) -> dict[str, Any]:
     """Return the parameters of main.cf by name, and those of services in master.cf under the services' names."""
-    services = dict.fromkeys(_PORTS, submission(config)) if limits else {}
-    return {**(parameters(config, daemons) if daemons else {}), **services}
+    found: dict[str, Any] = dict(parameters(config, daemons)) if daemons else {}
+    if milters:
+        found |= milter_parameters(config, milters)
+    if services := _of_services(config, limits, OUTBOUND in milters):
+        found |= dict.fromkeys(_PORTS, services)
+    return found
 
 
 def _comments(daemons: Sequence[str], off: Sequence[str]) -> Iterator[str]:
