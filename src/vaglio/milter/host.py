@@ -57,8 +57,8 @@ class Host:
     one on a recipient alone). ``of_header`` and ``of_body`` are the places of the checks that hear of these.
     """
 
-    __slots__ = ("_guard", "_recipient_guard", "asks_recipients", "checks", "manner", "needs", "of_body", "of_header",
-                 "record", "scans")  # fmt: skip
+    __slots__ = ("_guard", "_of_recipient", "_recipient_guard", "asks_recipients", "checks", "manner", "needs",
+                 "of_body", "of_header", "record", "scans")  # fmt: skip
 
     def __init__(
         self,
@@ -73,7 +73,8 @@ class Host:
         forged = Needs.HEADERS if manner.forged else Needs.NOTHING
         self.needs = reduce(or_, (check.needs for check in checks), forged)
         # Flags take a microsecond each time they are looked at: once is enough.
-        self.asks_recipients = Needs.RECIPIENTS in self.needs
+        self._of_recipient = [place for place, check in enumerate(checks) if Needs.RECIPIENTS in check.needs]
+        self.asks_recipients = bool(self._of_recipient)
         self.scans = Needs.BODY in self.needs
         self.of_header = [place for place, check in enumerate(checks) if Needs.HEADERS in check.needs]
         self.of_body = [place for place, check in enumerate(checks) if Needs.CHUNKS in check.needs]
@@ -101,8 +102,8 @@ class Host:
 
     async def _judged_recipient(self, examinations: Sequence[Examination], recipient: str) -> Verdict:
         rehearsed = _LET_IN
-        for examination in examinations:
-            verdict = await examination.recipient(recipient)
+        for place in self._of_recipient:
+            verdict = await examinations[place].recipient(recipient)
             if verdict is None:
                 continue
             if verdict.action in (Action.REJECT, Action.DEFER):
