@@ -76,21 +76,22 @@ class Server:
 
     ``host``, to be set before the first connection, judges; it may be replaced: messages that have begun keep theirs.
     ``lenient`` says what becomes of a message that an engine in trouble can't judge: let it pass, or ask for it again.
-    ``timer`` is a monotonic clock in seconds, ``warn`` takes a line for the admin, and ``counted`` hears of the number
-    of connections whenever it changes.
+    ``timer`` is a monotonic clock in seconds, ``warn`` takes a line for the admin. ``crowded`` is called when there
+    are ``most`` connections or more, and again for each that then ends.
     """
 
     host: Host
     lenient: bool
+    most: int
 
     def __init__(
-        self, timer: Callable[[], float], warn: Callable[[str], None], counted: Callable[[int], None], safely: Safely
+        self, timer: Callable[[], float], warn: Callable[[str], None], crowded: Callable[[], None], safely: Safely
     ) -> None:
         self.timer, self.warn, self.safely = timer, warn, safely
         self.loop = asyncio.get_running_loop()
         self.context = copy_context()
         self.last: Agreement | None = None
-        self._counted = counted
+        self._crowded, self._was_crowded = crowded, False
         self._open: set[_Connection] = set()
 
     @property
@@ -99,14 +100,18 @@ class Server:
         return len(self._open)
 
     def opened(self, connection: _Connection) -> None:
-        """Count a connection in."""
+        """Count a connection in; from any thread, as ``closed``."""
         self._open.add(connection)
-        self._counted(len(self._open))
+        if len(self._open) >= self.most:
+            self._was_crowded = True
+            self.soon(self._crowded)
 
     def closed(self, connection: _Connection) -> None:
         """Count a connection out."""
         self._open.discard(connection)
-        self._counted(len(self._open))
+        if self._was_crowded:
+            self._was_crowded = len(self._open) >= self.most
+            self.soon(self._crowded)
 
     def soon(self, work: Callable[..., object], *arguments: object) -> None:
         """Have the event loop call ``work``; from any thread."""
@@ -118,7 +123,7 @@ class Server:
         closes the connections between two messages.
         """
         began = self.timer()
-        while self._open and (self.timer() - began < LINGER or any(one.busy for one in self._open)):  # noqa: ASYNC110
+        while self._open and (self.timer() - began < LINGER or any(one.busy for one in list(self._open))):  # noqa: ASYNC110
             await asyncio.sleep(ENDING)
         await asyncio.sleep(ENDING)
 
@@ -144,8 +149,7 @@ class _Connection:
         self._connected = self.busy = False
         self._ahead = 0
         self._answering: asyncio.Task[Any] | None = None
-        self._note(server.opened, self)
-        self._hand_over()
+        server.opened(self)
 
     def _host(self) -> Host:
         """Return the host of the moment, unless it needs other events than were agreed on here."""
@@ -181,7 +185,8 @@ class _Connection:
         """Begin with a message."""
         self.busy = True
         self._note(self._begin, arguments, {b"{auth_authen}": _macro(context, "{auth_authen}")})
-        self._hand_over()
+        if self._agreed.host.checks:  # their look-ups begin
+            self._hand_over()
         return _NOREPLY
 
     def rcpt(self, context: Any, *arguments: bytes) -> int:
@@ -200,7 +205,8 @@ class _Connection:
     def end_of_headers(self, context: Any) -> int:  # noqa: ARG002
         """Hand over the header: look-ups that it names begin."""
         self._note(self._hear, self._session.end_of_headers)
-        self._hand_over()
+        if self._agreed.host.of_header:
+            self._hand_over()
         return _NOREPLY
 
     def body(self, context: Any, chunk: bytes) -> int:  # noqa: ARG002
@@ -223,17 +229,13 @@ class _Connection:
 
     def abort(self, context: Any) -> int:  # noqa: ARG002
         """Give up the message under way."""
-        self._note(self._session.close)
-        self._hand_over()
-        self._over()
+        self._give_up()
         return _CONTINUE
 
     def close(self, context: Any) -> int:  # noqa: ARG002
         """Take note of the end of the connection."""
-        self._note(self._session.close)
-        self._note(self._server.closed, self)
-        self._hand_over()
-        self._over()
+        self._give_up()
+        self._server.closed(self)
         return _CONTINUE
 
     def undecodable(self, raw: bytes) -> None:
@@ -256,6 +258,12 @@ class _Connection:
     def trouble(self) -> int:
         """Return the answer to a message that can't be judged."""
         return _CONTINUE if self._server.lenient else _TEMPFAIL
+
+    def _give_up(self) -> None:
+        if self.busy:
+            self._note(self._session.close)
+            self._hand_over()
+            self._over()
 
     def _over(self) -> None:
         self.busy, self._ahead = False, 0

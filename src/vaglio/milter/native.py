@@ -53,6 +53,7 @@ MACROS: Mapping[int, str] = {
     Stage.CONNECT: "{client_ptr}", Stage.MAIL: "{auth_authen}", Stage.END_OF_MESSAGE: "i",
 }  # fmt: skip
 """What is asked for by name: a mail server need not send it by itself, and any of it may be missing."""
+_MACRO_PACKET = int(Command.MACROS)
 _HEEDED = frozenset(bytes([one]) for one in (Command.CONNECT, Command.MAIL, Command.END_OF_MESSAGE))
 """The events before which they are kept."""
 
@@ -220,6 +221,10 @@ class Connection(asyncio.Protocol):
         answers: list[bytes] = []
         try:
             for command, data in packets:
+                if command == _MACRO_PACKET:  # every other one is
+                    if data[:1] in _HEEDED:
+                        self._macros[data[0]] = data
+                    continue
                 handle = _HANDLERS.get(command)
                 if handle is None:
                     raise Garbled(f"the command {command:#x}")
@@ -249,10 +254,6 @@ class Connection(asyncio.Protocol):
         self._agreed_for = self._server.host
         self._agreed = agreement(data[: wire.OPTIONS_SIZE], self._agreed_for.needs)
         return self._agreed.packet
-
-    def _note_macros(self, data: bytes) -> None:
-        if data[:1] in _HEEDED:
-            self._macros[data[0]] = data
 
     def _macros_for(self, command: Command) -> Mapping[bytes, bytes]:
         """Return the macros that came for this event; they hold for one event only."""
@@ -375,7 +376,6 @@ _EVENTS: Mapping[Command, Callable[[Connection, bytes], bytes | None]] = {
     Command.ABORT: Connection._abort,
     Command.BODY: Connection._body,
     Command.CONNECT: Connection._connect,
-    Command.MACROS: Connection._note_macros,
     Command.END_OF_MESSAGE: Connection._end_of_message,
     Command.HELO: Connection._helo,
     Command.QUIT_NEW_CONNECTION: Connection._start_again,

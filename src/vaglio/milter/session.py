@@ -96,7 +96,8 @@ class Session:
 
     def header(self, name: bytes, value: bytes) -> None:
         """Take in a header field."""
-        self._begun("a header").header(name, value)
+        message = self._message or self._begun("a header")
+        message.header(name, value)
 
     def end_of_headers(self) -> None:
         """Take note that the header is complete."""
@@ -159,8 +160,10 @@ class _Message:
             index = self._named[name.lower()] = self._named.get(name.lower(), 0) + 1
             if self.host.manner.forged and claims(value, self.host.manner.authserv_id):
                 self.forged.append((name, index))
+        if not self._hear_header:
+            return
         self._bytes += len(name) + len(value)
-        if self._hear_header and len(self.headers) < MAX_FIELDS and self._bytes <= MAX_HEADER:
+        if len(self.headers) < MAX_FIELDS and self._bytes <= MAX_HEADER:
             field = Field(name, value)
             self.headers.append(field)
             for examination in self._hear_header:
