@@ -77,7 +77,7 @@ def front_for(section: DaemonSection, around: Surroundings) -> Front:
     if section.engine == "libmilter":
         from vaglio.daemon.libmilterfront import LibmilterFront  # for those who have pymilter
 
-        return LibmilterFront(section, around)
+        return LibmilterFront(around)
     return MilterFront(section, around)
 
 

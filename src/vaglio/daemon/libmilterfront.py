@@ -31,7 +31,7 @@ _DESCRIPTORS = Path("/proc/self/fd")
 class LibmilterFront:
     """The milter protocol, by libmilter. Raises OSError where it can't be had."""
 
-    def __init__(self, section: MilterSection, around: Surroundings) -> None:
+    def __init__(self, around: Surroundings) -> None:
         try:
             from vaglio.milter import libmilter
         except ImportError as error:
@@ -44,10 +44,9 @@ class LibmilterFront:
                 'or let engine be "native"'
             )
         self._around = around
-        self._most = section.max_connections
         self._warn_seldom = seldom(around.warn)
         self._listener = around.listeners[0].sock
-        self._server = libmilter.Server(timer, around.warn, self._counted, safely)
+        self._server = libmilter.Server(timer, around.warn, self._crowded, safely)
         self._door = _Door(self._listener, lambda where: libmilter.listen(self._server, where))
         self._thread = threading.Thread(target=self._run, args=(libmilter.run,), name="libmilter", daemon=True)
         self._closing = False
@@ -66,7 +65,7 @@ class LibmilterFront:
         def use() -> None:
             self._server.host = host
             self._server.lenient = section.on_error == "pass"
-            self._most = section.max_connections
+            self._server.most = section.max_connections
 
         return use
 
@@ -85,14 +84,15 @@ class LibmilterFront:
         """Let messages under way come to their end."""
         await self._server.drain()
 
-    def _counted(self, count: int) -> None:
+    def _crowded(self) -> None:
         if self._closing:
             return
-        if count >= self._most and self._door.is_open:
-            self._warn_seldom(f"{self._most} connections are open, which is the limit of a worker; further ones wait")
-            self._door.shut()
-        elif count < self._most and not self._door.is_open:
+        most = self._server.most
+        if self._server.connections < most:
             self._door.open()
+        elif self._door.is_open:
+            self._warn_seldom(f"{most} connections are open, which is the limit of a worker; further ones wait")
+            self._door.shut()
 
     def _run(self, run: Callable[[], None]) -> None:
         run()
@@ -125,8 +125,8 @@ class _Door:
 
     def open(self) -> None:
         """Let libmilter accept on our socket."""
-        os.dup2(self._ours.fileno(), self._number, inheritable=False)
         if self._stand_in:
+            os.dup2(self._ours.fileno(), self._number, inheritable=False)
             self._stand_in.shutdown(socket.SHUT_RD)  # wakes libmilter, which looks at this one for up to 5 s
             self._stand_in.close()
             self._stand_in = None
