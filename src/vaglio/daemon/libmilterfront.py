@@ -49,7 +49,7 @@ class LibmilterFront:
         self._server = libmilter.Server(timer, around.warn, self._crowded, safely)
         self._door = _Door(self._listener, lambda where: libmilter.listen(self._server, where))
         self._thread = threading.Thread(target=self._run, args=(libmilter.run,), name="libmilter", daemon=True)
-        self._closing = False
+        self._closing = self._gave_up = False
 
     @property
     def connections(self) -> int:
@@ -77,12 +77,14 @@ class LibmilterFront:
     def close(self) -> None:
         """Take no more connections. Those that nobody took yet are closed unread when the last worker ends."""
         self._closing = True
-        self._door.shut()
+        if not self._gave_up:
+            self._door.shut()
         self._listener.close()
 
     async def drain(self) -> None:
         """Let messages under way come to their end."""
-        await self._server.drain()
+        if not self._gave_up:  # else nobody is left to answer
+            await self._server.drain()
 
     def _crowded(self) -> None:
         if self._closing:
@@ -96,11 +98,14 @@ class LibmilterFront:
 
     def _run(self, run: Callable[[], None]) -> None:
         run()
-        self._server.soon(self._gave_up)
+        self._gave_up = True
+        self._server.soon(self._make_room)
 
-    def _gave_up(self) -> None:
+    def _make_room(self) -> None:
+        """End this worker, since libmilter can't begin anew in the same process."""
         if not self._closing:
-            self._around.warn("libmilter has given up listening: this worker ends, another one takes its place")
+            self._closing = True
+            self._around.warn("libmilter has given up: this worker ends, another one takes its place")
             os.kill(os.getpid(), signal.SIGTERM)
 
 
