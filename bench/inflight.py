@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
 from pathlib import Path
 
 from bench.mailserver import FINAL, GOODBYE, OFFER, flights
@@ -15,7 +16,6 @@ from vaglio.milter.wire import Answer, Command, Packets
 PATIENCE = 30.0
 """Seconds that an answer may take."""
 
-_PIECE = 65535
 _END = wire.packet(Command.END_OF_MESSAGE)
 
 
@@ -51,7 +51,7 @@ class _Slow:
 
 @contextmanager
 def in_flight(path: Path, message: bytes, count: int) -> Iterator[None]:
-    """Have so many messages under way in the block, piece by piece in turns; after it they come to their end."""
+    """Have so many messages under way in the block, packet by packet in turns; after it they come to their end."""
     with ExitStack() as stack:
         senders = [_Slow(path, message, stack) for _ in range(count)]
         _send_in_turns(senders)
@@ -61,6 +61,18 @@ def in_flight(path: Path, message: bytes, count: int) -> Iterator[None]:
 
 
 def _send_in_turns(senders: Sequence[_Slow]) -> None:
-    for start in range(0, max(len(sender.last) for sender in senders), _PIECE):
-        for sender in senders:
-            sender.sock.sendall(sender.last[: -len(_END)][start : start + _PIECE])
+    """Send a packet of each in turns, all but the last one: mail servers write packets whole, and one in pieces would
+    hold a thread of libmilter's, of which there are few.
+    """
+    for packets in zip_longest(*(_packets(sender.last)[:-1] for sender in senders), fillvalue=b""):
+        for sender, packet in zip(senders, packets, strict=True):
+            sender.sock.sendall(packet)
+
+
+def _packets(flight: bytes) -> list[bytes]:
+    found, position = [], 0
+    while position < len(flight):
+        after = position + 4 + int.from_bytes(flight[position : position + 4])
+        found.append(flight[position:after])
+        position = after
+    return found
