@@ -74,7 +74,9 @@ class Ours(MilterServer, Daemon):
         server = super().__enter__()
         with ExitStack() as undo:
             undo.callback(self.__exit__, None, None, None)
-            found: Engine = "libmilter" if "libmilter" in Path(f"/proc/{self.worker}/maps").read_text() else "native"
+            # One of several workers has answered; others may not have loaded theirs yet.
+            maps = [Path(f"/proc/{worker}/maps").read_text() for worker in family(self.pid)[1:]]
+            found: Engine = "libmilter" if any("libmilter" in one for one in maps) else "native"
             if found != self._engine:
                 raise BenchError(f"{self.program} runs on the engine {found}, not on {self._engine}")
             undo.pop_all()
@@ -82,7 +84,7 @@ class Ours(MilterServer, Daemon):
 
     @property
     def worker(self) -> int:
-        """The process that does the work."""
+        """The first process that does the work."""
         return family(self.pid)[1]
 
 
