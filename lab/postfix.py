@@ -100,6 +100,11 @@ class MailHost:
         return {"name": self.name, "address": self.address, "domain": self.domain}
 
 
+def queue(host: MailHost) -> str:
+    """Return the queue directory of a host's Postfix, which need not run yet, as a path in the lab."""
+    return f"{HOME}/{host.name}/queue"
+
+
 class Postfix:
     """A running instance. LabError if it does not greet within 20 seconds, Unavailable without the package."""
 
@@ -146,9 +151,14 @@ class Postfix:
         pipe = 'printf %s "$1" | sendmail -C "$2" -f "$3" -- "$4"'
         self._space.run("sh", "-c", pipe, "sh", message, f"{self._home}/etc", sender, recipient)
 
+    @property
+    def queue(self) -> str:
+        """Its queue directory, as a path in the lab."""
+        return queue(self.host)
+
     def held(self) -> list[str]:
         """Return the queue names of the messages on hold."""
-        return [path.name for path in self._space.path(f"{self._home}/queue/hold").glob("*")]
+        return [path.name for path in self._space.path(f"{self.queue}/hold").glob("*")]
 
     def add_login(self, login: str, password: str) -> None:
         """Let one more user submit mail."""
@@ -167,7 +177,7 @@ class Postfix:
     def _write(self) -> None:
         home = self._space.path(self._home)
         for name in ("etc", "queue", "data", "log", "mail"):
-            (home / name).mkdir(parents=True)
+            (home / name).mkdir(parents=True, exist_ok=True)
         os.chown(home / "mail", _OWNER, _OWNER)
         shutil.chown(home / "data", "postfix")
         (home / "etc/main.cf").write_text(self.host.main_cf(self._home))

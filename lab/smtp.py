@@ -67,6 +67,7 @@ class Client:
                 self._smtp = smtplib.SMTP(server, port, helo, timeout=30, source_address=source)
         if context and port != _TLS_FROM_THE_START:
             self._smtp.starttls(context=context)
+        self._smtp.command_encoding = "latin-1"  # any byte can be said
         self.command(f"EHLO {helo}")
 
     def __enter__(self) -> Client:
@@ -96,8 +97,8 @@ class Client:
         words = f"\0{login}\0{password}".encode()
         return self.command(f"AUTH PLAIN {base64.b64encode(words).decode()}")
 
-    def send(self, sender: str, recipients: Sequence[str], message: str, need: int = 1) -> Transaction:
-        """Try to send a message; give up if fewer than ``need`` recipients are accepted."""
+    def send(self, sender: str, recipients: Sequence[str], message: str | bytes, need: int = 1) -> Transaction:
+        """Try to send a message with LF line ends; give up if fewer than ``need`` recipients are accepted."""
         mail = self.command(f"MAIL FROM:<{sender}>")
         if mail.code != 250:
             return Transaction(mail)
@@ -105,7 +106,8 @@ class Client:
         if sum(answer.code == 250 for answer in answers) < need:
             self.command("RSET")
             return Transaction(mail, answers)
-        data = _answer(self._smtp.data(message.replace("\n", "\r\n")))
+        raw = message.encode() if isinstance(message, str) else message
+        data = _answer(self._smtp.data(raw.replace(b"\n", b"\r\n")))
         if data.code != 250:
             self.command("RSET")  # Postfix goes on with a transaction that it refused at the end of the message
         return Transaction(mail, answers, data)

@@ -1,6 +1,6 @@
 """Submission as users' programs have it: ports 587 and 465 of a Postfix in the lab, with TLS and logins.
 
-The services are the shipped ones, ``examples/postfix/master.cf.ratelimit``, but for the chroot. Cyrus SASL within smtpd
+The services are the shipped ones, ``examples/postfix/master.cf.*``, but for the chroot. Cyrus SASL within smtpd
 looks passwords up in a file, so there is no daemon for them. The certificate signs itself.
 """
 
@@ -22,9 +22,9 @@ SET_PASSWORD = 'printf %s "$4" | saslpasswd2 -p -c -f "$1" -u "$3" "$2" && chgrp
 """For the shell: file, user, domain, password."""
 
 
-def services(about_recipients: bool = False) -> str:
+def services(about_recipients: bool = False, example: Path = EXAMPLE) -> str:
     """Return the shipped lines of master.cf, without the chroot; on demand those that ask about recipients, too."""
-    text = EXAMPLE.read_text()
+    text = example.read_text()
     if about_recipients:
         text = asking_about_recipients(text)
     return re.sub(r"^(\w+ +inet +n +- +)y", r"\1n", text, flags=re.MULTILINE)

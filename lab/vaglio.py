@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -30,22 +31,28 @@ def configure(space: Space, text: str, config: str = CONFIG) -> None:
     file.write_text(text, "utf-8")
 
 
+_READY = re.compile(r"^(?:INFO ready|\{.*\bready\b.*)$", re.MULTILINE)
+
+
 class Daemon:
-    """A running daemon, asked on 127.0.0.1:``port``; its log is beside its configuration file.
+    """A running daemon, asked on ``where``: a port of 127.0.0.1, or the path of a UNIX socket. ``name`` is its command,
+    as in "vaglio-greylist" or "vaglio-chain inbound"; its log is beside its configuration file.
 
     LabError if it does not answer within 20 seconds.
     """
 
-    def __init__(self, space: Space, name: str, port: int, config: str = CONFIG) -> None:
-        self._space, self.name, self._port, self._config = space, name, port, config
-        self._log = str(Path(config).with_name(f"{name}.log"))
+    def __init__(self, space: Space, name: str, where: int | str, config: str = CONFIG) -> None:
+        self._space, self.name, self._where, self._config = space, name, where, config
+        self._log = str(Path(config).with_name(f"{name.replace(' ', '-')}.log"))
         self.start()
 
-    def start(self) -> None:
-        """Start it, again after an end; it has its old state and log."""
-        if not Path(command(self.name)).exists():
-            raise LabError(f"there is no {command(self.name)}")
-        self.process = self._space.start([command(self.name), "--config", self._config], self._log)
+    def start(self, *options: str) -> None:
+        """Start it, again after an end, or beside the one that it replaces; it has its old state and log."""
+        program, *words = self.name.split()
+        if not Path(command(program)).exists():
+            raise LabError(f"there is no {command(program)}")
+        self._begun = len(_READY.findall(self.log()))
+        self.process = self._space.start([command(program), *words, "--config", self._config, *options], self._log)
         try:
             until(self._answers, f"{self.name} to listen")
         except LabError as error:
@@ -67,14 +74,28 @@ class Daemon:
 
     def client(self) -> PolicyClient:
         """Connect to it as Postfix does."""
-        with self._space.inside():
-            return PolicyClient(socket.create_connection(("127.0.0.1", self._port), timeout=10))
+        return PolicyClient(self._connection())
+
+    def _connection(self) -> socket.socket:
+        if isinstance(self._where, int):
+            with self._space.inside():
+                return socket.create_connection(("127.0.0.1", self._where), timeout=10)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(10)
+        try:
+            connection.connect(str(self._space.path(self._where)))
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
     def _answers(self) -> bool:
         if self.process.returncode is not None:
             raise LabError(f"{self.name} ended with exit status {self.process.returncode}")
+        if len(_READY.findall(self.log())) == self._begun:  # it may listen before it can be told to stop
+            return False
         try:
-            self.client().__exit__(None, None, None)
+            self._connection().close()
         except OSError:
             return False
         return True
