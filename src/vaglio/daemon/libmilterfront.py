@@ -7,6 +7,7 @@ While there are too many connections, and at a stop, one that never rings takes 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -25,6 +26,7 @@ from vaglio.daemon.seldom import seldom
 from vaglio.daemon.service import Milter, Service
 
 _WHERE = {socket.AF_INET: "inet:0@127.0.0.1", socket.AF_INET6: "inet6:0@::1"}
+_KNOCK = signal.SIGUSR1
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -50,6 +52,7 @@ class LibmilterFront:
         self._door = _Door(self._listener, lambda where: libmilter.listen(self._server, where))
         self._thread = threading.Thread(target=self._run, args=(libmilter.run,), name="libmilter", daemon=True)
         self._closing = self._gave_up = False
+        asyncio.get_running_loop().add_signal_handler(_KNOCK, lambda: None)  # else it would end the process
 
     @property
     def connections(self) -> int:
@@ -71,14 +74,13 @@ class LibmilterFront:
 
     def open(self) -> None:
         """Begin to take connections."""
-        self._door.open()
+        self._move(self._door.open)
         self._thread.start()
 
     def close(self) -> None:
         """Take no more connections. Those that nobody took yet are closed unread when the last worker ends."""
         self._closing = True
-        if not self._gave_up:
-            self._door.shut()
+        self._move(self._door.shut)
         self._listener.close()
 
     async def drain(self) -> None:
@@ -91,10 +93,18 @@ class LibmilterFront:
             return
         most = self._server.most
         if self._server.connections < most:
-            self._door.open()
+            self._move(self._door.open)
         elif self._door.is_open:
+            self._move(self._door.shut)
             self._warn_seldom(f"{most} connections are open, which is the limit of a worker; further ones wait")
-            self._door.shut()
+
+    def _move(self, door: Callable[[], None]) -> None:
+        """Open or shut the door, and have libmilter look at it again: it waits at what was there before."""
+        if self._gave_up:
+            return
+        door()
+        if self._thread.ident:
+            signal.pthread_kill(self._thread.ident, _KNOCK)
 
     def _run(self, run: Callable[[], None]) -> None:
         run()
@@ -132,7 +142,6 @@ class _Door:
         """Let libmilter accept on our socket."""
         if self._stand_in:
             os.dup2(self._ours.fileno(), self._number, inheritable=False)
-            self._stand_in.shutdown(socket.SHUT_RD)  # wakes libmilter, which looks at this one for up to 5 s
             self._stand_in.close()
             self._stand_in = None
 

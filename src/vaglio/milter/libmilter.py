@@ -199,7 +199,8 @@ class _Connection:
 
     def header(self, context: Any, name: str, value: bytes) -> int:  # noqa: ARG002
         """Take note of a header field."""
-        self._field(name.encode(), value)
+        # The blank that a mail server keeps to itself is put back: that there was one is the best guess.
+        self._field(name.encode(), value if self._agreed.leading_space else b" " + value)
         return _NOREPLY
 
     def end_of_headers(self, context: Any) -> int:  # noqa: ARG002
