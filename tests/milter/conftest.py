@@ -29,7 +29,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def milter(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrivialMilter]:
     """Give a trivial milter that nobody may stop or configure."""
-    with TrivialMilter(tmp_path_factory.mktemp(engine), engine, inet=True).ready() as daemon:
+    with TrivialMilter(tmp_path_factory.mktemp(engine), engine).ready() as daemon:
         yield daemon
 
 

@@ -18,15 +18,16 @@ ALL = "one:headers+body+chunks"
 
 
 class TrivialMilter(Process):
-    """The trivial milter over a UNIX socket (``unix``) and, where that is asked for, a TCP port (``inet``)."""
+    """The trivial milter, which listens at ``address``: a UNIX socket, or a TCP port where that is asked for. libmilter
+    listens on no more than one.
+    """
 
     def __init__(
         self, folder: Path, engine: str, *args: str, checks: str = ALL, workers: int = 1, inet: bool = False,
         prefix: tuple[str, ...] = (), **settings: str,
     ) -> None:  # fmt: skip
         self.folder, self.engine, self.workers = folder, engine, workers
-        self.unix = f"unix:{folder / 'x.sock'}"
-        self.inet = "inet:127.0.0.1:0" if inet else ""
+        self.address = "inet:127.0.0.1:0" if inet else f"unix:{folder / 'x.sock'}"
         self.config = folder / "vaglio.toml"
         (folder / "state").mkdir(exist_ok=True)
         self.configure(checks, **settings)
@@ -34,9 +35,8 @@ class TrivialMilter(Process):
 
     def configure(self, checks: str = ALL, more: str = "", **settings: str) -> None:
         """Write the configuration; settings are those of the milter's section, in TOML."""
-        listen = [self.inet, self.unix] if self.inet else [self.unix]
         section = {
-            "listen": json.dumps(listen), "workers": str(self.workers), "engine": f'"{self.engine}"',
+            "listen": json.dumps([self.address]), "workers": str(self.workers), "engine": f'"{self.engine}"',
             "deadline": '"2m"', **settings,
         }  # fmt: skip
         lines = [f"{key} = {value}" for key, value in section.items()]
@@ -55,20 +55,29 @@ class TrivialMilter(Process):
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        self.inet = next(iter(re.findall(r"listening on (inet:.*)", self.seen)), "")
+        (self.address,) = re.findall(r"listening on (.*)", self.seen)
         return self
 
     def mta(self, offer: Options = POSTFIX, macros: dict[bytes, bytes] | None = None) -> Mta:
-        """Connect to the UNIX socket."""
-        return Mta(self.unix, offer, KNOWN if macros is None else macros)
+        """Connect."""
+        return Mta(self.address, offer, KNOWN if macros is None else macros)
 
     def go(self) -> None:
         """Let those go on that wait for it."""
         (self.folder / "state" / "go").touch()
 
 
+_TOLD = b"X-Told-"
+
+
+def told_by(outcome: Outcome) -> list[str]:
+    """Return which checks told what they have seen, from the top of the message down."""
+    names = [edit.name.removeprefix(_TOLD).decode() for edit in outcome.edits if edit.name.startswith(_TOLD)]
+    return names[::-1]
+
+
 def told(outcome: Outcome, check: str = "one") -> dict[str, Any]:
     """Return what a check has seen of a message whose sender said "tell"."""
-    (value,) = [edit.value for edit in outcome.edits if edit.name == f"X-Told-{check}".encode()]
+    (value,) = [edit.value for edit in outcome.edits if edit.name == _TOLD + check.encode()]
     story: dict[str, Any] = json.loads(b64decode(b"".join(value.split())))
     return story
