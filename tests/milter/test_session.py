@@ -122,6 +122,13 @@ def test_the_login_is_that_of_the_message() -> None:
     assert talk.mail().check.last.facts.session.sasl_username == ""
 
 
+def test_a_queue_id_that_is_told_at_mail_alone_holds_to_the_end() -> None:
+    talk = Talk()
+    talk.mail(macros={b"i": b"5AMC"}).rcpt()
+    talk.end()
+    assert talk.seen.facts.session.queue_id == "5AMC"
+
+
 def test_the_last_helo_counts_and_may_hold_any_byte() -> None:
     talk = Talk()
     talk.session.helo(b"one")

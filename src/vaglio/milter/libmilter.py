@@ -184,7 +184,8 @@ class _Connection:
     def mail(self, context: Any, *arguments: bytes) -> int:
         """Begin with a message."""
         self.busy = True
-        self._note(self._begin, arguments, {b"{auth_authen}": _macro(context, "{auth_authen}")})
+        macros = {b"i": _macro(context, "i"), b"{auth_authen}": _macro(context, "{auth_authen}")}
+        self._note(self._begin, arguments, macros)
         if self._agreed.host.checks:  # their look-ups begin
             self._hand_over()
         return _NOREPLY

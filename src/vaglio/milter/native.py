@@ -50,9 +50,10 @@ _SILENCE = {
 """What has to be agreed on so that an event has no answer."""
 
 MACROS: Mapping[int, str] = {
-    Stage.CONNECT: "{client_ptr}", Stage.MAIL: "{auth_authen}", Stage.END_OF_MESSAGE: "i",
+    Stage.CONNECT: "{client_ptr}", Stage.MAIL: "i {auth_authen}", Stage.END_OF_MESSAGE: "i",
 }  # fmt: skip
-"""What is asked for by name: a mail server need not send it by itself, and any of it may be missing."""
+"""What is asked for by name: a mail server need not send it by itself, and any of it may be missing. Postfix knows the
+queue id (``i``) at the end of a message, Sendmail at MAIL; it does not heed what is asked of it for the end."""
 _MACRO_PACKET = int(Command.MACROS)
 _HEEDED = frozenset(bytes([one]) for one in (Command.CONNECT, Command.MAIL, Command.END_OF_MESSAGE))
 """The events before which they are kept."""

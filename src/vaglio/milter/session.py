@@ -72,7 +72,8 @@ class Session:
         host = self._host()
         login = text(macros.get(b"{auth_authen}", b""))
         envelope = Envelope(_address(arguments), "", 0, _size(arguments))
-        facts = Facts(self._client, envelope, Smtp(Stage.MAIL, self._helo, sasl_username=login))
+        queue_id = text(macros.get(b"i", b""))
+        facts = Facts(self._client, envelope, Smtp(Stage.MAIL, self._helo, queue_id=queue_id, sasl_username=login))
         self._message = _Message(host, facts)
 
     async def recipient(self, arguments: Sequence[bytes]) -> str:
@@ -193,7 +194,7 @@ class _Message:
         facts = Facts(
             client,
             Envelope(envelope.sender, first, self.count, self._size or envelope.size),
-            session._replace(stage=Stage.END_OF_MESSAGE, queue_id=queue_id),
+            session._replace(stage=Stage.END_OF_MESSAGE, queue_id=queue_id or session.queue_id),
         )
         return Message(facts, tuple(self.recipients), self.headers, b"".join(self._scanned), self._size)
 
