@@ -10,13 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from vaglio_milters import chain, spf_verify
 
 from lab.spfsuite import DATA
 from tests.daemon.processes import Process
 from tests.milter.mta import KNOWN, POSTFIX, Mail, Mta, Outcome
 from vaglio.milter.replay import read
 from vaglio.milter.wire import Peer
-from vaglio_milters import chain, spf_verify
 
 MOST, LARGEST = 400, 300_000
 """Messages that are sent, and bytes of one."""

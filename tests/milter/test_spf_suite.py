@@ -9,12 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from vaglio_milters import spf_verify
 
 from lab.spfsuite import SUITE, Case, cases
 from tests.daemon.processes import Manager, Process, manager
 from tests.milter.mta import KNOWN, POSTFIX, Mail, Mta
-from vaglio_milters import spf_verify
-
 from vaglio.dns.zonefile import Record
 from vaglio.facts import client_of
 from vaglio.milter.wire import Peer
@@ -80,7 +79,7 @@ class Daemon(Process):
         assert field.name == b"Authentication-Results"
         identity = b"mailfrom" if case.sender else b"helo"
         (result,) = re.findall(rb"spf=(\w+)(?: reason=\"[^\"]*\")? smtp\." + identity, b" ".join(field.value.split()))
-        return result.decode()
+        return str(result, "ascii")
 
 
 @pytest.fixture
