@@ -93,6 +93,19 @@ def test_a_stop_does_not_wait_for_a_mail_server_that_takes_its_connection_away(e
         assert monotonic() - began < 2
 
 
+def test_a_message_whose_mail_server_is_gone_is_judged_no_further(tmp_path: Path) -> None:
+    with TrivialMilter(tmp_path, "native").ready() as daemon:
+        with daemon.mta() as mta:
+            mta.greet()
+            begin(mta, Mail(sender=b"<slow@tizio.it>"))
+            end(mta)
+            daemon.line("WARNING judging slowly")
+        began = monotonic()
+        stop(daemon)
+        assert daemon.status() == 0
+        assert monotonic() - began < 2
+
+
 # --- reload ---
 
 

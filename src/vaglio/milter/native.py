@@ -1,7 +1,7 @@
 """The milter engine of our own: connections on asyncio, packets in, answers out. Opens no socket, knows no check.
 
-Nearly all events are negotiated away or have no answer, so that a small message costs a read or three and one write. An
-answer that has to be waited for stops the reading of that connection, so that nothing is answered out of order and
+Nearly all events are negotiated away or have no answer, so that a small message costs a read or three and one write.
+While an answer is awaited, one more read is taken in at most and waits its turn: nothing is answered out of order, and
 nothing piles up.
 """
 
@@ -199,7 +199,9 @@ class Connection(asyncio.Protocol):
         """Take in the packets that are complete now."""
         self.last_heard = self._server.timer()
         packets = self._packets.feed(data)
-        if self._answering:  # bytes that were read before the transport paused
+        if self._answering:
+            # Only now: while there is nothing to read, the end of the connection is seen at once.
+            self._transport.pause_reading()
             self._unread = chain(self._unread, packets)
         else:
             self._take_in(packets)
@@ -326,11 +328,10 @@ class Connection(asyncio.Protocol):
     # --- answers that take time ---
 
     def _await(self, work: Coroutine[Any, Any, bytes]) -> bytes:
-        """Return the answer if it needs no waiting; else nothing for now, and read no more until it is there."""
+        """Return the answer if it needs no waiting; else nothing for now, and take in no more until it is there."""
         outcome = start(work)
         if not isinstance(outcome, Rest):
             return outcome
-        self._transport.pause_reading()
         self._answering = asyncio.get_running_loop().create_task(_rest_of(outcome))
         self._answering.add_done_callback(self._answered)
         return b""
