@@ -16,7 +16,7 @@ from vaglio.checks.ratelimit.settings import Rule as LimitRule
 from vaglio.checks.spf.settings import SpfSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
-from vaglio.config.types import format_duration
+from vaglio.config.types import MilterSection, format_duration
 from vaglio.config.words import dotted, meant, near
 
 SHIPPED_LANGUAGES = frozenset({"en", "it"})
@@ -52,6 +52,10 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
                 f'"{format_duration(section.tarpit)}"',
                 f'less than {name}.deadline, which is "{format_duration(section.deadline)}"',
             )
+        if isinstance(section, MilterSection) and section.engine == "libmilter" and len(section.listen) > 1:
+            path = tuple(name.split("."))
+            wanted = f'one socket, since {name}.engine is "libmilter", which listens on no more'
+            yield Clash(((*path, "listen"), (*path, "engine")), f"{len(section.listen)} sockets", wanted)
 
 
 def _list_misfits(settings: DnsblSettings) -> Iterator[Clash]:
