@@ -49,6 +49,9 @@ Postfix's milter_content_timeout."""
 AHEAD = 1024 * 1024
 """Bytes of a message that may wait for the event loop to take them in."""
 
+LARGE = 64 * 1024
+"""Bytes of a message that may wait until something else is handed over."""
+
 FIELD = 200
 """What a header field counts for besides its bytes."""
 
@@ -212,9 +215,8 @@ class _Connection:
         return _NOREPLY
 
     def body(self, context: Any, chunk: bytes) -> int:  # noqa: ARG002
-        """Hand over a piece of the body."""
+        """Take note of a piece of the body."""
         self._note(self._hear, self._session.body, chunk)
-        self._hand_over()
         self._keep_pace(len(chunk))
         return _NOREPLY
 
@@ -275,10 +277,13 @@ class _Connection:
         self._keep_pace(len(name) + len(value) + FIELD)
 
     def _keep_pace(self, size: int) -> None:
+        """Hand over what is large; small messages come to their end at once, which is soon enough."""
         self._ahead += size
         if self._ahead > AHEAD:
             self._ask(_nothing)
             self._ahead = 0
+        elif self._ahead > LARGE:
+            self._hand_over()
 
     def _note(self, work: Callable[..., None], *arguments: Any) -> None:
         self._notes.append((work, arguments))
