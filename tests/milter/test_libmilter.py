@@ -142,8 +142,8 @@ class Mta6(Mta):
 
 
 def test_two_sockets_are_one_too_many(tmp_path: Path) -> None:
-    listen = f'["unix:{tmp_path}/a", "unix:{tmp_path}/b"]'
-    with TrivialMilter(tmp_path, "libmilter", listen=listen) as daemon:
+    listen = ("--listen", f"unix:{tmp_path}/a", "--listen", f"unix:{tmp_path}/b")
+    with TrivialMilter(tmp_path, "libmilter", *listen) as daemon:
         assert daemon.status() == os.EX_UNAVAILABLE
         assert f"listens on one socket, not on unix:{tmp_path}/a and unix:{tmp_path}/b" in daemon.seen
 
