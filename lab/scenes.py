@@ -5,6 +5,7 @@ A new daemon adds scenes here, and its own doing to world.py; story.py plays wha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 TIZIOS_POSTFIX = "mail.tizio.it"
@@ -27,10 +28,11 @@ class Attempt:
 class Scene:
     """A message and its fate.
 
-    ``way`` is TIZIOS_POSTFIX, or the address of a client that tries once and never again. ``headers`` are regular
-    expressions: each matches exactly one header line of the message that landed; ``lands`` False means that
-    nothing does. ``refusing`` is a zone that refuses all questions of ours from now on; ``warning`` a regular
-    expression: a line that Vaglio's log holds in the end.
+    ``way`` is TIZIOS_POSTFIX, or the address of a client that tries as often as there are attempts. ``bringing`` are
+    header lines of the sender's own. ``headers`` are regular expressions: each matches exactly one header line of the
+    message that landed, and ``without`` none; ``lands`` False means that nothing does. ``refusing`` is a zone that
+    refuses all questions of ours from now on; ``warning`` a regular expression: a line that Vaglio's log holds in the
+    end.
     """
 
     title: str
@@ -39,7 +41,9 @@ class Scene:
     recipient: str
     attempts: tuple[Attempt, ...]
     lands: bool = True
+    bringing: str = ""
     headers: tuple[str, ...] = ()
+    without: str = ""
     refusing: str = ""
     warning: str = ""
 
@@ -53,12 +57,31 @@ LISTED = "vaglio-dnsbl reject: listed"
 FIRST_CONTACT = "vaglio-greylist defer: first-contact"
 RETRIED = "vaglio-greylist pass: retried"
 KNOWN = "vaglio-greylist pass: known"
+SPF_PASS = "vaglio-chain inbound pass: pass"
+SPF_FAIL = "vaglio-chain inbound pass: fail"
+NO_MAIL = "vaglio-chain inbound reject: no-mail"
+
+RESULT = r"Authentication-Results: mail\.caio\.it; spf={} "
+PROVEN = RESULT.format("pass") + r"smtp\.mailfrom=tizio@tizio\.it;"
+DISPROVEN = RESULT.format("fail") + r'reason="198\.51\.100\.30 is not in the SPF record of tizio\.it"'
+FORGED = "Authentication-Results: mail.caio.it; spf=pass smtp.mailfrom=tizio@tizio.it; dkim=pass header.d=tizio.it"
+
+FORGER = "198.51.100.30"
+
+FORGERY = Scene(
+    "a forger with a mail server writes as Tizio, and brings results along that Caio's host never wrote", FORGER,
+    "tizio@tizio.it", "caio@caio.it",
+    (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)), Attempt(ACCEPTED, (NOT_LISTED, RETRIED, SPF_FAIL))),
+    bringing=f"{FORGED}\n", headers=(DISPROVEN,), without=re.escape(FORGED),
+)  # fmt: skip
+STORY = "SPF fail for tizio.it; delivered"
+"""What is told of it, by ``vaglio why`` and by ``vaglio try``."""
 
 SCENES = (
     Scene(
         "Tizio writes to Caio for the first time", TIZIOS_POSTFIX, "tizio@tizio.it", "caio@caio.it",
-        (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)), Attempt(ACCEPTED, (NOT_LISTED, RETRIED))),
-        headers=("X-Greylist: delayed ",),
+        (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)), Attempt(ACCEPTED, (NOT_LISTED, RETRIED, SPF_PASS))),
+        headers=(PROVEN, "X-Greylist: delayed "),
     ),
     Scene(
         "a guest in a home computer sends spam and never comes back", "198.51.100.66", "win@prizes.example",
@@ -78,11 +101,20 @@ SCENES = (
     ),
     Scene(
         "a blocklist begins to answer 127.255.255.254 to everything, while Tizio's other host writes",
-        "198.51.100.25", "tizio@tizio.it", "caio@caio.it", (Attempt(ACCEPTED, (NOT_LISTED, KNOWN)),),
+        "198.51.100.25", "tizio@tizio.it", "caio@caio.it", (Attempt(ACCEPTED, (NOT_LISTED, KNOWN, SPF_PASS)),),
         refusing="other.lab.test", warning=r"the list lab-other is suspended: .*127\.255\.255\.254",
     ),
     Scene(
         "Tizio writes to Caio again: nobody waits twice", TIZIOS_POSTFIX, "tizio@tizio.it", "caio@caio.it",
-        (Attempt(ACCEPTED, (NOT_LISTED, KNOWN)),),
+        (Attempt(ACCEPTED, (NOT_LISTED, KNOWN, SPF_PASS)),), headers=(PROVEN,),
+    ),
+    FORGERY,
+    Scene(
+        "the same forger tries it with a name of Tizio's that sends no mail", FORGER, "boss@parked.tizio.it",
+        "caio@caio.it",
+        (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)),
+         Attempt(r"^550 5\.7\.23 SPF fail: parked\.tizio\.it \(MAIL FROM\) .* sends no mail at all; .*ref ",
+                 (NOT_LISTED, RETRIED, NO_MAIL))),
+        lands=False,
     ),
 )  # fmt: skip

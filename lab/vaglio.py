@@ -58,6 +58,11 @@ class Daemon:
         except LabError as error:
             raise LabError(f"{error}; its log: {self.log()}") from None
 
+    @property
+    def is_milter(self) -> bool:
+        """True if it is asked about messages."""
+        return isinstance(self._where, str)
+
     def reload(self) -> None:
         """Have it read its configuration again (SIGHUP)."""
         self.process.signal(signal.SIGHUP)

@@ -1,8 +1,9 @@
 """The world of the story: a name server, the mail hosts of tizio.it and caio.it, Vaglio beside caio's.
 
 tizio's Postfix retries by itself, but in seconds where the real one takes minutes. caio's asks Vaglio about every
-recipient, blocklists first if there are any, and goes on without an answer where there is none. tizio's has users who
-submit mail if it has rate limits: a Vaglio of its own then counts what they send.
+recipient, blocklists first if there are any, and about the message itself if there is the inbound chain; it goes on
+without an answer where there is none. tizio's has users who submit mail if it has rate limits: a Vaglio of its own then
+counts what they send.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 
-from lab import submission
+from lab import milters, submission
 from lab.dns import NameServer, Zones
 from lab.postfix import MailHost, Postfix
 from lab.smtp import Client
@@ -91,6 +92,9 @@ def dnsbl_toml(settings: Mapping[str, str], lists: str = LISTS) -> str:
     return f"\n[dnsbl]\nwithout = {json.dumps([*shipped()])}\n{lines}{lists}"
 
 
+INBOUND = f'\n[chain.inbound]\nlisten = ["unix:{milters.folder(CAIO)}/inbound.sock"]\nsocket_group = "postfix"\n'
+"""The table that caio's inbound chain needs."""
+
 TIZIOS_CONFIG = f"{HOME}/vaglio-tizio/vaglio.toml"
 """The configuration file of tizio's Vaglio."""
 
@@ -109,20 +113,21 @@ class World:
     which Postfix asks them.
 
     ``greylist`` are settings of Vaglio's as TOML writes them, ``caio`` settings of main.cf. ``dnsbl`` is what
-    ``dnsbl_toml`` returns; without it there is no vaglio-dnsbl. ``tizio`` is his host, and ``ratelimit`` what
+    ``dnsbl_toml`` returns; without it there is no vaglio-dnsbl. ``inbound`` is INBOUND; without it there is no such
+    chain. ``tizio`` is his host, and ``ratelimit`` what
     ``ratelimit_toml`` returns; without it there is no vaglio-ratelimit. Raises LabError, and Unavailable where the
     machine can't have it.
     """
 
     def __init__(
         self, greylist: Mapping[str, str], caio: Mapping[str, str] | None = None, dnsbl: str = "",
-        ratelimit: str = "", tizio: MailHost = TIZIO,
+        ratelimit: str = "", tizio: MailHost = TIZIO, inbound: str = "",
     ) -> None:  # fmt: skip
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
             self.dns = NameServer(self.space, Zones.read())
             stack.callback(self.dns.close)
-            configure(self.space, vaglio_toml(greylist) + dnsbl)
+            configure(self.space, vaglio_toml(greylist) + dnsbl + inbound)
             self.greylist = Daemon(self.space, "vaglio-greylist", GREYLIST_PORT)
             self.daemons, settings = [self.greylist], {**CAIO.settings, **(caio or {})}
             if dnsbl:
@@ -130,6 +135,11 @@ class World:
                 self.dnsbl = Daemon(self.space, "vaglio-dnsbl", DNSBL_PORT)
                 self.daemons.insert(0, self.dnsbl)
                 settings["smtpd_recipient_restrictions"] = recipient_restrictions(DNSBL_PORT, GREYLIST_PORT)
+            if inbound:
+                milters.make_folder(self.space, CAIO)
+                socket = f"{milters.folder(CAIO)}/inbound.sock"
+                self.daemons.append(Daemon(self.space, "vaglio-chain inbound", socket))
+                settings |= {name: value for name, value in milters.settings().items() if "outbound" not in value}
             if ratelimit:
                 configure(self.space, ratelimit, TIZIOS_CONFIG)
                 self.ratelimit = Daemon(self.space, "vaglio-ratelimit", RATELIMIT_PORT, TIZIOS_CONFIG)
