@@ -7,6 +7,7 @@ import ctypes
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -82,8 +83,10 @@ def test_bytes_that_are_no_utf8_are_written_as_replacements(daemon: TrivialMilte
 
 def test_the_path_outlives_workers_that_are_nobody(tmp_path: Path) -> None:
     """libmilter takes away the path that it knows when it stops; as root it does not, so root would not see it."""
-    folder = Path(tempfile.mkdtemp(prefix="vaglio-test-"))  # those of pytest are closed to others
     prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.geteuid() == 0 else ()
+    if subprocess.run([*prefix, sys.executable, "-c", "import vaglio"], capture_output=True, check=False).returncode:
+        pytest.skip("nobody may not run this Python")
+    folder = Path(tempfile.mkdtemp(prefix="vaglio-test-"))  # those of pytest are closed to others
     try:
         folder.chmod(0o777)
         (folder / "state").mkdir()
