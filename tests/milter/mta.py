@@ -51,7 +51,7 @@ KNOWN: Mapping[bytes, bytes] = {
 
 CLIENT = Peer(b"mail.tizio.it", b"4", 54321, b"192.0.2.1")
 
-# What an event may be left out by, answered or not, and where its macros are.
+# What an event may be left out by, answered or not, and where its macros are. They are told before each one.
 _EVENTS: Mapping[Command, tuple[Steps, Steps, Stage | None]] = {
     Command.CONNECT: (Steps.NO_CONNECT, Steps.SILENT_CONNECT, Stage.CONNECT),
     Command.HELO: (Steps.NO_HELO, Steps.SILENT_HELO, Stage.HELO),
@@ -59,9 +59,9 @@ _EVENTS: Mapping[Command, tuple[Steps, Steps, Stage | None]] = {
     Command.RCPT: (Steps.NO_RCPT, Steps.SILENT_RCPT, Stage.RCPT),
     Command.DATA: (Steps.NO_DATA, Steps.SILENT_DATA, Stage.DATA),
     Command.UNKNOWN: (Steps.NO_UNKNOWN, Steps.SILENT_UNKNOWN, None),
-    Command.HEADER: (Steps.NO_HEADERS, Steps.SILENT_HEADER, None),
+    Command.HEADER: (Steps.NO_HEADERS, Steps.SILENT_HEADER, Stage.END_OF_HEADERS),
     Command.END_OF_HEADERS: (Steps.NO_END_OF_HEADERS, Steps.SILENT_END_OF_HEADERS, Stage.END_OF_HEADERS),
-    Command.BODY: (Steps.NO_BODY, Steps.SILENT_BODY, None),
+    Command.BODY: (Steps.NO_BODY, Steps.SILENT_BODY, Stage.END_OF_MESSAGE),
     Command.END_OF_MESSAGE: (Steps(0), Steps(0), Stage.END_OF_MESSAGE),
 }
 _SINCE = {Command.UNKNOWN: 3, Command.DATA: 4}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import select
 import signal
-import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests.milter.daemons import TrivialMilter, told, told_by
-from tests.milter.mta import Closed, Mail, Mta, Outcome, events
+from tests.milter.mta import Mail, Mta, Outcome, events
 from vaglio.daemon.clock import monotonic
 from vaglio.milter import wire
 from vaglio.milter.native import LINGER
@@ -151,47 +150,35 @@ def test_a_message_that_is_judged_while_the_configuration_changes_is_answered(en
 
 
 def test_a_new_daemon_takes_over_and_no_message_is_lost(engine: str, tmp_path: Path) -> None:
-    """Mail comes in all the time, over connections that are opened for each message, as short SMTP sessions are."""
-    outcomes: list[Outcome | str] = []
-    enough, overlap = threading.Event(), threading.Event()
-
-    def send(path: str) -> None:
-        while not enough.is_set():
-            try:
-                with Mta(path) as mta:
-                    outcomes.append(mta.greet().send())
-            except (OSError, Closed) as error:
-                outcomes.append(repr(error))
-            overlap.set()
-
-    with TrivialMilter(tmp_path, engine).ready() as old, old.mta() as long:
-        long.greet()
+    """Mail comes in all the time, over a connection for each message, as short SMTP sessions have it."""
+    with ExitStack() as stack:
+        old = stack.enter_context(TrivialMilter(tmp_path, engine)).ready()
+        long = stack.enter_context(old.mta()).greet()
         begin(long, WAIT)
         end(long)
         old.line("WARNING waiting")
-        sender = threading.Thread(target=send, args=(old.address,))
-        sender.start()
-        try:
-            overlap.wait(10)
-            with TrivialMilter(tmp_path, engine, "--replace").ready() as new:
-                for _ in range(5):  # by both, for all we know
-                    overlap.clear()
-                    overlap.wait(10)
-                stop(old)
-                old.line("INFO stopping")
-                new.go()
-                assert long.outcome().taken
-                assert old.status() == 0
-                for _ in range(5):
-                    overlap.clear()
-                    overlap.wait(10)
-                enough.set()
-                sender.join(10)
-        finally:
-            enough.set()
-            sender.join(10)
-    assert [one for one in outcomes if one != PASSED] == []
-    assert len(outcomes) > 10
+
+        def goes_well(*daemons: TrivialMilter) -> None:
+            with Mta(old.address) as mta:
+                assert mta.greet().send() == PASSED
+            for daemon in daemons:
+                assert daemon.child.stderr
+                if select.select([daemon.child.stderr], [], [], 0)[0]:
+                    daemon.line(".")  # lest its pipe is full
+
+        new = stack.enter_context(TrivialMilter(tmp_path, engine, "--replace"))
+        while "INFO ready" not in new.seen:
+            goes_well(old, new)
+        stop(old)
+        while "INFO stopping" not in old.seen:
+            goes_well(old, new)
+        new.go()
+        assert long.outcome().taken
+        while old.child.poll() is None:
+            goes_well(new)
+        assert old.status() == 0
+        for _ in range(10):
+            goes_well(new)
 
 
 # --- many ---
