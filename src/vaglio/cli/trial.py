@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,8 +194,8 @@ def _document(told: _Told, letter: Letter, language: str) -> dict[str, Any]:
         "story": story(entry, language) if entry else "",
         "outcome": outcome(entry, language) if entry else "",
         "recipients_refused": {_text(recipient): reply for recipient, reply in refused.items()},
-        "added": [_line(one) for one in after if one not in letter.headers],
-        "removed": [_line(one) for one in letter.headers if one not in after],
+        "added": _lines_only_of(after, letter.headers),
+        "removed": _lines_only_of(letter.headers, after),
         "held": _text(plan.quarantine) if plan else "",
         "facts": dict(verdict.facts) if verdict else {},
     }
@@ -204,8 +205,14 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _line(field: Field) -> str:
-    return _text(field.name + b":" + field.value)
+def _lines_only_of(fields: Sequence[Field], others: Sequence[Field]) -> list[str]:
+    """Return the fields that others do not have, or not as often."""
+    left, only = Counter(others), []
+    for one in fields:
+        left[one] -= 1
+        if left[one] < 0:
+            only.append(_text(one.name + b":" + one.value))
+    return only
 
 
 def _tell(document: Mapping[str, Any]) -> None:
@@ -214,6 +221,8 @@ def _tell(document: Mapping[str, Any]) -> None:
         print(f"\nrefused for {clean(recipient)}:\n{paragraph(reply)}")
     if document["reply"]:
         print(f"\nreply:\n{paragraph(document['reply'])}")
+    if document["held"]:
+        print(f"\nheld:\n{paragraph(document['held'])}")
     for what in ("added", "removed"):
         if document[what]:
             print(f"\n{what}:")

@@ -90,7 +90,7 @@ def applied(headers: Sequence[Field], plan: Plan) -> list[Field]:
     for name, nth, value in plan.replace:
         places = [place for place, one in enumerate(edited) if one and one.name.lower() == name.lower()]
         if nth <= len(places):
-            edited[places[nth - 1]] = Field(edited[places[nth - 1]].name, b" " + value) if value else None  # type: ignore[union-attr]
+            edited[places[nth - 1]] = Field(name, b" " + value) if value else None
     for one in plan.insert:
         edited.insert(0, Field(one.name, b" " + one.value))
     return [one for one in edited if one]
