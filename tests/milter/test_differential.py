@@ -2,7 +2,7 @@
 own tests.
 
 - bytes that are no UTF-8 in host names, HELO and names of header fields (libmilter cannot tell them)
-- addresses that are none (libmilter ends the connection)
+- addresses that are none, and packets of more than 64 KiB (libmilter ends the connection)
 - events out of order, and packets that are none (libmilter is laxer, or waits): it heeds no QUIT_NC, and no CONNECT
   behind it, but after a message that was taken
 """

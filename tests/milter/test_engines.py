@@ -346,8 +346,11 @@ def test_ten_thousand_header_fields_are_bounded_and_the_last_forgery_is_found(mi
     assert outcome.edits[0] == Edit(Answer.CHANGE_HEADER, 2, AR, b"")
 
 
-def test_a_long_header_field_is_taken(milter: TrivialMilter) -> None:
-    field = (b"X-Long", b" " + b"x" * 60_000)
+@pytest.mark.parametrize("size", [60_000, 102_400])
+def test_a_long_header_field_is_taken(milter: TrivialMilter, size: int) -> None:
+    if size > CHUNK:
+        native_only(milter, "libmilter takes packets of 64 KiB at most; Postfix sends fields of 100 (header_size_limit)")
+    field = (b"X-Long", b" " + b"x" * (size - len("X-Long: ")))
     with milter.mta() as mta:
         seen = told(mta.greet().send(mail("tell", headers=(field,))))
     assert seen["headers"] == digest(header_bytes([field]))
