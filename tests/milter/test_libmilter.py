@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from tests.daemon.processes import HERE
 from tests.milter.conftest import needs_engine
 from tests.milter.daemons import TrivialMilter, told
 from tests.milter.fakes import Hosting, Listener
-from tests.milter.mta import CHUNK, KNOWN, Mail, Mta, Outcome
+from tests.milter.mta import CHUNK, KNOWN, Mail, Mta, Outcome, events
 from vaglio.daemon.clock import monotonic
 from vaglio.daemon.front import Surroundings
 from vaglio.daemon.guard import safely
 from vaglio.examination import Needs
-from vaglio.milter.wire import Answer, Peer
+from vaglio.milter import wire
+from vaglio.milter.wire import Answer, Command, Peer
 from vaglio.verdict import Action, Reply, Verdict
 
 needs_engine("libmilter")
@@ -193,6 +195,24 @@ def test_a_stop_waits_until_the_last_answer_is_written(tmp_path: Path) -> None:
         assert daemon.status() == 0
 
 
+def test_slow_messages_hold_up_no_others(tmp_path: Path) -> None:
+    """libmilter counts threads as idle that it has just woken, and leaves the others' messages until one is done."""
+    with TrivialMilter(tmp_path, "libmilter").ready() as daemon, ExitStack() as stack:
+        slow, fast = ([stack.enter_context(daemon.mta()).greet() for _ in range(10)] for _ in range(2))
+        for mta in slow + fast:
+            for command, packet in events(Mail(b"<wait@tizio.it>" if mta in slow else b"<pass@tizio.it>")):
+                if command is not Command.END_OF_MESSAGE:
+                    mta.event(command, packet)
+        for pair in zip(slow, fast, strict=True):
+            for mta in pair:
+                mta.raw(wire.packet(Command.END_OF_MESSAGE))
+        for mta in fast:
+            assert mta.outcome() == PASSED
+        daemon.go()
+        for mta in slow:
+            assert mta.outcome() == PASSED
+
+
 def children(parent: int) -> list[int]:
     return [int(one) for one in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
@@ -285,7 +305,7 @@ class Callbacks:
         self.crowded = 0
         monkeypatch.setattr(libmilter, "milter", self.pymilter)
         monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # to be put back
-        self.server = libmilter.Server(monotonic, self.warned.append, self._crowd, safely)
+        self.server = libmilter.Server(monotonic, self.warned.append, self._crowd, lambda: None, safely)
         self.server.host, self.server.lenient, self.server.most = Hosting(self.check).host, lenient, 2
         libmilter.listen(self.server, "unix:/nowhere")
 

@@ -2,7 +2,7 @@
 
 libmilter opens its own socket, once in a process, and never lets go of it. So it is given one that nobody can find, and
 ours takes its place, under the same number: it was opened like any other (rights, place, systemd's, before the fork).
-While there are too many connections, and at a stop, one that never rings takes the place of ours.
+While there are too many connections, and at a stop, one to which nobody comes takes the place of ours.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from vaglio.config.model import VaglioConfig
@@ -24,8 +25,13 @@ from vaglio.daemon.front import Surroundings, hosted
 from vaglio.daemon.guard import safely
 from vaglio.daemon.seldom import seldom
 from vaglio.daemon.service import Milter, Service
+from vaglio.milter import wire
 
 _WHERE = {socket.AF_INET: "inet:0@127.0.0.1", socket.AF_INET6: "inet6:0@::1"}
+_RING = wire.macros(wire.Command.HELO, {b"x": b""})
+PATIENCE = 10.0
+"""Seconds for libmilter to begin."""
+
 _KNOCK = signal.SIGUSR1
 _DESCRIPTORS = Path("/proc/self/fd")
 
@@ -48,7 +54,7 @@ class LibmilterFront:
         self._around = around
         self._warn_seldom = seldom(around.warn)
         self._listener = around.listeners[0].sock
-        self._server = libmilter.Server(timer, around.warn, self._crowded, safely)
+        self._server = libmilter.Server(timer, around.warn, self._crowded, self._ring, safely)
         self._door = _Door(self._listener, lambda where: libmilter.listen(self._server, where))
         self._thread = threading.Thread(target=self._run, args=(libmilter.run,), name="libmilter", daemon=True)
         self._closing = self._gave_up = False
@@ -74,8 +80,10 @@ class LibmilterFront:
 
     def open(self) -> None:
         """Begin to take connections."""
-        self._move(self._door.open)
         self._thread.start()
+        self._door.greet()
+        self._server.forget()
+        self._move(self._door.open)
 
     def close(self) -> None:
         """Take no more connections. Those that nobody took yet are closed unread when the last worker ends."""
@@ -97,6 +105,10 @@ class LibmilterFront:
         elif self._door.is_open:
             self._move(self._door.shut)
             self._warn_seldom(f"{most} connections are open, which is the limit of a worker; further ones wait")
+
+    def _ring(self) -> None:
+        if not self._gave_up:
+            self._door.ring()
 
     def _move(self, door: Callable[[], None]) -> None:
         """Open or shut the door, and have libmilter look at it again: it waits at what was there before."""
@@ -120,7 +132,9 @@ class LibmilterFront:
 
 
 class _Door:
-    """What stands where libmilter's socket was: ours, or one that nobody comes to. Shut at first."""
+    """What stands where libmilter's socket was: ours, or one that nobody comes to. Shut at first: its own is there, on
+    which it accepts nothing but the connection of the ``bell``.
+    """
 
     def __init__(self, ours: socket.socket, listen: Callable[[str], None]) -> None:
         self._ours = ours
@@ -130,13 +144,27 @@ class _Door:
             before = _sockets()
             listen(_WHERE.get(socket.AddressFamily(ours.family), f"unix:{folder}/libmilter"))
             (self._number,) = _sockets() - before
-        self._stand_in: socket.socket | None = None
-        self.shut()
+            self._stand_in: socket.socket | None = socket.socket(fileno=os.dup(self._number))
+            self._bell = socket.socket(ours.family, socket.SOCK_STREAM)
+            self._bell.connect(self._stand_in.getsockname())
+        self._bell.settimeout(PATIENCE)
 
     @property
     def is_open(self) -> bool:
         """True if libmilter gets our connections."""
         return self._stand_in is None
+
+    def greet(self) -> None:
+        """Await that libmilter has accepted the bell's connection. It runs by now."""
+        self._bell.sendall(wire.options(wire.Options(wire.VERSION, 0x1FF, 0x1FFFFF)))
+        if not self._bell.recv(1024):
+            raise OSError("libmilter does not answer")
+        self._bell.setblocking(False)
+
+    def ring(self) -> None:
+        """Cause an event in libmilter, one that calls nobody."""
+        with suppress(OSError):
+            self._bell.send(_RING)
 
     def open(self) -> None:
         """Let libmilter accept on our socket."""

@@ -55,6 +55,14 @@ LARGE = 64 * 1024
 FIELD = 200
 """What a header field counts for besides its bytes."""
 
+RING = 0.02
+"""Seconds between two rings while callbacks wait. libmilter has a pool of threads, and counts one as idle that it has
+just woken: of several events that come at once, some are served only when another one ends, or when the next event
+comes. So one slow message would hold up others; a ring is an event."""
+
+RARELY = 600.0
+"""Seconds between two rings at other times: libmilter closes a connection on which nothing is said for two hours."""
+
 ENDING = 0.05
 """Seconds for which a stop leaves libmilter the time to write what the last callback returned."""
 
@@ -80,7 +88,7 @@ class Server:
     ``host``, to be set before the first connection, judges; it may be replaced: messages that have begun keep theirs.
     ``lenient`` says what becomes of a message that an engine in trouble can't judge: let it pass, or ask for it again.
     ``timer`` is a monotonic clock in seconds, ``warn`` takes a line for the admin. ``crowded`` is called when there
-    are ``most`` connections or more, and again for each that then ends.
+    are ``most`` connections or more, and again for each that then ends; ``ring`` is to cause an event in libmilter.
     """
 
     host: Host
@@ -88,14 +96,17 @@ class Server:
     most: int
 
     def __init__(
-        self, timer: Callable[[], float], warn: Callable[[str], None], crowded: Callable[[], None], safely: Safely
-    ) -> None:
+        self, timer: Callable[[], float], warn: Callable[[str], None], crowded: Callable[[], None],
+        ring: Callable[[], None], safely: Safely,
+    ) -> None:  # fmt: skip
         self.timer, self.warn, self.safely = timer, warn, safely
         self.loop = asyncio.get_running_loop()
         self.context = copy_context()
         self.last: Agreement | None = None
         self._crowded, self._was_crowded = crowded, False
         self._open: set[_Connection] = set()
+        self._waiting, self._ring = 0, ring
+        self._next_ring = self.loop.call_later(RARELY, self._ring_again)
 
     @property
     def connections(self) -> int:
@@ -115,6 +126,21 @@ class Server:
         if self._was_crowded:
             self._was_crowded = len(self._open) >= self.most
             self.soon(self._crowded)
+
+    def forget(self) -> None:
+        """Count no connection that is open now: it is the one that rings."""
+        self._open.clear()
+
+    def waits(self, more: int) -> None:
+        """Take note that one more callback waits for what takes time, or one less (-1)."""
+        self._waiting += more
+        if self._waiting == more == 1:
+            self._next_ring.cancel()
+            self._next_ring = self.loop.call_later(RING, self._ring_again)
+
+    def _ring_again(self) -> None:
+        self._ring()
+        self._next_ring = self.loop.call_later(RING if self._waiting else RARELY, self._ring_again)
 
     def soon(self, work: Callable[..., object], *arguments: object) -> None:
         """Have the event loop call ``work``; from any thread."""
@@ -337,10 +363,20 @@ class _Connection:
     def _answer(self, work: Callable[[], Coroutine[Any, Any, T]], answer: Future[T]) -> None:
         outcome = start(work())
         if isinstance(outcome, Rest):
+            self._server.waits(1)
             self._answering = asyncio.get_running_loop().create_task(_rest_of(outcome))
-            self._answering.add_done_callback(partial(_tell, answer))
+            self._answering.add_done_callback(partial(self._tell, answer))
         else:
             answer.set_result(outcome)
+
+    def _tell(self, answer: Future[T], task: asyncio.Task[T]) -> None:
+        self._server.waits(-1)
+        if task.cancelled():
+            answer.cancel()
+        elif error := task.exception():
+            answer.set_exception(error)
+        else:
+            answer.set_result(task.result())
 
 
 def _take(work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -353,15 +389,6 @@ async def _nothing() -> None:
 
 async def _rest_of(rest: Rest[T]) -> T:
     return await rest
-
-
-def _tell(answer: Future[T], task: asyncio.Task[T]) -> None:
-    if task.cancelled():
-        answer.cancel()
-    elif error := task.exception():
-        answer.set_exception(error)
-    else:
-        answer.set_result(task.result())
 
 
 # --- pymilter -------------------------------------------------------------------------------------------------------
