@@ -92,3 +92,9 @@ def test_overrides_that_are_shown_can_be_read() -> None:
 def test_the_submission_lines_that_are_shown_are_those_of_the_example() -> None:
     (shown,) = [text for text in blocks(ROOT / "docs" / "ratelimit.md", "") if text.startswith("submission ")]
     assert shown in (ROOT / "examples" / "postfix" / "master.cf.ratelimit").read_text()
+
+
+def test_the_milter_lines_that_are_shown_are_those_of_the_example() -> None:
+    (shown,) = [text for text in blocks(ROOT / "docs" / "milters.md", "") if text.startswith("vaglio_inbound ")]
+    example = (ROOT / "examples" / "postfix" / "main.cf.milters").read_text().splitlines()
+    assert [line for line in example if line and not line.startswith("#")] == shown.splitlines()

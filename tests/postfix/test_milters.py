@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -401,6 +402,33 @@ def test_a_restart_loses_no_message_and_defers_none(host: Host, recipient: str) 
     with load(host, recipient):
         host.inbound.start("--replace")
         assert old.stop() == 0
+
+
+def test_a_session_between_two_messages_gets_two_seconds_and_then_meets_the_default_action(
+    host: Host, recipient: str
+) -> None:
+    with host.client() as client:
+        assert sent(client, "tizio@tizio.it", recipient).code == 250
+        assert len(results(host.arrived(recipient)[0])) == 1
+        old = host.inbound.process
+        host.inbound.start("--replace")
+        assert old.stop() == 0
+        assert sent(client, "tizio@tizio.it", f"late-{recipient}").code == 250
+    assert results(host.arrived(f"late-{recipient}")[0]) == []
+
+
+def test_a_session_in_the_midst_of_a_message_is_judged_by_the_old_daemon(host: Host, recipient: str) -> None:
+    with host.client() as client:
+        assert client.command("MAIL FROM:<tizio@tizio.it>").code == 250
+        assert client.command(f"RCPT TO:<{recipient}>").code == 250
+        old = host.inbound.process
+        host.inbound.start("--replace")
+        old.signal(signal.SIGTERM)
+        assert client.command("DATA").code == 354
+        (end,) = client.pipeline("Subject: late\r\n\r\nCiao!\r\n.")
+        assert end.code == 250
+        assert old.wait() == 0
+    assert len(results(host.arrived(recipient)[0])) == 1
 
 
 def test_reloads_lose_no_message_and_defer_none(host: Host, recipient: str) -> None:
