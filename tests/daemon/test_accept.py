@@ -22,6 +22,18 @@ class Greeter(asyncio.Protocol):
         transport.close()
 
 
+class Waiter(asyncio.Protocol):
+    """Says nothing, and counts those that there are."""
+
+    open = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        Waiter.open += 1
+
+    def connection_lost(self, error: Exception | None) -> None:
+        Waiter.open -= 1
+
+
 def test_connections_beyond_the_limit_wait_in_the_queue_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accept, "PAUSE", 0.01)
     warned: list[str] = []
@@ -57,7 +69,7 @@ def uvloop_or_not() -> list[Callable[[], asyncio.AbstractEventLoop]]:
     return factories
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2])
+@pytest.mark.parametrize("turns", range(6))
 @pytest.mark.parametrize("factory", uvloop_or_not())
 def test_a_connection_that_was_just_taken_is_closed_and_no_task_is_left_behind(
     factory: Callable[[], asyncio.AbstractEventLoop], turns: int
@@ -88,3 +100,30 @@ def test_a_connection_that_was_just_taken_is_closed_and_no_task_is_left_behind(
     with asyncio.Runner(loop_factory=factory) as runner:
         heard = runner.run(scenario())
     assert heard in ((b"", b"hello") if turns else (b"",))  # Greeter may have had its turn; nobody waits in vain
+
+
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("factory", uvloop_or_not())
+def test_a_connection_that_a_stop_catches_half_way_is_lost_for_its_protocol_too(
+    factory: Callable[[], asyncio.AbstractEventLoop], turns: int
+) -> None:
+    async def scenario() -> None:
+        listeners = open_listeners(["inet:127.0.0.1:0"], Access())
+        acceptor = Acceptor(listeners, Waiter, lambda: Waiter.open, 3, print)
+        acceptor.open()
+        with socket.create_connection(listeners[0].sock.getsockname()):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            was_open = Waiter.open
+            acceptor.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if others:  # it was not handed over yet
+                assert not (await asyncio.wait(others, timeout=5))[1]
+                async with asyncio.timeout(5):
+                    while Waiter.open:
+                        await asyncio.sleep(0.001)
+            assert Waiter.open in (0, was_open)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(scenario())
+    Waiter.open = 0

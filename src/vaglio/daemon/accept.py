@@ -11,7 +11,6 @@ import asyncio
 import mmap
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from vaglio.daemon.clock import monotonic
 from vaglio.daemon.log import Throttle
@@ -69,7 +68,7 @@ class Acceptor:
         self._has_most, self._was_aside = has_most, False
         self._loop = asyncio.get_running_loop()
         self._seldom = Throttle(_WARN_EVERY, monotonic)
-        self._starting: set[asyncio.Task[object]] = set()
+        self._starting: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
@@ -85,8 +84,6 @@ class Acceptor:
         self._rest()
         if self._resume:
             self._resume.cancel()
-        for starting in self._starting:
-            starting.cancel()
         for sock in self._sockets:
             sock.close()
         self._sockets = []
@@ -114,15 +111,24 @@ class Acceptor:
             self._pause(f"can't accept connections for a moment: {error.strerror}")
             return
         client.setblocking(False)
-        task: asyncio.Task[object] = self._loop.create_task(self._loop.connect_accepted_socket(self._factory, client))
+        task = self._loop.create_task(self._start(client))
         self._starting.add(task)
-        task.add_done_callback(partial(self._started, client))
+        task.add_done_callback(self._started)
 
-    def _started(self, client: socket.socket, task: asyncio.Task[object]) -> None:
+    async def _start(self, client: socket.socket) -> None:
+        """Give a connection its protocol. A stop cancels none: of one that it catches half way, uvloop would never say
+        that it is lost.
+        """
+        if not self._sockets:
+            client.close()
+            return
+        transport, _ = await self._loop.connect_accepted_socket(self._factory, client)
+        if not self._sockets:
+            transport.close()
+
+    def _started(self, task: asyncio.Task[None]) -> None:
         self._starting.discard(task)
-        if task.cancelled():
-            client.close()  # before its first step nobody else knows of the socket
-        else:
+        if not task.cancelled():
             task.exception()  # a client that is gone already: nothing to be done, and nothing to be told
 
     def _pause(self, why: str) -> None:
