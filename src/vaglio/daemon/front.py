@@ -81,14 +81,20 @@ def front_for(section: DaemonSection, around: Surroundings) -> Front:
     return MilterFront(section, around)
 
 
-class _Listening:
-    """The sockets of a front whose connections are ours."""
+def _never(_: int) -> bool:
+    return False
 
-    def __init__(self, server: PolicyServer | MilterServer, around: Surroundings, most: int) -> None:
+
+class _Listening:
+    """The sockets of a front whose connections are ours. ``long`` says whether connections last: then they are spread
+    over the workers. Short ones spread by themselves, over who is idle; to step aside would only cost time (two workers
+    then did less than one).
+    """
+
+    def __init__(self, server: PolicyServer | MilterServer, around: Surroundings, most: int, long: bool) -> None:
         self._server = server
-        self._acceptor = Acceptor(
-            around.listeners, server, lambda: server.connections, most, around.warn, around.has_most
-        )
+        has_most = around.has_most if long else _never
+        self._acceptor = Acceptor(around.listeners, server, lambda: server.connections, most, around.warn, has_most)
 
     @property
     def connections(self) -> int:
@@ -116,7 +122,7 @@ class PolicyFront(_Listening):
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._policy = PolicyServer(around.settle, self._failed, around.record, timer, around.warn)
-        super().__init__(self._policy, around, POLICY_CONNECTIONS)
+        super().__init__(self._policy, around, POLICY_CONNECTIONS, long=True)
 
     def _failed(self, facts: Facts, error: StoreError) -> Verdict:
         return self._guard.failed(facts, error)
@@ -139,7 +145,7 @@ class MilterFront(_Listening):
     def __init__(self, section: MilterSection, around: Surroundings) -> None:
         self._around = around
         self._milter = MilterServer(timer, around.warn)
-        super().__init__(self._milter, around, section.max_connections)
+        super().__init__(self._milter, around, section.max_connections, long=False)
 
     def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:
         """Put checks of messages behind guards of their own, and their judgement behind another."""
