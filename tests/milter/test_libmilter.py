@@ -27,7 +27,7 @@ from vaglio.daemon.clock import monotonic
 from vaglio.daemon.front import Surroundings
 from vaglio.daemon.guard import safely
 from vaglio.examination import Needs
-from vaglio.milter import wire
+from vaglio.milter import handover, wire
 from vaglio.milter.wire import Answer, Command, Peer
 from vaglio.verdict import Action, Reply, Verdict
 
@@ -305,7 +305,7 @@ class Callbacks:
         self.crowded = 0
         monkeypatch.setattr(libmilter, "milter", self.pymilter)
         monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # to be put back
-        self.server = libmilter.Server(monotonic, self.warned.append, self._crowd, lambda: None, safely)
+        self.server = handover.Server(monotonic, self.warned.append, self._crowd, lambda: None, safely)
         self.server.host, self.server.lenient, self.server.most = Hosting(self.check).host, lenient, 2
         libmilter.listen(self.server, "unix:/nowhere")
 
@@ -385,10 +385,10 @@ def test_a_thread_that_is_far_ahead_of_the_event_loop_waits_for_it(monkeypatch: 
 
         thread = threading.Thread(target=push)
         thread.start()
-        while len(sent) < libmilter.AHEAD // CHUNK:  # the event loop does not turn meanwhile
+        while len(sent) < handover.AHEAD // CHUNK:  # the event loop does not turn meanwhile
             thread.join(0.001)
         thread.join(0.05)
-        assert len(sent) <= libmilter.AHEAD // CHUNK + 1
+        assert len(sent) <= handover.AHEAD // CHUNK + 1
         while thread.is_alive():
             await asyncio.sleep(0.001)
         assert sum(map(len, callbacks.check.last.chunks)) == 40 * CHUNK

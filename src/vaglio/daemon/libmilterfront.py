@@ -26,6 +26,7 @@ from vaglio.daemon.guard import safely
 from vaglio.daemon.seldom import seldom
 from vaglio.daemon.service import Milter, Service
 from vaglio.milter import wire
+from vaglio.milter.handover import Server
 
 _WHERE = {socket.AF_INET: "inet:0@127.0.0.1", socket.AF_INET6: "inet6:0@::1"}
 _RING = wire.macros(wire.Command.HELO, {b"x": b""})
@@ -54,7 +55,7 @@ class LibmilterFront:
         self._around = around
         self._warn_seldom = seldom(around.warn)
         self._listener = around.listeners[0].sock
-        self._server = libmilter.Server(timer, around.warn, self._crowded, self._ring, safely)
+        self._server = Server(timer, around.warn, self._crowded, self._ring, safely)
         self._door = _Door(self._listener, lambda where: libmilter.listen(self._server, where))
         self._thread = threading.Thread(target=self._run, args=(libmilter.run,), name="libmilter", daemon=True)
         self._closing = self._gave_up = False
