@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,14 @@ class TrivialMilter(Process):
 
     def __init__(
         self, folder: Path, engine: str, *args: str, checks: str = ALL, workers: int = 1, inet: bool = False,
-        prefix: tuple[str, ...] = (), **settings: str,
+        prefix: tuple[str, ...] = (), environ: Mapping[str, str] | None = None, **settings: str,
     ) -> None:  # fmt: skip
         self.folder, self.engine, self.workers = folder, engine, workers
         self.address = "inet:127.0.0.1:0" if inet else f"unix:{folder / 'x.sock'}"
         self.config = folder / "vaglio.toml"
         (folder / "state").mkdir(exist_ok=True)
         self.configure(checks, **settings)
-        super().__init__(str(SCRIPT), "--config", self.config, *args, prefix=prefix)
+        super().__init__(str(SCRIPT), "--config", self.config, *args, environ=environ, prefix=prefix)
 
     def configure(self, checks: str = ALL, more: str = "", **settings: str) -> None:
         """Write the configuration; settings are those of the milter's section, in TOML."""

@@ -43,6 +43,20 @@ def reload(daemon: TrivialMilter, checks: str, **settings: str) -> None:
     daemon.line("^INFO ready$")
 
 
+def test_all_is_as_well_without_uvloop(engine: str, tmp_path: Path) -> None:
+    daemon = TrivialMilter(tmp_path, engine, checks="one:recipients+body+chunks", environ={"WITHOUT_UVLOOP": "1"})
+    with daemon.ready(), daemon.mta() as mta:
+        mta.greet()
+        message = Mail(b"<tell+nap@tizio.it>", (b"<nap-a@caio.it>", b"<reject-b@caio.it>"), body=b"x" * 1_500_000)
+        for _ in range(3):
+            outcome = mta.send(message)
+            assert list(outcome.refused) == [b"<reject-b@caio.it>"]
+            assert told(outcome)["size"] == 1_500_000
+        assert mta.quit() == []
+        stop(daemon)
+        assert daemon.status() == 0
+
+
 # --- the end ---
 
 

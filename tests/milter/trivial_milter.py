@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
+
+if "WITHOUT_UVLOOP" in os.environ:
+    sys.modules["uvloop"] = None  # type: ignore[assignment]  # importing it fails
 
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
