@@ -33,7 +33,7 @@ NO_MAIL = '[spf.text.en]\nno_mail = "100%s of {domain} (50%%): caffè"\n'
 class Host:
     """Caio's mail host: Sendmail, the chain inbound or vaglio-spf, a name server; a context manager."""
 
-    def __init__(self, engine: str, chain: bool) -> None:
+    def __init__(self, engine: str, chain: bool, more: str = "") -> None:
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
             self.dns = NameServer(self.space, Zones.read())
@@ -44,7 +44,7 @@ class Host:
             configure(self.space, text)
             name, socket = ("vaglio-chain inbound", "inbound") if chain else ("vaglio-spf", "spf")
             self.daemon = Daemon(self.space, name, f"{FOLDER}/{socket}.sock")
-            self.caio = stack.enter_context(Sendmail(self.space, CAIO, filters(FOLDER, chain)))
+            self.caio = stack.enter_context(Sendmail(self.space, CAIO, filters(FOLDER, chain) + more))
             self._stack = stack.pop_all()
 
     def client(self, address: str = MAIL, helo: str = "mail.tizio.it") -> Client:
@@ -225,3 +225,23 @@ def test_vaglio_spf_alone_does_the_same(recipient: str) -> None:
             assert sent(client, "tizio@tizio.it", recipient, head).code == 250
         (found,) = results(host.arrived(recipient)[0])
         assert b"; spf=fail " in found
+
+
+def test_a_port_of_its_own_has_the_outbound_chain_and_no_other_filter(recipient: str) -> None:
+    """The shipped lines, but that the lab's Sendmail knows no logins, and has an address."""
+    shipped = filters(FOLDER)
+    lines = re.findall(r"^dnl ((?:MAIL_FILTER|DAEMON_OPTIONS)\(.*)", shipped, re.MULTILINE)
+    assert len(lines) == 2
+    port = lines[1].replace("M=Ea", "M=ES").replace("Port=submission", f"Port=587, Addr={CAIO.address}")
+    try:
+        host = Host("native", chain=True, more=f"{lines[0]}\n{port}\n")
+    except Unavailable as error:
+        pytest.skip(f"no Sendmail here: {error}")
+    with host:
+        outbound = Daemon(host.space, "vaglio-chain outbound", f"{FOLDER}/outbound.sock")
+        with Client(host.space, CAIO.address, FORGER, port=587) as client:
+            head = b"Authentication-Results: mail.caio.it; spf=pass forged\n"
+            assert sent(client, "caio@caio.it", recipient, head).code == 250
+        assert b"forged" not in host.arrived(recipient)[0]
+        until(lambda: outbound.decisions(to=recipient), "the decision of the outbound chain")
+        assert host.daemon.decisions(to=recipient) == []

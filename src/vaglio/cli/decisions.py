@@ -66,8 +66,8 @@ def add_to(commands: Commands) -> None:
         "vaglio journal --client 198.51.100.0/24 --reason early-retry\n"
         "vaglio journal --since 1d --user tizio@tizio.it\n"
         "vaglio journal --to caio.it --since 2026-11-01 --until 2026-11-08 --limit 1000 --json",
-        "A verdict in parentheses was not carried out, since the daemon was rehearsing. What simply passed is not in\n"
-        "the journal: see the daemon's log.",
+        "A verdict in parentheses was not carried out, since the daemon was rehearsing. Each message that a milter\n"
+        "judged is here; what simply passed a policy daemon is not: see that daemon's log.",
     )  # fmt: skip
     _filters(journal)
     journal.add_argument("--verdict", choices=["defer", "reject", "hold", "discard", "pass"], help="only these")
@@ -162,7 +162,7 @@ def _nothing(loaded: Loaded, text: str) -> str:
     sought = f"no decision with the reference {' or '.join(references_in(text))}" if text else "no such decision"
     return (
         f"there is {sought} in the journal. It keeps for {format_duration(loaded.config.journal.keep)} what was "
-        "deferred or refused; what simply passed is only in the daemon's log."
+        "deferred or refused, and each message that a milter judged; what simply passed is only in the daemon's log."
     )
 
 
