@@ -5,57 +5,19 @@ and the shipped unit files. The daemons have no configuration: the blocklists th
 name server.
 """
 
-import itertools
 import socket
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import pytest
 
-from lab import containers, submission
+from lab import submission
 from lab.containers import Container
-from lab.dns import NameServer, Zones
 from lab.logs import decisions
-from lab.policy import PolicyClient
 from lab.smtp import Client, letter
 from lab.space import Space
 from lab.waiting import until
+from tests.systemd.machine import CONFIG, EXAMPLES, NUMBERS, QUICK_WATCHDOG, SAME_AS_EVER, UNITS, Daemon, Machine
 
 pytestmark = pytest.mark.root
-
-CONFIG = "etc/vaglio/vaglio.toml"
-EXAMPLES = containers.CONTAINERFILE.parent
-QUICK_WATCHDOG = "[Service]\nWatchdogSec=1s\nRestartSec=100ms\nTimeoutAbortSec=1s\n"
-
-UNITS = tuple(
-    f"vaglio-{name}.{kind}" for kind in ("socket", "service") for name in ("dnsbl", "greylist", "ratelimit")
-)
-SAME_AS_EVER = f"""
-rm -rf /run/systemd/system/vaglio-*.service.d /{CONFIG}
-systemctl stop {" ".join(UNITS)}
-systemctl daemon-reload
-systemctl reset-failed
-systemctl start {" ".join(UNITS)}
-"""
-LISTS = """\
-$TTL 60
-2.0.0.127.psbl.surriel.com.     IN A 127.0.0.2
-77.100.51.198.psbl.surriel.com. IN A 127.0.0.2
-2.0.0.127.bl.spamcop.net.       IN A 127.0.0.2
-77.100.51.198.bl.spamcop.net.   IN A 127.0.0.2
-"""
-
-
-class Daemon(NamedTuple):
-    """A daemon, its port, a client that it does not let in, what it says then, and what else it is asked about it."""
-
-    name: str
-    port: int
-    client: str
-    says: str
-    code: int
-    about: Mapping[str, str] = {}
-
 
 GREYLIST = Daemon("greylist", 10023, "192.0.2.25", "DEFER_IF_PERMIT 4.7.1 Greylisted", 450)
 DNSBL = Daemon("dnsbl", 10024, "198.51.100.77", "554 5.7.1 Service unavailable; client [198.51.100.77] listed by ", 554)
@@ -63,76 +25,6 @@ RATELIMIT = Daemon(
     "ratelimit", 10026, "192.0.2.77", "554 5.7.1 Sending limit: this message is more than caio@caio.it may", 554,
     {"protocol_state": "END-OF-MESSAGE", "sasl_username": "caio@caio.it", "recipient_count": "201"},
 )  # fmt: skip
-
-
-class Machine:
-    """A booted container, and what an admin does on it with one of the daemons."""
-
-    def __init__(self, space: Space, container: Container, daemon: Daemon) -> None:
-        self.space, self.container, self.daemon = space, container, daemon
-        self.service, self.socket = f"vaglio-{daemon.name}.service", f"vaglio-{daemon.name}.socket"
-
-    def systemctl(self, *arguments: str, check: bool = True) -> str:
-        return self.container.exec("systemctl", *arguments, check=check)
-
-    def show(self, name: str) -> str:
-        return self.systemctl("show", "--value", f"--property={name}", self.service)
-
-    def write(self, path: str, text: str) -> None:
-        file = self.container.root / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-
-    def drop_in(self, text: str) -> None:
-        self.write(f"run/systemd/system/{self.service}.d/test.conf", text)
-        self.systemctl("daemon-reload")
-        self.systemctl("restart", self.service)
-
-    def over_tcp(self) -> PolicyClient:
-        with self.space.inside():
-            return PolicyClient(socket.create_connection(("127.0.0.1", self.daemon.port), timeout=10))
-
-    def over_unix(self) -> PolicyClient:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(10)
-        connection.connect(str(self.container.root / f"var/spool/postfix/vaglio/{self.daemon.name}.sock"))
-        return PolicyClient(connection)
-
-    def ask(self, client: PolicyClient | None = None) -> str:
-        """Ask about a client that is not let in: one from a list, or for a sender that was never seen."""
-        with client or self.over_tcp() as asking:
-            number = next(_numbers)
-            return asking.ask(client_address=self.daemon.client, sender=f"nuovo{number}@tizio.it",
-                              instance=f"1.1.{number}.0", **self.daemon.about)  # fmt: skip
-
-    def workers(self) -> list[str]:
-        main = self.show("MainPID")
-        return self.container.exec("cat", f"/proc/{main}/task/{main}/children").split()
-
-    def kill(self, name: str, *pids: str) -> None:
-        # A small system has no kill command but the shell's.
-        self.container.exec("sh", "-c", 'kill "$@"', "sh", f"-{name}", *pids)
-
-    def status(self, pid: str) -> dict[str, str]:
-        lines = (self.container.root / f"proc/{pid}/status").read_text().splitlines()
-        return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def booted() -> Iterator[tuple[Space, Container]]:
-    if reason := containers.skip_reason():
-        pytest.skip(reason)
-    image = containers.build("systemd")
-    with Space() as space:
-        names = NameServer(space, Zones([LISTS]))
-        try:
-            with containers.run_systemd(image, space, "--hostname=mail.caio.it", "--dns=127.0.0.1") as container:
-                yield space, container
-        finally:
-            names.close()
 
 
 @pytest.fixture(params=[DNSBL, GREYLIST, RATELIMIT], ids=lambda daemon: daemon.name)
@@ -167,7 +59,7 @@ def test_who_is_not_let_in_hears_so_over_each_socket(machine: Machine) -> None:
 
 @pytest.mark.parametrize("machine", [DNSBL, GREYLIST], indirect=True, ids=lambda daemon: daemon.name)
 def test_a_chrooted_postfix_asks_over_the_unix_socket(machine: Machine) -> None:
-    sender = f"nuovo{next(_numbers)}@tizio.it"
+    sender = f"nuovo{next(NUMBERS)}@tizio.it"
     with Client(machine.space, "127.0.0.1", machine.daemon.client) as client:
         (answer,) = client.ask(sender, "caio@caio.it")
     assert (answer.code, answer.text[:6]) == (machine.daemon.code, f"{answer.code // 100}.7.1 ")
