@@ -62,7 +62,9 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/text", "vaglio/hints",
-        "vaglio/checks/*/decide", "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
+        "vaglio/checks/*/decide", "vaglio/checks/dkim/canonical", "vaglio/checks/dkim/key", "vaglio/checks/dkim/sign",
+        "vaglio/checks/dkim/signature", "vaglio/checks/dkim/tags", "vaglio/checks/dkim/verify",
+        "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
         "vaglio/dns/networks", "vaglio/milter/wire", "vaglio/milter/plan", "vaglio/milter/combine",
         "vaglio/milter/text", "vaglio/milter/authres", "vaglio/milter/host", "vaglio/milter/session")  # fmt: skip
 """No I/O, no clock, no logging."""
@@ -80,6 +82,7 @@ HOMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Milter", ("vaglio/milter/libmilter",)),
     ("milter", ("vaglio/milter/libmilter",)),
     ("dkim", ("vaglio/checks/dkim/*",)),
+    ("cryptography", ("vaglio/checks/dkim/*",)),
     ("spf", ("vaglio/checks/spf/evaluate",)),
     ("publicsuffixlist", ("vaglio/names",)),
     ("prometheus_client", ("vaglio/daemon/metrics",)),
