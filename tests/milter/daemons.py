@@ -30,7 +30,6 @@ class TrivialMilter(Process):
         self.folder, self.engine, self.workers = folder, engine, workers
         self.address = "inet:127.0.0.1:0" if inet else f"unix:{folder / 'x.sock'}"
         self.config = folder / "vaglio.toml"
-        (folder / "state").mkdir(exist_ok=True)
         self.configure(checks, **settings)
         super().__init__(str(SCRIPT), "--config", self.config, *args, environ=environ, prefix=prefix)
 

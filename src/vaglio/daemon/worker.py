@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -260,6 +261,8 @@ class _Worker:
         directory = self._job.config.state.directory  # where the store is; another one takes a restart
         if directory is None or not config.journal.enabled:
             return None
+        with suppress(OSError):  # the journal itself says what is wrong
+            directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         keep, most = config.journal.keep, config.journal.max_size
         return JournalWriter(directory / "journal.sqlite", keep, most, self._warn, self._clock.now)
 

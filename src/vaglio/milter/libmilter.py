@@ -22,7 +22,7 @@ from typing import Any
 import milter
 
 from vaglio.milter.handover import Agreement, Connection, Server
-from vaglio.milter.native import MACROS
+from vaglio.milter.native import MACROS, NOT_HELD
 from vaglio.milter.plan import Plan
 from vaglio.milter.text import doubled
 from vaglio.milter.wire import Actions, Peer
@@ -107,7 +107,10 @@ def _body(connection: Connection, _: Any, chunk: bytes) -> None:
 
 def _end_of_message(connection: Connection, context: Any) -> int:
     try:
-        return _carry_out(context, connection.end_of_message(_macro(context, "i")), connection.agreed)
+        plan = connection.end_of_message(_macro(context, "i"))
+        if plan.quarantine and Actions.QUARANTINE not in connection.agreed.actions:
+            connection.warn(NOT_HELD)
+        return _carry_out(context, plan, connection.agreed)
     except milter.error as error:
         connection.warn(f"the mail server did not take what becomes of a message: {error}")
         return _unjudged(connection)

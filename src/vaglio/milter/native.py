@@ -58,6 +58,8 @@ _MACRO_PACKET = int(Command.MACROS)
 _HEEDED = frozenset(bytes([one]) for one in (Command.CONNECT, Command.MAIL, Command.END_OF_MESSAGE))
 """The events before which they are kept."""
 
+NOT_HELD = "a message was to be held, and was delivered: the mail server does not let milters hold messages"
+
 ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_HEADERS | Actions.QUARANTINE | Actions.SET_MACROS
 
 
@@ -312,6 +314,8 @@ class Connection(asyncio.Protocol):
 
     async def _judgement(self, macros: Mapping[bytes, bytes]) -> bytes:
         plan = await self._session.end_of_message(macros)
+        if plan.quarantine and Actions.QUARANTINE not in self._agreed.actions:
+            self._server.warn(NOT_HELD)
         return packets_of(plan, self._agreed.actions, self._agreed.leading_space)
 
     def _abort(self, data: bytes) -> None:  # noqa: ARG002  # an event like any other
