@@ -41,11 +41,11 @@ class Scene:
     recipient: str
     attempts: tuple[Attempt, ...]
     lands: bool = True
-    bringing: str = ""
     headers: tuple[str, ...] = ()
-    without: str = ""
     refusing: str = ""
     warning: str = ""
+    bringing: str = ""
+    without: str = ""
 
 
 REFUSED_FOR_NOW = r"^45[01] 4\.7\.1 .*Greylisted.*ref [0-9A-Z]{4}-[0-9A-Z]{4}"

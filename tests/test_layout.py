@@ -51,6 +51,12 @@ def test_the_folders_of_daemons_are_installed_under_our_name() -> None:
     }.items()
 
 
+def test_every_folder_that_is_installed_goes_into_images() -> None:
+    lines = setup()["options"]["package_dir"].strip().splitlines()
+    taken = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {f"!{line.rpartition('= ')[2]}" for line in lines} <= set(taken)
+
+
 @pytest.mark.parametrize("line", setup()["options.entry_points"]["console_scripts"].strip().splitlines())
 def test_every_command_leads_to_a_function(line: str) -> None:
     name, _, target = line.partition(" = ")

@@ -194,6 +194,12 @@ def test_a_warning_that_a_scene_tells_of_must_come() -> None:
     assert judge(scene, (AS_TOLD,), (MESSAGE,)) == ("Vaglio's log has no 'is suspended'",)
 
 
+def test_a_header_that_was_to_go_must_be_gone() -> None:
+    scene = replace(SCENE, without="X-Forged: ")
+    assert judge(scene, (AS_TOLD,), (MESSAGE,)) == ()
+    assert judge(scene, (AS_TOLD,), (b"X-Forged: it stays\n" + MESSAGE,)) == ("the header 'X-Forged: it stays'",)
+
+
 @pytest.mark.parametrize(
     ("seen", "landed", "wrong"),
     [
