@@ -1,0 +1,149 @@
+"""The check of DKIM signatures: asks for keys as soon as a signature is seen, hashes the body as it comes, decides at
+the end.
+
+Knows no protocol and opens nothing; the DNS, the clock and the references come through what it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from vaglio.checks.dkim.decide import basis, decide
+from vaglio.checks.dkim.outcome import Flaw, Reason
+from vaglio.checks.dkim.settings import DkimVerifySettings
+from vaglio.checks.dkim.signature import Signature, read
+from vaglio.checks.dkim.text import reply, results
+from vaglio.checks.dkim.verify import MAX_READ, Hashes, Header, Judged, Manner, choose, is_signature, judge, screened
+from vaglio.examination import Examination, Field, Message, Needs
+from vaglio.facts import Facts
+from vaglio.ports import Answer, Clock, References, Resolver
+from vaglio.verdict import Action, Verdict
+
+NAME = "dkim_verify"
+MAX_RESULTS = 10
+"""Signatures of which Authentication-Results and journal tell."""
+
+
+class Context(NamedTuple):
+    """What the check works with."""
+
+    clock: Clock
+    resolver: Resolver
+    references: References
+    language: Callable[[str], str]
+
+
+class DkimVerify:
+    """The check behind ``vaglio-dkim-verify``."""
+
+    name = NAME
+    methods = ("dkim",)
+    needs = Needs.HEADERS | Needs.CHUNKS
+
+    def __init__(self, settings: DkimVerifySettings, context: Context) -> None:
+        self.settings, self.context = settings, context
+        self.manner = Manner(
+            settings.max_signatures,
+            settings.clock_slack,
+            settings.min_key_bits,
+            settings.partial_body == "pass",
+            settings.test_mode == "pass",
+        )
+
+    def examine(self, facts: Facts) -> Verifying:  # noqa: ARG002  # the same for all
+        """Begin with a message."""
+        return Verifying(self)
+
+
+class Verifying(Examination):
+    """One message."""
+
+    __slots__ = ("_author", "_check", "_chosen", "_flaws", "_hashes", "_header", "_keys", "_now", "_read")
+
+    def __init__(self, check: DkimVerify) -> None:
+        self._check = check
+        self._now = check.context.clock.now()
+        self._read: list[Signature] = []
+        self._keys: dict[str, Answer | asyncio.Task[Answer]] = {}
+        self._header = Header(())
+        self._flaws: dict[int, tuple[Signature, Flaw]] = {}
+        self._chosen: list[tuple[int, Signature]] = []
+        self._hashes = Hashes(())
+        self._author = ""
+
+    def header(self, field: Field) -> None:
+        """Ask for the key of a signature; more than a few of them wait until all are known."""
+        if is_signature(field.name) and len(self._keys) < self._check.manner.most and len(self._read) < MAX_READ:
+            signature = read(field)
+            self._read.append(signature)
+            if screened(signature, self._now, self._check.manner) is None:
+                self._ask(signature.key_name)
+
+    def end_of_headers(self, headers: Sequence[Field]) -> None:
+        """Choose what is verified; from here on, the body is hashed for it."""
+        manner = self._check.manner
+        self._header = Header(headers)
+        sound: list[tuple[int, Signature]] = []
+        for place, signature in self._header.signatures(self._read):
+            if flaw := screened(signature, self._now, manner):
+                self._flaws[place] = signature, flaw
+            else:
+                sound.append((place, signature))
+        # Who writes needs no looking up where all are verified, and one alone speaks for the message.
+        self._author = self._header.author() if len(sound) + len(self._flaws) > 1 else ""
+        self._chosen = choose(sound, self._author, manner.most)
+        for place, signature in sound:
+            self._flaws[place] = signature, Flaw(Reason.PASSED_OVER, f"no more than {manner.most} are verified")
+        for place, signature in self._chosen:
+            del self._flaws[place]
+            self._ask(signature.key_name)
+        self._hashes = Hashes(signature for _, signature in self._chosen)
+
+    def body(self, chunk: bytes) -> None:
+        """Hash the next piece of the body."""
+        self._hashes.feed(chunk)
+
+    async def verdict(self, message: Message) -> Verdict:
+        """Return the results, and what comes of them."""
+        check, context = self._check, self._check.context
+        found = (await self.judged())[:MAX_RESULTS]
+        decision = decide(found, self._author, check.settings)
+        ref = context.references()
+        told = None
+        if decision.action is not Action.PASS:
+            recipient = message.recipients[0] if message.recipients else ""
+            told = reply(decision, ref, context.language(recipient.rpartition("@")[2].lower()))
+        known = basis(decision, found, self._header.count(b"dkim-signature"))
+        return Verdict(decision.action, NAME, decision.reason, told, facts=known, ref=ref, results=results(found))
+
+    async def judged(self) -> list[Judged]:
+        """Return what became of each signature that was read: those that were verified first, in their order."""
+        bodies = self._hashes.finish()
+        found = []
+        for place, signature in self._chosen:
+            answer = await self._answer(signature.key_name)
+            found.append(judge(place, signature, self._header, bodies, answer, self._check.manner))
+        return found + [Judged(signature, *flaw) for _, (signature, flaw) in sorted(self._flaws.items())]
+
+    def close(self) -> None:
+        """Give up what is still asked."""
+        for one in self._keys.values():
+            if isinstance(one, asyncio.Task):
+                one.cancel()
+
+    def _ask(self, name: str) -> None:
+        """Begin with a look-up, unless it has begun."""
+        if name not in self._keys:
+            resolver = self._check.context.resolver
+            known = resolver.at_hand(name, "TXT")
+            self._keys[name] = known or asyncio.get_running_loop().create_task(_lookup(resolver, name))
+
+    async def _answer(self, name: str) -> Answer:
+        key = self._keys[name]
+        return await key if isinstance(key, asyncio.Task) else key
+
+
+async def _lookup(resolver: Resolver, name: str) -> Answer:
+    return await resolver.lookup(name, "TXT")

@@ -1,0 +1,190 @@
+"""Signs messages (RFC 6376 5, RFC 8463): the body is hashed once as it comes, then each key signs. Pure.
+
+Which key signs which message is not decided here. The whole body is signed, never a part of it (no l=); fields that
+mail servers add or change on the way never are. Names are signed once more than they are there, so that nobody can add
+another From or Subject; a name that is not there is signed as missing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from vaglio.checks.dkim import canonical
+from vaglio.checks.dkim.canonical import Digest, Form
+from vaglio.checks.dkim.verify import Header
+from vaglio.examination import Field
+
+OVERSIGNED = (b"from", b"to", b"cc", b"subject", b"date", b"reply-to", b"sender", b"message-id", b"mime-version",
+              b"content-type", b"content-transfer-encoding")  # fmt: skip
+"""Signed once more than they are there."""
+
+SIGNED = (b"in-reply-to", b"references", b"list-id", b"list-help", b"list-unsubscribe", b"list-unsubscribe-post",
+          b"list-subscribe", b"list-post", b"list-owner", b"list-archive", b"resent-date", b"resent-from",
+          b"resent-sender", b"resent-to", b"resent-cc", b"resent-message-id", b"content-id", b"content-description",
+          b"autocrypt", b"auto-submitted", b"feedback-id")  # fmt: skip
+"""Signed where they are there."""
+
+NEVER = frozenset({
+    b"return-path", b"received", b"received-spf", b"authentication-results", b"dkim-signature", b"bcc", b"resent-bcc",
+    b"comments", b"keywords", b"delivered-to", b"x-original-to", b"arc-seal", b"arc-message-signature",
+    b"arc-authentication-results",
+})  # fmt: skip
+"""Trace fields, and those that RFC 6376 5.4.1 would not have signed."""
+
+_LINE = 72
+_PADDING, _SHA256 = PKCS1v15(), hashes.SHA256()
+
+
+class BadKey(ValueError):
+    """A private key can't be used; the message says why, and never holds any of it."""
+
+
+class PrivateKey(NamedTuple):
+    """A private key that signs: ``algorithm`` is a=, ``sign`` returns b= for the bytes that are signed, ``public`` is
+    what p= of its record has.
+    """
+
+    algorithm: str
+    sign: Callable[[bytes], bytes]
+    public: str
+    bits: int
+
+
+def private_key(pem: bytes) -> PrivateKey:
+    """Read a private key, RSA or Ed25519, in PEM (PKCS#1 or PKCS#8); or an Ed25519 seed in base64, as dkimpy has it.
+    Costs tens of milliseconds: keep it. Raises BadKey.
+    """
+    text = pem.strip()
+    if b"-----" not in text and len(text) == 44:
+        try:
+            return _of_ed25519(Ed25519PrivateKey.from_private_bytes(base64.b64decode(text, validate=True)))
+        except ValueError:
+            raise BadKey("it is neither PEM nor an Ed25519 seed in base64") from None
+    try:
+        key = load_pem_private_key(text, None)
+    except TypeError:
+        raise BadKey("it is encrypted: a daemon can't ask for a password") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadKey("it is no private key in PEM") from None
+    if isinstance(key, Ed25519PrivateKey):
+        return _of_ed25519(key)
+    if not isinstance(key, RSAPrivateKey):
+        raise BadKey("it is neither RSA nor Ed25519")
+    return _of_rsa(key)
+
+
+def _of_rsa(key: RSAPrivateKey) -> PrivateKey:
+    if not 1024 <= key.key_size <= 4096:
+        raise BadKey(f"it has {key.key_size} bits: others verify 1024 to 4096 only (RFC 8301 3.2)")
+    der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    public = base64.b64encode(der).decode()
+    return PrivateKey("rsa-sha256", lambda data: key.sign(data, _PADDING, _SHA256), public, key.key_size)
+
+
+def _of_ed25519(key: Ed25519PrivateKey) -> PrivateKey:
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    public = base64.b64encode(raw).decode()
+    # RFC 8463 3: the hash is what is signed
+    return PrivateKey("ed25519-sha256", lambda data: key.sign(hashlib.sha256(data).digest()), public, 256)
+
+
+class Signer(NamedTuple):
+    """Who signs: ``domain`` and ``selector`` in A-labels; ``identity`` is i=, "" for none."""
+
+    domain: str
+    selector: str
+    key: PrivateKey
+    identity: str = ""
+
+
+class Style(NamedTuple):
+    """How it is signed: both forms are relaxed unless told otherwise; ``valid`` is how long, in seconds, 0 for ever."""
+
+    header_form: Form = Form.RELAXED
+    body_form: Form = Form.RELAXED
+    valid: int = 0
+    oversigned: Sequence[bytes] = OVERSIGNED
+    signed: Sequence[bytes] = SIGNED
+
+
+def names_to_sign(header: Header, style: Style) -> list[bytes]:
+    """Return what h= has: each name as often as it is there, and once more if it is oversigned."""
+    names: list[bytes] = []
+    for name in dict.fromkeys((b"from", *style.oversigned, *style.signed)):
+        if name not in NEVER:
+            extra = name == b"from" or name in style.oversigned
+            names += [name] * (header.count(name) + extra)
+    return names
+
+
+def signatures(
+    signers: Iterable[Signer], fields: Sequence[Field], body: Digest, style: Style, now: float
+) -> list[tuple[str, str]]:
+    """Return a DKIM-Signature, name and value, for each signer. ``body`` is the hash of the body in the form of
+    ``style``.
+    """
+    header = Header(fields)
+    names = names_to_sign(header, style)
+    # The same for all, so that two keys cost little more than one.
+    lines = [canonical.header(*fields[place], style.header_form) for place in header.select(names)]
+    listed = ":".join(name.decode("ascii") for name in names)
+    return [("DKIM-Signature", _signature(one, lines, listed, body, style, int(now))) for one in signers]
+
+
+def _signature(signer: Signer, lines: Sequence[bytes], listed: str, body: Digest, style: Style, now: int) -> str:
+    assert body.value is not None
+    tags = [
+        "v=1",
+        f"a={signer.key.algorithm}",
+        f"c={style.header_form}/{style.body_form}",
+        f"d={signer.domain}",
+        f"s={signer.selector}",
+        *([f"i={signer.identity}"] if signer.identity else []),
+        f"t={now}",
+        *([f"x={now + style.valid}"] if style.valid else []),
+        f"h={listed}",
+        f"bh={base64.b64encode(body.value).decode()}",
+        "b=",
+    ]
+    value = _folded(tags)
+    own = canonical.header(b"DKIM-Signature", b" " + value.encode(), style.header_form)
+    signed = signer.key.sign(b"\r\n".join([*lines, own]))
+    return value + _wrapped(base64.b64encode(signed).decode(), len(value) - value.rfind("\n") - 1)
+
+
+def _folded(tags: Sequence[str]) -> str:
+    """Return the tags in lines of at most 72 bytes where that can be; b= begins a line, so that it moves no other."""
+    lines = ["v=1"]
+    for tag in tags[1:]:
+        if tag == "b=" or len(lines[-1]) + len(tag) + 3 > _LINE:
+            lines[-1] += ";"
+            lines += _wrapped_names(f"\t{tag}")
+        else:
+            lines[-1] += f"; {tag}"
+    return "\n".join(lines)
+
+
+def _wrapped_names(line: str) -> list[str]:
+    """Return a line in as many as it takes, each ending with the ":" of a list of names."""
+    lines: list[str] = []
+    while len(line) > _LINE and (cut := line.rfind(":", 0, _LINE)) > 0:
+        lines.append(line[: cut + 1])
+        line = "\t " + line[cut + 1 :]
+    return [*lines, line]
+
+
+def _wrapped(text: str, used: int) -> str:
+    """Return base64 in lines; the first has less room, since ``used`` bytes stand before it."""
+    room = _LINE - used
+    pieces = [text[:room], *(text[start : start + _LINE - 2] for start in range(room, len(text), _LINE - 2))]
+    return "\n\t ".join(pieces)
