@@ -80,7 +80,7 @@ def _resinfo(one: AuthResult) -> str:
 
 def _prose(text: str) -> str:
     """Return what is for people only, without anything that means something to a parser, be it a simple one."""
-    return one_line(text.translate(_PROSE).replace("=?", "= ?"), MAX_PROSE)
+    return text and one_line(text.translate(_PROSE).replace("=?", "= ?"), MAX_PROSE)
 
 
 def _pvalue(value: str) -> str:

@@ -58,6 +58,10 @@ def header_value(value: str, name: bytes = b"") -> bytes:
 def _lines(pieces: Iterable[bytes], room: int) -> Iterator[bytes]:
     """Yield lines: each piece begins one. None is blank only, since each ends with a word."""
     for piece in pieces:
+        if len(piece) <= room:  # most are: what follows takes five times as long
+            yield piece
+            room = MAX_LINE
+            continue
         line = b""
         for word in _words(piece):
             if line and len(line) + len(word) > room:

@@ -29,7 +29,7 @@ from vaglio.checks.spf.decide import (
     screen,
 )
 from vaglio.checks.spf.domain import ask_helo, ask_mail_from
-from vaglio.checks.spf.evaluate import Limits, evaluate
+from vaglio.checks.spf.evaluate import Limits, Memory, evaluate
 from vaglio.checks.spf.outcome import Evaluation, Identity, Question, Result
 from vaglio.checks.spf.received import last_outside
 from vaglio.checks.spf.record import allows, clean, term_for
@@ -77,6 +77,7 @@ class Spf:
         if settings.relays or may_wait_for_dmarc(settings):
             self.needs |= Needs.HEADERS
         self._alarmed: set[tuple[int, str]] = set()
+        self._memory = Memory()
 
     def examine(self, facts: Facts) -> Examination:
         """Begin with a message: its look-ups begin here, but for mail of our own relays."""
@@ -90,7 +91,8 @@ class Spf:
     async def evaluate(self, questions: Sequence[Question]) -> list[Evaluation]:
         """Evaluate within the limits of the settings."""
         context = self.context
-        return await evaluate(questions, context.resolver, self.limits, context.hostname, context.clock.now())
+        now = context.clock.now()
+        return await evaluate(questions, context.resolver, self.limits, context.hostname, now, memory=self._memory)
 
     async def found(self, address: str, sender: str, helo: str, relay: str = "") -> Found:
         """Evaluate both identities of a message; the null sender has only one (RFC 7208 2.4)."""
