@@ -47,7 +47,7 @@ def vaglio(host: Host, *words: str, **options: Any) -> subprocess.CompletedProce
 
 def test_all_commands_are_there() -> None:
     assert {" ".join(words) for words in COMMANDS} == {
-        "why", "journal", "try", "postconf", "dns check", "spf check", "config check", "config show",
+        "why", "journal", "try", "postconf", "dns check", "spf check", "dkim verify", "config check", "config show",
         "config defaults", *(
             f"greylist {name}" for name in
             ("check", "why", "list", "pools", "stats", "report", "allow", "forget", "import")
@@ -69,7 +69,7 @@ def test_every_command_helps_with_examples_that_parse(
     assert examples
     for example in examples:
         line = example.partition("   ")[0]  # what follows explains
-        typed = list(itertools.takewhile(lambda word: word not in ("|", ">", "&&"), shlex.split(line)))
+        typed = list(itertools.takewhile(lambda word: word not in ("|", "<", ">", "&&"), shlex.split(line)))
         assert tuple(typed[: len(words) + 1]) == ("vaglio", *words)
         parser().parse_args(typed[1:])
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from vaglio import __version__
-from vaglio.cli import config, decisions, dns, dnsbl, greylist, postconf, ratelimit, spf, trial
+from vaglio.cli import config, decisions, dkim, dns, dnsbl, greylist, postconf, ratelimit, spf, trial
 from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
 
@@ -30,6 +30,7 @@ examples:
   vaglio ratelimit quota tizio@tizio.it     how much may this user still send?
   vaglio ratelimit top                      who uses most of its limits?
   vaglio spf check --ip 192.0.2.7 --from tizio@tizio.it   may this client send for them?
+  vaglio dkim verify message.eml            are its signatures good, and if not, why?
   vaglio dns check                          is the resolver fit for a mail server?
   vaglio config check
   vaglio postconf                           the lines for Postfix
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
     whole.set_defaults(run=lambda _: helpless(whole))
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (decisions, trial, greylist, dnsbl, ratelimit, spf, dns, config, postconf):
+    for module in (decisions, trial, greylist, dnsbl, ratelimit, spf, dkim, dns, config, postconf):
         module.add_to(commands)
     return whole
 

@@ -15,7 +15,6 @@ from vaglio.checks.spf.settings import SpfSettings
 from vaglio.checks.spf.text import reply
 from vaglio.cli.arguments import client, mailbox, unix_time
 from vaglio.cli.common import (
-    CliError,
     Commands,
     clean,
     command,
@@ -27,8 +26,8 @@ from vaglio.cli.common import (
     print_table,
     usual_options,
 )
+from vaglio.cli.given import resolver_of
 from vaglio.config.load import Loaded
-from vaglio.dns.open import OpenResolver, open_resolver
 from vaglio.verdict import Action
 
 _MORE = (
@@ -78,7 +77,7 @@ async def _judge(args: argparse.Namespace, loaded: Loaded) -> tuple[Found, Evalu
 
     settings = loaded.config.spf
     limits = Limits(settings.max_lookups, settings.max_void_lookups, settings.time_limit)
-    resolver = _resolver(args.zone, loaded)
+    resolver = resolver_of(args.zone, loaded)
 
     async def ask(questions: Sequence[Question]) -> list[Evaluation]:
         return await evaluate(questions, resolver, limits, loaded.config.identity.hostname, now(args), args.trace)
@@ -94,14 +93,6 @@ async def _judge(args: argparse.Namespace, loaded: Loaded) -> tuple[Found, Evalu
         return Found(mail_from, helo, not sender), whole
     finally:
         resolver.close()
-
-
-def _resolver(zone: str, loaded: Loaded) -> OpenResolver:
-    dns = loaded.config.dns
-    try:
-        return open_resolver(dns.servers, dns.timeout, zone or dns.zone_file)
-    except ValueError as error:  # ZoneError is one
-        raise CliError(str(error)) from error
 
 
 def _document(found: Found, whole: Evaluation | None, loaded: Loaded, trace: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from vaglio.checks.dkim import explain as dkim
 from vaglio.checks.dnsbl import explain as dnsbl
 from vaglio.checks.greylist import explain as greylist
 from vaglio.checks.ratelimit import explain as ratelimit
@@ -14,7 +15,7 @@ from vaglio.verdict import FAILED, TIMED_OUT, Fact
 _Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
 _EXPLAINERS: Mapping[str, _Explainer] = {
     "greylist": greylist.explain, "dnsbl": dnsbl.explain, "ratelimit": ratelimit.explain,
-    "spf": spf.explain,
+    "spf": spf.explain, "dkim_verify": dkim.explain,
 }  # fmt: skip
 """By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
 
@@ -41,7 +42,9 @@ _PASSED_ALL_THE_SAME = {
     "it": "Nulla: era una prova, e il messaggio ha proseguito.",
 }
 
-_BRIEFS: Mapping[str, Callable[[str, Mapping[str, Fact], str], str]] = {"spf": spf.brief}
+_BRIEFS: Mapping[str, Callable[[str, Mapping[str, Fact], str], str]] = {
+    "spf": spf.brief, "dkim_verify": dkim.brief,
+}  # fmt: skip
 """By check of messages: one clause of the story. Given reason, facts and language."""
 
 _END = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,18 +21,17 @@ from vaglio.cli.common import (
     now,
     paragraph,
     print_json,
-    said,
     usual_options,
     warn,
 )
+from vaglio.cli.given import content, resolver_of
 from vaglio.cli.story import outcome, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import MilterSection
 from vaglio.daemon.clock import timer
 from vaglio.daemon.front import Surroundings, hosted
 from vaglio.daemon.service import NO_TABLES, Milter, Ports
-from vaglio.dns.open import OpenResolver, open_resolver
-from vaglio.dns.zonefile import ZoneError
+from vaglio.dns.open import OpenResolver
 from vaglio.examination import Field
 from vaglio.facts import Facts, pack_address
 from vaglio.journal.entry import Entry
@@ -42,9 +40,6 @@ from vaglio.milter.session import Session
 from vaglio.milter.wire import Peer
 from vaglio.store.memory import MemoryStore
 from vaglio.verdict import Fact, Verdict
-
-LARGEST = 200 * 1000**2
-"""Bytes of a message file."""
 
 _MORE = (
     "Judges as the milter would, and changes nothing: no store, no journal, no alarm. Without --zone the DNS is\n"
@@ -94,7 +89,7 @@ def _try(args: argparse.Namespace) -> int:
 
 
 def _letter(args: argparse.Namespace) -> Letter:
-    headers, body = read(_content(args.file))
+    headers, body = read(content(args.file))
     asked = args.ip.client
     family = b"6" if len(pack_address(asked.address)) == 16 else b"4"
     peer = Peer(_raw(asked.name or f"[{asked.address}]"), family, 0, _raw(asked.address))
@@ -104,20 +99,6 @@ def _letter(args: argparse.Namespace) -> Letter:
 
 def _raw(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _content(name: str) -> bytes:
-    try:
-        if name == "-":
-            content = sys.stdin.buffer.read(LARGEST + 1)
-        else:
-            with Path(name).open("rb") as file:
-                content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise CliError(f"{name}: {said(error)}") from error
-    if len(content) > LARGEST:
-        raise CliError(f"{name}: more than {LARGEST // 1000**2} MB: that is no message")
-    return content
 
 
 # --- playing ---
@@ -144,7 +125,7 @@ class _Still:
 
 
 async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _Told:
-    resolver = _resolver(args.zone, loaded)
+    resolver = resolver_of(args.zone, loaded)
     verdicts: list[tuple[Facts, Verdict]] = []
     try:
         section, milter = _milter(args, loaded, resolver)
@@ -168,14 +149,6 @@ def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) ->
     service = chain.build(args.chain, loaded.config, ports)
     assert isinstance(service.work, Milter)
     return chain.settings(args.chain, loaded.config), service.work
-
-
-def _resolver(zone: str, loaded: Loaded) -> OpenResolver:
-    dns = loaded.config.dns
-    try:
-        return open_resolver(dns.servers, dns.timeout, zone or dns.zone_file)
-    except (ZoneError, ValueError, OSError) as error:
-        raise CliError(str(error)) from error
 
 
 # --- telling ---

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from vaglio.checks.dkim.settings import DkimSettings
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
@@ -187,9 +189,8 @@ class VaglioConfig(Section):
     """All settings of all daemons. A duration is written "90s", "5m", "1h30m" or "35d", a size "200 MB"."""
 
     def daemons(self) -> list[tuple[str, DaemonSection]]:
-        """Return the sections of the daemons by name, in their order."""
-        single = [(name, section) for name, section in self if isinstance(section, DaemonSection)]
-        return single + [(f"chain.{name}", section) for name, section in self.chain.items()]
+        """Return the sections of the daemons by their dotted names, in their order."""
+        return list(_daemons(self, ""))
 
     def metrics_of(self, daemon: str) -> str:
         """Return where a daemon serves its metrics; "" where it does not."""
@@ -207,7 +208,18 @@ class VaglioConfig(Section):
     dnsbl: DnsblSettings = Field(default_factory=DnsblSettings)
     ratelimit: RatelimitSettings = Field(default_factory=RatelimitSettings)
     spf: SpfSettings = Field(default_factory=SpfSettings)
+    dkim: DkimSettings = Field(default_factory=DkimSettings)
     chain: Annotated[dict[ChainName, ChainSettings], BeforeValidator(with_ready_chains)] = Field(
         default_factory=dict, validate_default=True
     )
     """Chains of checks, by name."""
+
+
+def _daemons(sections: Iterable[tuple[str, Any]], prefix: str) -> Iterator[tuple[str, DaemonSection]]:
+    for name, section in sections:
+        if isinstance(section, DaemonSection):
+            yield prefix + name, section
+        elif isinstance(section, Section):
+            yield from _daemons(section, f"{prefix}{name}.")
+        elif isinstance(section, dict):
+            yield from _daemons(section.items(), f"{prefix}{name}.")

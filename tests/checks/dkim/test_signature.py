@@ -25,7 +25,7 @@ def of(**tags: str | None) -> Signature:
 
 
 def test_a_signature_is_read() -> None:
-    found = of(c="relaxed", i="tizio@Posta.Tizio.it", l="10", t="5", x="6", q="dns/http : dns/txt", z="From:a|b", new="1")
+    found = of(c="relaxed", i="tizio@Posta.Tizio.it", l="10", t="5", x="6", q="dns/http : dns/txt", z="a", y="1")
     assert found.flaw is None
     assert (found.algorithm, found.domain, found.selector) == ("rsa-sha256", "tizio.it", "uno")
     assert found.key_name == "uno._domainkey.tizio.it"

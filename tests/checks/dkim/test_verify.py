@@ -31,7 +31,7 @@ from tests.checks.dkim.test_key import public
 from vaglio.checks.dkim.canonical import Form
 from vaglio.checks.dkim.key import Key
 from vaglio.checks.dkim.outcome import RESULTS, Reason, Result
-from vaglio.checks.dkim.signature import read
+from vaglio.checks.dkim.signature import Signature, read
 from vaglio.checks.dkim.verify import MAX_READ, MAX_SIGNED, Hashes, Header, choose
 from vaglio.examination import Field
 from vaglio.ports import NODATA, Answer, Outcome
@@ -318,7 +318,12 @@ def test_a_thousand_signatures_that_are_none_are_not_all_read(monkeypatch: pytes
     from vaglio.checks.dkim import check as module
 
     calls: list[Field] = []
-    monkeypatch.setattr(module, "read", lambda field: calls.append(field) or read(field))
+
+    def counted(field: Field) -> Signature:
+        calls.append(field)
+        return read(field)
+
+    monkeypatch.setattr(module, "read", counted)
     found, _ = play([*[Field(b"DKIM-Signature", b" v=1")] * 1000, *HEADER])
     assert (len(calls), len(found)) == (MAX_READ, MAX_READ)
 

@@ -58,9 +58,10 @@ class DkimVerify:
 
 
 class Verifying(Examination):
-    """One message."""
+    """One message. ``author`` is the domain in From, "" before the header has come, or where there is not one."""
 
-    __slots__ = ("_author", "_check", "_chosen", "_flaws", "_hashes", "_header", "_keys", "_now", "_read")
+    __slots__ = ("_check", "_chosen", "_flaws", "_hashes", "_header", "_keys", "_now", "_read",
+                 "author")  # fmt: skip
 
     def __init__(self, check: DkimVerify) -> None:
         self._check = check
@@ -71,7 +72,7 @@ class Verifying(Examination):
         self._flaws: dict[int, tuple[Signature, Flaw]] = {}
         self._chosen: list[tuple[int, Signature]] = []
         self._hashes = Hashes(())
-        self._author = ""
+        self.author = ""
 
     def header(self, field: Field) -> None:
         """Ask for the key of a signature; more than a few of them wait until all are known."""
@@ -92,8 +93,8 @@ class Verifying(Examination):
             else:
                 sound.append((place, signature))
         # Who writes needs no looking up where all are verified, and one alone speaks for the message.
-        self._author = self._header.author() if len(sound) + len(self._flaws) > 1 else ""
-        self._chosen = choose(sound, self._author, manner.most)
+        self.author = self._header.author()
+        self._chosen = choose(sound, self.author, manner.most)
         for place, signature in sound:
             self._flaws[place] = signature, Flaw(Reason.PASSED_OVER, f"no more than {manner.most} are verified")
         for place, signature in self._chosen:
@@ -109,7 +110,7 @@ class Verifying(Examination):
         """Return the results, and what comes of them."""
         check, context = self._check, self._check.context
         found = (await self.judged())[:MAX_RESULTS]
-        decision = decide(found, self._author, check.settings)
+        decision = decide(found, self.author, check.settings)
         ref = context.references()
         told = None
         if decision.action is not Action.PASS:

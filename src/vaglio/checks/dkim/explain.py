@@ -29,7 +29,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                 "Mailing lists that mark the subject do that; so does a forger. If it is so for all "
                                 "mail of {domain}, its key in the DNS is not the one that it signs with."),
         Reason.MALFORMED: ("The signature can't be read: {problem}.",
-                           _SIGNER["en"] + "the program that signs writes it wrongly."),
+                           "It is the move of whoever signed it: their program writes it wrongly."),
         Reason.UNSUPPORTED: ("The signature is of a kind that is not known here: {problem}.",
                              _SIGNER["en"] + "sign with rsa-sha256 or ed25519-sha256."),
         Reason.TESTING: ("The signature of {domain} counts as none: {problem}.",
@@ -81,7 +81,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                 "Lo fanno le mailing list che marcano l'oggetto; e lo fa un falsario. Se succede con "
                                 "tutta la posta di {domain}, la chiave nel DNS non è quella con cui firma."),
         Reason.MALFORMED: ("La firma non è leggibile: {problem}.",
-                           _SIGNER["it"] + "il programma che firma la scrive male."),
+                           "Tocca a chi ha firmato: il suo programma la scrive male."),
         Reason.UNSUPPORTED: ("La firma è di un tipo che qui non è noto: {problem}.",
                              _SIGNER["it"] + "firmare con rsa-sha256 o ed25519-sha256."),
         Reason.TESTING: ("La firma di {domain} vale come nessuna: {problem}.",
@@ -150,16 +150,25 @@ class _Facts(dict[str, str]):
         return "?"
 
 
+def advice(reason: str, facts: Mapping[str, Fact], language: str) -> tuple[str, str]:
+    """Return what is so with a signature, and who must do what; "" where nobody must."""
+    why, move = _SENTENCES[language if language in _SENTENCES else "en"].get(reason, ("", ""))
+    filled = _filled(facts)
+    return why.format_map(filled), move.format_map(filled)
+
+
 def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:
     """Return why it was decided so, and what happens next. In a rehearsal nobody was refused, and it says so."""
-    language = language if language in _SENTENCES else "en"
-    more = _MORE[language]
-    why, then = _SENTENCES[language].get(reason, ("", ""))
+    more = _MORE[language if language in _MORE else "en"]
+    why, move = advice(reason, facts, language)
     if "all" in facts:
-        why += f" {more['all']}"
+        why += " " + more["all"].format_map(_filled(facts))
     done = more["rehearsed"] if rehearsed else more["by" if facts.get("by") else "passed"]
-    filled = _Facts({name: str(fact) or "?" for name, fact in facts.items()})
-    return why.format_map(filled), f"{done} {then}".strip().format_map(filled)
+    return why, f"{done.format_map(_filled(facts))} {move}".strip()
+
+
+def _filled(facts: Mapping[str, Fact]) -> _Facts:
+    return _Facts({name: str(fact) or "?" for name, fact in facts.items()})
 
 
 def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:
@@ -169,4 +178,4 @@ def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:
     signed, unsigned = _BRIEF[language if language in _BRIEF else "en"]
     if reason == Reason.UNSIGNED:
         return unsigned
-    return signed.format_map(_Facts({name: str(fact) or "?" for name, fact in facts.items()}))
+    return signed.format_map(_filled(facts))
