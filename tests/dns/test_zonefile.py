@@ -20,8 +20,8 @@ caio.it    TXT  "v=spf1 " "mx -all"
 caio.it    TXT  v=DKIM1; k=rsa; p=abc
 caio.it    TXT  "a \"quote\", \\ and caf\195\169"
 mail.caio.it. a  192.0.2.1
-mail.caio.it  A  192.0.2.2
-mail.caio.it  AAAA  2001:db8::1
+mail.caio.it  IN A  192.0.2.2
+mail.caio.it  3600 IN AAAA  2001:db8::1
 www.caio.it   CNAME mail.caio.it.
 slow.caio.it  A  TIMEOUT
 slow.caio.it  TXT "TIMEOUT"
@@ -98,6 +98,11 @@ def test_both_forms_give_the_same_answers(zone: Zone, name: str, rrtype: str, an
         ('caio.it TXT "a" b', "where a quoted string ends"),
         ('caio.it TXT "\\999"', "wanted a byte"),
         ("caio.it * 192.0.2.1", "wanted TIMEOUT or SERVFAIL"),
+        ("caio.it TXTT v=spf1", "found 'TXTT', wanted a type of DNS records: A, AAAA, MX, TXT, ... or *"),
+        ("caio.it TYPE99999 x", "found 'TYPE99999', wanted a type"),
+        ("caio.it IN A", "found 'IN', wanted a type"),
+        ("  IN TXT v=spf1", "found 'IN TXT v=spf1', wanted NAME TYPE VALUE"),
+        ("  3600 IN TXT v=spf1", "wanted NAME TYPE VALUE"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, said: str) -> None:
@@ -121,6 +126,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, said: str) -> None:
         ('{"caio.it": [["MX", ["10", "x"]]]}', "wanted [TYPE, VALUE]"),
         ('{"caio.it": [["TXT", ["a", 1]]]}', "wanted [TYPE, VALUE]"),
         ('{"caio.it": [["A", "x"]]}', "wanted an address for A"),
+        ('{"caio.it": [["TXTT", "x"]]}', "'caio.it': found 'TXTT', wanted a type of DNS records"),
     ],
 )
 def test_wrong_json_is_named(tmp_path: Path, text: str, said: str) -> None:

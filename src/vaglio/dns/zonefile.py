@@ -3,8 +3,8 @@
 Two forms:
 
 - lines ``NAME TYPE VALUE``: ``caio.it MX 10 mail.caio.it``, ``caio.it TXT "v=spf1 mx" " -all"`` (quoted strings are
-  joined, anything else is taken as it stands), ``caio.it A TIMEOUT``, ``caio.it * SERVFAIL``. A line that begins with
-  ``#`` or ``;`` is a comment.
+  joined, anything else is taken as it stands), ``caio.it A TIMEOUT``, ``caio.it * SERVFAIL``. ``IN`` and a TTL before
+  the type, as dig and BIND write them, say nothing. A line that begins with ``#`` or ``;`` is a comment.
 - with a name that ends in .json: ``{"caio.it": [["TXT", ["part", "part"]], ["MX", [10, "mail.caio.it"]], ["A",
   "192.0.2.1"], ["*", "TIMEOUT"]]}``.
 
@@ -19,6 +19,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+import dns.rdatatype
 
 from vaglio.facts import pack_address
 from vaglio.ports import NODATA, NXDOMAIN, Answer, Outcome
@@ -114,6 +116,8 @@ def load_zone(path: Path) -> Zone:
 
 # --- lines ------------------------------------------------------------------------------------------------------
 
+_LINE = re.compile(r"(\S+)\s+(?:(?:IN|\d+[smhdw]?)\s+){0,2}(\S+)\s+(\S.*)", re.IGNORECASE)
+_NO_NAME = re.compile(r"IN|\d+[smhdw]?", re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*')
 _ESCAPE = re.compile(r"\\([0-9]{3}|.)", re.ASCII)
 
@@ -121,17 +125,22 @@ _ESCAPE = re.compile(r"\\([0-9]{3}|.)", re.ASCII)
 def parse_lines(text: str) -> Iterator[Record]:
     """Yield the records of ``NAME TYPE VALUE`` lines; raises ZoneError with the line's number."""
     for number, line in enumerate(text.splitlines(), 1):
-        parts = line.split(maxsplit=2)
-        if not parts or parts[0].startswith(("#", ";")):
+        written = line.strip()
+        if not written or written.startswith(("#", ";")):
             continue
         try:
-            if len(parts) < 3:
-                raise ZoneError(f"found {line.strip()[:80]!r}, wanted NAME TYPE VALUE")
-            name, rrtype, value = parts[0], parts[1].upper(), parts[2].strip()
-            failure = f"\0{value}"
-            yield Record(name, rrtype, failure if failure in _FAILURES else _checked(rrtype, _unquoted(value)))
+            yield _line_record(written)
         except ZoneError as error:
             raise ZoneError(f"line {number}: {error}") from None
+
+
+def _line_record(line: str) -> Record:
+    found = _LINE.fullmatch(line)
+    if not found or _NO_NAME.fullmatch(found[1]):  # a name that is left out is that of the line before, with BIND
+        raise ZoneError(f"found {line[:80]!r}, wanted NAME TYPE VALUE")
+    name, rrtype, value = found[1], _type(found[2]), found[3]
+    failure = f"\0{value}"
+    return Record(name, rrtype, failure if failure in _FAILURES else _checked(rrtype, _unquoted(value)))
 
 
 def _unquoted(value: str) -> str:
@@ -178,17 +187,28 @@ def parse_json(text: str) -> Iterator[Record]:
 def _json_record(name: str, record: object) -> Record:
     match record:
         case [str(rrtype), str(value)] if f"\0{value}" in _FAILURES:
-            return Record(name, rrtype.upper(), f"\0{value}")
+            return Record(name, _type(rrtype), f"\0{value}")
         case [str(rrtype), str(value)]:
-            return Record(name, rrtype.upper(), _checked(rrtype.upper(), value))
+            return Record(name, _type(rrtype), _checked(_type(rrtype), value))
         case ["MX", [int(preference), str(host)]]:
             return Record(name, "MX", _checked("MX", f"{preference} {host}"))
         case [str(rrtype), [*parts]] if rrtype != "MX" and all(isinstance(part, str) for part in parts):
-            return Record(name, rrtype.upper(), _checked(rrtype.upper(), "".join(map(str, parts))))
+            return Record(name, _type(rrtype), _checked(_type(rrtype), "".join(map(str, parts))))
     raise ZoneError(f"found {str(record)[:80]!r}, wanted [TYPE, VALUE]")
 
 
 # --- values -----------------------------------------------------------------------------------------------------
+
+def _type(text: str) -> str:
+    """Return a type of records, or ``*``; a word that is none would be a record that nobody ever asks for."""
+    rrtype = text.upper()
+    try:
+        if rrtype != "*":
+            dns.rdatatype.from_text(rrtype)
+    except (dns.rdatatype.UnknownRdatatype, ValueError):
+        raise ZoneError(f"found {text[:80]!r}, wanted a type of DNS records: A, AAAA, MX, TXT, ... or *") from None
+    return rrtype
+
 
 _HOST_TYPES = ("CNAME", "NS", "PTR")
 
