@@ -38,9 +38,10 @@ SIGNALS
 
 RESTART
     With socket activation (vaglio-spf.socket) no mail server is refused during a restart: connections wait in the
-    queue. Without it, start a new daemon with --replace: new connections go to it at once, and the old one, told to end
-    by SIGTERM, finishes what it has. An SMTP session that is between two messages then has 2 seconds to go on; what it
-    sends later meets the mail server's default for a milter that is gone.
+    queue. Without it, start a new daemon with --replace: once all its workers are ready, new connections go to it, and
+    the old one, told to end by SIGTERM, finishes what it has. One that can't begin leaves the old one its place. An
+    SMTP session that is between two messages then has 2 seconds to go on; what it sends later meets the mail
+    server's default for a milter that is gone.
 
 EXIT STATUS
     0 after a clean stop, 78 for a bad configuration, 69 for a socket that cannot be opened

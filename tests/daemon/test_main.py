@@ -59,6 +59,37 @@ def test_a_path_that_a_killed_daemon_left_is_taken_over(tmp_path: Path) -> None:
         assert client.ask("pass") == "DUNNO"
 
 
+METRICS = '[metrics]\nlisten = "unix:{folder}/{{daemon}}-metrics.sock"\n'
+
+
+def test_a_daemon_that_replaces_another_takes_all_its_paths_once_it_is_ready(tmp_path: Path) -> None:
+    more = METRICS.format(folder=tmp_path)
+    listen = ("--listen", f"unix:{tmp_path}/x.sock")
+    with Trivial(tmp_path, *listen, more=more).ready() as old:
+        (path,) = tmp_path.glob("*-metrics.sock")
+        inode = path.stat().st_ino
+        with Trivial(tmp_path, *listen, "--replace", workers=2, more=more).ready() as new:
+            assert path.stat().st_ino != inode
+            os.kill(old.pid, signal.SIGTERM)
+            assert old.status() == 0
+            assert path.exists()
+            with new.client() as client:
+                assert client.ask("pass") == "DUNNO"
+
+
+def test_a_daemon_that_fails_to_replace_another_leaves_it_on_the_air(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/state").touch()
+    with Trivial(tmp_path, "--listen", f"unix:{tmp_path}/x.sock").ready() as old:
+        for listen in (old.unix, f"unix:{tmp_path}/missing/y.sock"):
+            args = ("--listen", old.unix, "--listen", listen) if listen != old.unix else ("--listen", listen)
+            with Trivial(tmp_path / "new", *args, "--replace", workers=2) as new:
+                assert new.status() == os.EX_UNAVAILABLE
+            with old.client() as client:
+                assert client.ask("pass") == "DUNNO"
+    assert not list(tmp_path.glob(".[0-9]*"))
+
+
 def test_an_unknown_socket_owner_is_69(tmp_path: Path) -> None:
     with Trivial(tmp_path, socket_owner='"nobody-here"') as daemon:
         assert daemon.status() == os.EX_UNAVAILABLE

@@ -143,6 +143,48 @@ def test_a_path_that_is_too_long_is_a_clear_error() -> None:
         open_listeners([f"unix:/tmp/{'x' * 103}"], Access())
 
 
+def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SocketError) as caught:
+        open_listeners([f"unix:{tmp_path}/vaglio/x.sock"], Access())
+    assert str(caught.value) == (
+        f"can't listen on unix:{tmp_path}/vaglio/x.sock: {tmp_path}/vaglio is not there: the unit makes it; "
+        "without one, mkdir"
+    )
+
+
+def test_who_replaces_leaves_the_paths_alone_until_it_takes_its_place(tmp_path: Path) -> None:
+    paths = [tmp_path / "x.sock", tmp_path / "y.sock"]
+    names = [f"unix:{path}" for path in paths]
+    with listening(*names) as old:
+        before = [path.lstat().st_ino for path in paths]
+        new = open_listeners(names, Access(0o604), replace=True)
+        assert [path.lstat().st_ino for path in paths] == before
+        for one in new:
+            one.take_place()
+        assert sorted(tmp_path.iterdir()) == paths
+        assert [one.inode for one in new] == [(path.stat().st_dev, path.stat().st_ino) for path in paths]
+        assert stat.S_IMODE(paths[0].stat().st_mode) == 0o604
+        close_all(old)
+        assert all(map(connects, paths))
+        close_all(new)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_who_gives_up_before_it_takes_its_place_leaves_nothing_and_takes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    with listening(f"unix:{path}"):
+        close_all(open_listeners([f"unix:{path}"], Access(), replace=True))
+        assert connects(path)
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_port_can_not_be_replaced(tmp_path: Path) -> None:
+    with listening("inet:127.0.0.1:0", f"unix:{tmp_path}/x.sock") as (one, other):
+        with pytest.raises(SocketError, match="--replace takes the place of UNIX sockets only"):
+            open_listeners([other.address, one.address], Access(), replace=True)
+        assert connects(tmp_path / "x.sock")
+
+
 def test_nothing_is_taken_over_that_systemd_meant_for_another_process() -> None:
     assert activated({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
     assert activated({"LISTEN_PID": str(os.getpid())}) == []

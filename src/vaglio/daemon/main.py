@@ -133,6 +133,9 @@ class _Process:
                         f"anybody who can reach {listener.address} can read the metrics: let metrics.listen be "
                         "inet:127.0.0.1:PORT or unix:/PATH, or see that a firewall guards the port"
                     )
+            def take_places() -> bool:
+                return self._take_places([*listeners, *metrics])
+
             supervisor = Supervisor(
                 workers,
                 partial(self._work, listeners, metrics, state, Shares(workers)),
@@ -142,6 +145,7 @@ class _Process:
                 self._info,
                 self._warn,
                 Limits(watchdog=watchdog_interval(os.environ)),
+                take_places,
             )
             gc.enable()  # vaglio_policyd switched it off
             return supervisor.run()
@@ -179,8 +183,18 @@ class _Process:
             access = Access(int(section.socket_mode, 8), section.socket_owner, section.socket_group)
             listeners = _close_later(stack, open_listeners(self._fixed["listen"], access, self._options.replace))
         if not metrics and self._fixed["metrics.listen"]:
-            metrics = _close_later(stack, open_listeners([self._fixed["metrics.listen"]], Access()))
+            where = [self._fixed["metrics.listen"]]
+            metrics = _close_later(stack, open_listeners(where, Access(), self._options.replace))
         return listeners, metrics
+
+    def _take_places(self, listeners: Sequence[Listener]) -> bool:
+        try:
+            for listener in listeners:
+                listener.take_place()
+        except SocketError as error:
+            self.logger.error("%s", error)
+            return False
+        return True
 
     def _what_needs_a_restart(self, config: VaglioConfig) -> Mapping[str, Any]:
         section = self._daemon.settings(config)

@@ -59,7 +59,8 @@ class Supervisor:
     """Runs ``count`` processes of ``work``.
 
     ``reload`` reads the configuration and says whether it is good; ``gone`` is told the process id of each worker
-    that has ended.
+    that has ended. ``begin`` is called once, when all workers are ready and before anybody is told; where it returns
+    False, the daemon ends.
     """
 
     def __init__(
@@ -72,10 +73,11 @@ class Supervisor:
         info: Callable[[str], None],
         warn: Callable[[str], None],
         limits: Limits = Limits(),
+        begin: Callable[[], bool] = lambda: True,
     ) -> None:
         self._slots = [_Slot(number) for number in range(count)]
         self._work, self._reload, self._gone, self._notifier = work, reload, gone, notifier
-        self._info, self._warn, self._limits = info, warn, limits
+        self._info, self._warn, self._limits, self._begin = info, warn, limits, begin
         self._selector = selectors.DefaultSelector()
         self._status: int | None = None  # the exit status, once we are stopping
         self._kill_at = math.inf
@@ -257,6 +259,9 @@ class Supervisor:
         if self._announced:
             return
         if now >= self._announce_by or all(slot.ready and not slot.reloading for slot in self._slots):
+            if not self._served and not self._begin():
+                self._stop(os.EX_UNAVAILABLE)
+                return
             self._announced, self._served, self._announce_by = True, True, math.inf
             self._notifier.ready()
             self._notifier.status(f"{len(self._slots)} worker{'s' * (len(self._slots) > 1)}")

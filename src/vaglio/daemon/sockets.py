@@ -1,14 +1,16 @@
 """Listening sockets: the ones that the configuration names, or the ones that systemd hands over.
 
 A UNIX socket has its mode, owner and group before anybody can see its name. A path that a dead daemon left behind
-is taken over; one where somebody answers, or that is no socket, is left alone and is an error. Nothing is accepted
-here: workers do that. Activation is sd_listen_fds(3); abstract UNIX sockets are not supported.
+is taken over; one where somebody answers, or that is no socket, is left alone and is an error. Who is to take the place
+of a daemon that lives listens under a hidden name until it can answer. Nothing is accepted here: workers do that.
+Activation is sd_listen_fds(3); abstract UNIX sockets are not supported.
 """
 
 from __future__ import annotations
 
 import errno
 import grp
+import itertools
 import os
 import pwd
 import socket
@@ -21,6 +23,7 @@ from typing import Any
 BACKLOG = 1024
 _FIRST_FD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 _LONGEST_PATH = 107  # unix(7): sun_path has 108 bytes with the closing NUL
+_NUMBERS = itertools.count()  # of hidden names
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -43,25 +46,40 @@ class Listener:
 
     ``address`` is in Postfix's notation, with the port that was really taken. ``name`` is what systemd calls the
     socket, empty if it is not from there. ``inode`` tells whether the path of a UNIX socket is still ours; it is
-    None for sockets that have no path or that somebody else made.
+    None for sockets that have no path or that somebody else made. ``hidden`` is the path under which a socket waits for
+    its place.
     """
 
     address: str
     sock: socket.socket
     name: str = ""
     inode: tuple[int, int] | None = None
+    hidden: Path | None = None
+
+    @property
+    def _path(self) -> Path:
+        return Path(self.address.removeprefix("unix:"))
+
+    def take_place(self) -> None:
+        """Move a hidden socket to its path, which may be that of another daemon until then; raises SocketError."""
+        if self.hidden is None:
+            return
+        try:
+            self.hidden.rename(self._path)
+        except OSError as error:
+            raise SocketError(f"can't take the place of {self.address}: {error.strerror}") from error
 
     def close(self) -> None:
         """Stop listening; remove the path of a UNIX socket if it still leads to this one."""
         self.sock.close()
-        path = Path(self.address.removeprefix("unix:"))
-        if self.inode is not None and _inode(path) == self.inode:
-            path.unlink(missing_ok=True)
+        for path in filter(None, (self.hidden, self._path)):
+            if self.inode is not None and _inode(path) == self.inode:
+                path.unlink(missing_ok=True)
 
 
 def open_listeners(addresses: Sequence[str], access: Access, replace: bool = False) -> list[Listener]:
-    """Open all of ``addresses`` or none; raises SocketError. With ``replace``, a UNIX socket that somebody answers is
-    taken over: who has it keeps the connections that it has.
+    """Open all of ``addresses`` or none; raises SocketError. With ``replace`` the path of a UNIX socket may be that of
+    a daemon that lives. It stays so until ``Listener.take_place``; who had it keeps the connections that it has.
     """
     opened: list[Listener] = []
     try:
@@ -86,7 +104,10 @@ def _open(address: str, access: Access, replace: bool) -> list[Listener]:
             return [_open_unix(Path(rest), access, replace)]
         return _open_inet(*split_inet(rest))
     except (OSError, ValueError) as error:
-        raise SocketError(f"can't listen on {address}: {getattr(error, 'strerror', None) or error}") from error
+        problem = getattr(error, "strerror", None) or error
+        if replace and getattr(error, "errno", 0) == errno.EADDRINUSE:
+            problem = f"{problem}; --replace takes the place of UNIX sockets only"
+        raise SocketError(f"can't listen on {address}: {problem}") from error
 
 
 def split_inet(rest: str) -> tuple[str, int]:
@@ -150,8 +171,8 @@ def address_of(sock: socket.socket) -> str:
 
 
 def _open_unix(path: Path, access: Access, replace: bool) -> Listener:
-    """Bind under a name that nobody knows, set the rights, then move it into place."""
-    hidden = path.with_name(f".{os.getpid()}")
+    """Bind under a name that nobody knows, set the rights, then move it into place, unless another may have that."""
+    hidden = path.with_name(f".{os.getpid()}.{next(_NUMBERS)}")
     if max(len(os.fsencode(path)), len(os.fsencode(hidden))) > _LONGEST_PATH:
         raise ValueError(f"the path is longer than the {_LONGEST_PATH} bytes that the system allows")
     ids = _id_of(access.owner, _user), _id_of(access.group, _group)
@@ -164,16 +185,19 @@ def _open_unix(path: Path, access: Access, replace: bool) -> Listener:
         os.chown(hidden, *ids)
         sock.listen(BACKLOG)
         sock.setblocking(False)
-        hidden.rename(path)
+        if not replace:
+            hidden.rename(path)
     except OSError:
         sock.close()
         hidden.unlink(missing_ok=True)
         raise
-    return Listener(f"unix:{path}", sock, inode=_inode(path))
+    return Listener(f"unix:{path}", sock, "", _inode(hidden if replace else path), hidden if replace else None)
 
 
 def _be_vacant(path: Path, replace: bool) -> None:
     """Raise OSError unless ``path`` is free or leads to a socket where nobody answers, or anybody who is replaced."""
+    if not path.parent.is_dir():
+        raise OSError(errno.ENOENT, f"{path.parent} is not there: the unit makes it; without one, mkdir")
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
