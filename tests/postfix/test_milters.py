@@ -139,7 +139,8 @@ def test_a_refusal_reaches_the_client_whole(host: Host, recipient: str) -> None:
     assert answer.code == 550
     assert re.fullmatch(
         r"5\.7\.23 SPF fail: 198\.51\.100\.66 is not in the SPF record of strict\.test \(MAIL FROM\), which allows "
-        r"ip4:192\.0\.2\.25; its admin must add ip4:198\.51\.100\.66 there, or send through a host that it allows; "
+        r"ip4:192\.0\.2\.25; if this client is to send for it, its admin must add ip4:198\.51\.100\.66 there, "
+        r"or send through a host that it allows; "
         rf"ref {REFERENCE}",
         answer.text,
     )

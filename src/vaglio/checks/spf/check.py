@@ -24,6 +24,7 @@ from vaglio.checks.spf.decide import (
     is_helo_borne_out,
     may_wait_for_dmarc,
     mildest,
+    overruled,
     own_mail_fails,
     policies_for,
     screen,
@@ -194,11 +195,13 @@ class _Judged(_Working):
             return self._not_judged(self._unreadable or "the mail server gave no headers")
         found: Found = await self._done()
         recipients = message.recipients or (message.facts.envelope.recipient,)
-        decision = mildest(self._decisions(found, recipients))
+        decisions = self._decisions(found, recipients)
+        decision = mildest(decisions)
+        milder = overruled(decisions, decision)
         more: Mapping[str, Fact] = {}
         if found.mail_from.result is not Result.PASS or decision.action is not Action.PASS:
             decision, more = await self._held_back(decision, found, recipients, message.headers)
-        return self._verdict(decision, found, more, recipients[0])
+        return self._verdict(decision, found, {**milder, **more}, recipients[0])
 
     def _decisions(self, found: Found, recipients: Sequence[str]) -> list[Decision]:
         spf = self._spf

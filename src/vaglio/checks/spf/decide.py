@@ -54,7 +54,7 @@ class Exempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule with its lists read; ``number`` is its place, from 1."""
+    """A rule with its lists read; ``number`` is its place, from 0 as in errors of the configuration."""
 
     number: int
     recipients: AddressList
@@ -90,7 +90,7 @@ class Lists:
                     ClientList.parse(rule.clients, "")[0],
                     rule,
                 )
-                for number, rule in enumerate(settings.rule, 1)
+                for number, rule in enumerate(settings.rule)
             ],
         )
 
@@ -122,6 +122,9 @@ def screen(facts: Facts, lists: Lists, settings: SpfSettings) -> Exempt | None:
     return None
 
 
+_OF_RULE = "spf.rule["
+
+
 class Chosen(NamedTuple):
     """The policies that hold; ``by`` is the section that they come from."""
 
@@ -139,7 +142,7 @@ def policies_for(client: Client, sender: str, recipient: str | None, lists: List
             continue
         if rule.rule.clients and not rule.clients.matches(client):
             continue
-        return Chosen(rule.rule.helo, rule.rule.mail_from, f"spf.rule {rule.number}")
+        return Chosen(rule.rule.helo, rule.rule.mail_from, f"{_OF_RULE}{rule.number}]")
     return Chosen(settings.helo, settings.mail_from)
 
 
@@ -213,6 +216,12 @@ def is_below(name: str, domains: Iterable[str]) -> bool:
     return any(name == domain or name.endswith(f".{domain}") for domain in domains)
 
 
+def overruled(decisions: Sequence[Decision], taken: Decision) -> dict[str, Fact]:
+    """Return as a fact which setting was more severe for some recipient, where there is one."""
+    severest = max(decisions, key=_strength)
+    return {"overruled": severest.by} if _strength(severest) > _strength(taken) else {}
+
+
 def mildest(decisions: Sequence[Decision]) -> Decision:
     """Return the decision for a message to several recipients: who is let in must not lose it for another."""
     return min(decisions, key=_strength)
@@ -277,6 +286,7 @@ def basis(found: Found | None, decision: Decision, more: Mapping[str, Fact]) -> 
         "problem": clean(one.problem, 200),
         "theirs": clean(one.theirs, 200),
         "by": decision.by if decision.action is not Action.PASS else "",
+        "rule": decision.by if decision.action is Action.PASS and decision.by.startswith(_OF_RULE) else "",
         "relay": found.relay if found else "",
     }
     rests_on |= {name: text for name, text in optional.items() if text}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vaglio.checks.spf.decide import Reason
+from vaglio.checks.spf.record import allows, in_language
 from vaglio.verdict import Fact
 
 _NOT_IN = {
@@ -15,12 +16,15 @@ _NOT_IN = {
     "it": "{ip} non è nel record SPF di {domain} ({identity}), che ammette {allows}.",
 }
 _THEIR_MOVE = {
-    "en": "It is the move of the admin of {domain}: add {add} to the record, or send through a host that it allows.",
-    "it": "Tocca all'amministratore di {domain}: aggiungere {add} al record, o spedire da un host ammesso.",
+    "en": "If {ip} is to send for {domain}, it is the move of the admin of {domain}: add {add} to the record{else}.",
+    "it": "Se {ip} deve spedire per {domain}, tocca all'amministratore di {domain}: aggiungere {add} al record{else}.",
 }
+_ELSE = {"en": ", or send through a host that it allows", "it": ", o spedire da un host ammesso"}
 _DONE = {
-    "en": {"accept": "It passed on.", "refused": "It was held back or refused since {by} says so."},
-    "it": {"accept": "È passato.", "refused": "È stato trattenuto o rifiutato: lo dice {by}."},
+    "en": {"accept": "It passed on.", "rule": "It passed on since {rule} says so.",
+           "refused": "It was held back or refused since {by} says so."},
+    "it": {"accept": "È passato.", "rule": "È passato: lo dice {rule}.",
+           "refused": "È stato trattenuto o rifiutato: lo dice {by}."},
 }
 
 _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -39,7 +43,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.NO_MAIL: ('The record of {domain} ({identity}) is "v=spf1 -all": it never sends any mail.',
                          "If it does send, its admin must say from where: {add} in the record."),
         Reason.NOT_PASS: ("{domain} stands in spf.reject_unless_pass, and the result is {result} ({problem}).",
-                          "It is the move of the admin of {domain}: let the record allow {ip}."),
+                          "If {ip} is to send for {domain}, its admin must let the record allow it."),
         Reason.LEFT_TO_DMARC: (_NOT_IN["en"] + " The domain in From, {author}, has a DMARC policy of {dmarc}, so "
                                "DMARC decides (spf.defer_to_dmarc).", "It was not refused for SPF."),
         Reason.BACKUP_MX: (_NOT_IN["en"] + " But {ip} is {backup_mx}, an MX of our own domain: a backup MX passes mail "
@@ -76,7 +80,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.NO_MAIL: ('Il record di {domain} ({identity}) è "v=spf1 -all": non spedisce mai posta.',
                          "Se la spedisce, il suo amministratore deve dire da dove: {add} nel record."),
         Reason.NOT_PASS: ("{domain} è in spf.reject_unless_pass, e il risultato è {result} ({problem}).",
-                          "Tocca all'amministratore di {domain}: il record deve ammettere {ip}."),
+                          "Se {ip} deve spedire per {domain}, tocca al suo amministratore: il record deve ammetterlo."),
         Reason.LEFT_TO_DMARC: (_NOT_IN["it"] + " Il dominio del From, {author}, ha una politica DMARC {dmarc}: decide "
                                "DMARC (spf.defer_to_dmarc).", "Non è stato rifiutato per SPF."),
         Reason.BACKUP_MX: (_NOT_IN["it"] + " Ma {ip} è {backup_mx}, un MX del nostro dominio: un MX di riserva "
@@ -106,6 +110,8 @@ _MORE = {
         "backup_mx": "{ip} is {backup_mx}, an MX of our own domain: put it into spf.relays.",
         "forwarder": "{ip} is a host of the known forwarder {forwarder}.",
         "relay": "It came through our relay {relay}; judged is the client before it.",
+        "overruled": "{overruled}, which holds for another of the recipients, is more severe: the mildest decides, so "
+        "that who lets it in does not lose it.",
         "theirs": 'In the words of the domain\'s own admin: "{theirs}"',
     },
     "it": {
@@ -113,6 +119,8 @@ _MORE = {
         "backup_mx": "{ip} è {backup_mx}, un MX del nostro dominio: va messo in spf.relays.",
         "forwarder": "{ip} è un host di {forwarder}, che inoltra posta a noi.",
         "relay": "È arrivato dal nostro relay {relay}; si giudica il client che lo precede.",
+        "overruled": "{overruled}, che vale per un altro destinatario, è più severo: decide il più mite, così chi lo "
+        "ammette non lo perde.",
         "theirs": 'Nelle parole dell\'amministratore del dominio: "{theirs}"',
     },
 }
@@ -138,6 +146,9 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
     filled = _Facts({name: str(fact) for name, fact in facts.items()})
     filled["with"] = f" ({filled['mechanism']})" if "mechanism" in filled else ""
     filled["identity"] = {"mailfrom": "MAIL FROM", "helo": "HELO"}.get(filled["identity"], filled["identity"])
+    if "allows" in filled:
+        filled["else"] = _ELSE[language] if filled["allows"] != allows("") else ""
+        filled["allows"] = in_language(filled["allows"], language)
     if "problem" not in filled and "result" in filled:
         filled["problem"] = filled["result"]
     filled["what"] = (_LACKS[language] if "allows" in filled else "{problem}").format_map(filled)
@@ -146,7 +157,7 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
         if facts.get(name) and name != said:
             why += f" {sentence}"
     if reason in _RESULTS:
-        done = _DONE[language]["refused" if facts.get("by") else "accept"]
+        done = _DONE[language]["refused" if facts.get("by") else "rule" if facts.get("rule") else "accept"]
         then = f"{done} {then}" if then else done
     why, then = why.format_map(filled), then.format_map(filled)
     if rehearsed:
@@ -158,5 +169,7 @@ def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:
     """Return a clause of the message's story: "SPF pass for tizio.it"; "" where SPF was not asked for."""
     if "result" not in facts:
         return ""
-    text = f"SPF {facts['result']} {_FOR[language if language in _FOR else 'en']} {facts.get('domain') or '?'}"
+    domain, problem = facts.get("domain"), facts.get("problem")
+    about = f" {_FOR.get(language, _FOR['en'])} {domain}" if domain else f" ({problem})" if problem else ""
+    text = f"SPF {facts['result']}{about}"
     return f"{text} ({facts['ip']})" if reason == Reason.OWN_MAIL_FAILS else text

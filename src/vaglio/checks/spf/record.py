@@ -56,6 +56,17 @@ def allows(record: str, language: str = "en") -> str:
     return found[0] if len(found) == 1 else both.format(", ".join(found[:-1]), found[-1])
 
 
+def in_language(allowed: str, language: str) -> str:
+    """Return what ``allows`` said in English in another language: terms have no blanks, so the words are known."""
+    both, more = _AND.get(language, _AND["en"])
+    if allowed == _NOTHING["en"]:
+        return _NOTHING.get(language, allowed)
+    first, joined, last = allowed.rpartition(" and ")
+    number = last.removesuffix(" more")
+    last = more.format(number) if number != last else last
+    return both.format(first, last) if joined else last
+
+
 def is_no_mail(found: Evaluation) -> bool:
     """Say whether nobody ever sends in the name of this domain: its own record is ``v=spf1 -all`` and no more."""
     return found.record_domain == found.question.domain and found.record.lower().split() == ["v=spf1", "-all"]

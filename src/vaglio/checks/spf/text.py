@@ -12,7 +12,7 @@ import re
 from vaglio.checks.replytext import filled
 from vaglio.checks.spf.decide import Decision, Found, Reason
 from vaglio.checks.spf.outcome import Evaluation, Identity, Result
-from vaglio.checks.spf.record import allows, clean, lets_all, term_for
+from vaglio.checks.spf.record import allowed, allows, clean, lets_all, term_for
 from vaglio.checks.spf.settings import SpfSettings
 from vaglio.verdict import Action, AuthResult, Header, Reply
 
@@ -27,7 +27,8 @@ _SHIPPED = {
         "repair it{help}",
         "temperror": "SPF temperror: the SPF record of {domain} ({identity}) could not be looked up: {problem}; please "
         "try again later{help}",
-        "advice": "its admin must add {term} there, or send through a host that it allows",
+        "advice": "if this client is to send for it, its admin must add {term} there{else}",
+        "else": ", or send through a host that it allows",
         "theirs": "; {domain} explains: \"{text}\"",
         "help": "; help: {help}",
     },
@@ -41,7 +42,8 @@ _SHIPPED = {
         "amministratore deve correggerlo{help}",
         "temperror": "SPF temperror: il record SPF di {domain} ({identity}) non e' raggiungibile ora: {problem}; "
         "riprovare piu' tardi{help}",
-        "advice": "il suo amministratore deve aggiungervi {term}, o spedire da un host ammesso",
+        "advice": "se questo client deve spedire per il dominio, il suo amministratore deve aggiungervi {term}{else}",
+        "else": ", o spedire da un host ammesso",
         "theirs": "; {domain} spiega: \"{text}\"",
         "help": "; aiuto: {help}",
     },
@@ -73,7 +75,8 @@ def text(decision: Decision, ref: str, language: str, settings: SpfSettings) -> 
     words = _SHIPPED.get(language, _SHIPPED["en"])
     term = term_for(question.address)
     kind = _kind(decision)
-    advice = term if kind == "no_mail" else words["advice"].format(term=term)
+    other = words["else"] if allowed(found.record) else ""
+    advice = term if kind == "no_mail" else words["advice"].format_map({"term": term, "else": other})
     theirs = clean(found.theirs, _THEIRS)
     domain = clean(question.domain or question.helo, 80) or "?"
     values = {
