@@ -78,8 +78,8 @@ class Body:
         self._pass_on(data)
 
     def finish(self) -> None:
-        """Take note that nothing follows. A line that did not end does now, with blanks before its end, if any."""
-        if self._held[-1:] == b"\r":
+        """Take note that nothing follows. What was held back ends no line: it stays, and a line end is added to it."""
+        if self._held:
             self._pass_on(self._held)
         self._end()
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from vaglio.checks.dkim import canonical
 from vaglio.checks.dkim.canonical import Digest, Form
+from vaglio.checks.dkim.key import LEAST_BITS, MOST_BITS
 from vaglio.checks.dkim.verify import Header
 from vaglio.examination import Field
 
@@ -84,8 +85,8 @@ def private_key(pem: bytes) -> PrivateKey:
 
 
 def _of_rsa(key: RSAPrivateKey) -> PrivateKey:
-    if not 1024 <= key.key_size <= 4096:
-        raise BadKey(f"it has {key.key_size} bits: others verify 1024 to 4096 only (RFC 8301 3.2)")
+    if not LEAST_BITS <= key.key_size <= MOST_BITS:
+        raise BadKey(f"it has {key.key_size} bits: others verify {LEAST_BITS} to {MOST_BITS} only (RFC 8301 3.2)")
     der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     public = base64.b64encode(der).decode()
     return PrivateKey("rsa-sha256", lambda data: key.sign(data, _PADDING, _SHA256), public, key.key_size)
