@@ -13,7 +13,7 @@ from vaglio.examination import Field, Message, Needs
 from vaglio.facts import Facts, Stage
 from vaglio.milter.host import Host, Manner
 from vaglio.milter.plan import Plan, Replace
-from vaglio.milter.session import MAX_FIELDS, MAX_HEADER, MAX_RECIPIENTS, MAX_TOLD, Session
+from vaglio.milter.session import MAX_FIELDS, MAX_FORGED, MAX_HEADER, MAX_RECIPIENTS, MAX_TOLD, Session
 from vaglio.milter.wire import Garbled, Peer
 from vaglio.verdict import Action, Reply, Verdict
 
@@ -431,3 +431,25 @@ def test_facts_at_mail_are_those_of_the_session() -> None:
     talk.session.helo(b"mail.tizio.it")
     facts: Facts = talk.mail().check.last.facts
     assert (facts.session.stage, facts.session.helo, facts.session.queue_id) == (Stage.MAIL, "mail.tizio.it", "")
+
+
+# --- too much of it ---
+
+
+def test_a_message_with_more_forged_fields_than_are_taken_out_is_refused() -> None:
+    forged = (b"Authentication-Results", f" {MANNER.authserv_id}; spf=pass".encode())
+    talk = Talk()
+    talk.mail().rcpt()
+    assert len(talk.fields(*[forged] * MAX_FORGED).end().replace) == MAX_FORGED
+    talk.mail().rcpt()
+    plan = talk.fields(*[forged] * (MAX_FORGED + 1)).end()
+    assert plan == Plan(reply="550 5.7.1 Too many Authentication-Results in our name")
+    assert talk.hosting.recorded[-1][1].reason == "too-many-forged"
+
+
+def test_results_beyond_what_is_read_count_as_forged() -> None:
+    theirs = (b"Authentication-Results", b" other.example; spf=pass" + b" (x)" * 1000)
+    talk = Talk()
+    talk.mail().rcpt()
+    plan = talk.fields(*[theirs] * 10).end()
+    assert [one.nth for one in plan.replace] == [10, 9]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from vaglio.milter.text import MAX_VALUE
@@ -104,8 +104,15 @@ _FLAT = str.maketrans('()"\\', "    ")
 _BLANKS = re.compile(r"\s+")
 _NAME = re.compile(r"[-.0-9A-Z_a-z\u00a1-\ud7ff\ue000-\U0010ffff]+")
 _LONGEST = 300  # characters of a name that may be somebody's: RFC 1035 2.3.4 has 253
-_ENCODED = re.compile(r"=\?[^?\s]{1,40}\?([bq])\?([^?\s]*)\?=", re.IGNORECASE)
-_BETWEEN = re.compile(r"\?=\s+=\?")
+_ENCODED = re.compile(r"([^?]*)\?([bq])\?(.*)", re.IGNORECASE | re.DOTALL)  # an encoded word, behind its "=?"
+_CHARSET = re.compile(
+    r"(?:utf-?(?:7|8|16(?:[bl]e)?|32(?:[bl]e)?)|us-ascii|ascii|iso-8859-\d{1,2}|(?:windows-|cp)\d{3,4}|koi8-[ru]|gb2312|gbk"
+    r"|gb18030|big5|shift_jis|euc-(?:jp|kr)|iso-2022-(?:jp|kr))"
+)
+"""Character sets whose decoders take linear time."""
+
+MAX_READ = 8192
+"""Bytes of a value: no result takes as much, and who reads on may do so for long. A longer one counts as ours."""
 
 
 def claims(value: bytes, authserv_id: str) -> bool:
@@ -113,27 +120,52 @@ def claims(value: bytes, authserv_id: str) -> bool:
 
     Ours is what names us before the first ``=`` of any part (parts end with ``;``): behind comments, with a version,
     after the ``i=1;`` of ARC, among other names, quoted, with blanks around its dots, in an encoded word, in U-labels.
-    Comments do not count, unless one never ends or there is nothing else. Linear in the value.
+    Comments do not count, unless one never ends or there is nothing else. What is too long to be read, or holds an
+    encoded word that can't be, counts as ours, too.
     """
     ours = _ours(authserv_id)
-    return bool(ours) and any(_names(text, ours) for text in _readings(value.decode("utf-8", "surrogateescape")))
+    if not ours:
+        return False
+    if len(value) > MAX_READ:
+        return True
+    text = value.decode("utf-8", "surrogateescape")
+    if _names(text, ours):
+        return True
+    if "=?" not in text:
+        return False
+    decoded = _decoded(text)
+    return decoded is None or _names(decoded, ours)
 
 
-def _readings(text: str) -> Iterator[str]:
-    """Yield the text, and what it becomes for those who decode encoded words first."""
-    yield text
-    if "=?" in text:
-        yield _ENCODED.sub(_decoded, _BETWEEN.sub("?==?", text))
+def _decoded(text: str) -> str | None:
+    """Return what the text is for those who decode encoded words wherever they stand (RFC 2047, as lenient as Python's
+    own reader: blanks in them, and words that never end); None if one of them can't be decoded.
+    """
+    start, *words = text.split("=?")
+    read = [start]
+    for word in words:
+        found = _ENCODED.match(word)
+        if found is None:
+            read += "=?", word
+            continue
+        inner, _, after = found[3].partition("?=")
+        plain = _plain(found[1], found[2], inner)
+        if plain is None:
+            return None
+        read += plain, after if after.strip() else ""  # blanks between two of them do not count
+    return "".join(read)
 
 
-def _decoded(found: re.Match[str]) -> str:
-    raw = found[2].encode("utf-8", "surrogateescape")
-    if found[1] in "qQ":
-        return binascii.a2b_qp(raw, header=True).decode("utf-8", "surrogateescape")
+def _plain(charset: str, encoding: str, inner: str) -> str | None:
+    raw = inner.encode("utf-8", "surrogateescape")
+    charset = charset.partition("*")[0].strip().lower()  # RFC 2231 5: a language may follow
+    if not _CHARSET.fullmatch(charset):
+        return None
     try:
-        return binascii.a2b_base64(raw + b"==").decode("utf-8", "surrogateescape")
-    except binascii.Error:
-        return " "
+        raw = binascii.a2b_qp(raw, header=True) if encoding in "qQ" else binascii.a2b_base64(raw + b"==")
+        return raw.decode(charset, "replace")
+    except (binascii.Error, LookupError):
+        return None
 
 
 def _names(text: str, ours: tuple[str, ...]) -> bool:

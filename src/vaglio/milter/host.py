@@ -112,6 +112,10 @@ class Host:
                 rehearsed = verdict
         return rehearsed
 
+    def refusal(self, why: Verdict) -> Verdict:
+        """Return a refusal that is no check's, or in rehearsal what that leads to."""
+        return why._replace(action=Action.PASS, rehearsed=why.action, reply=None) if self.manner.rehearse else why
+
     def plan(self, verdict: Verdict, forged: Sequence[tuple[bytes, int]]) -> Plan:
         """Return what a verdict on a message leads to."""
         if self.manner.rehearse:

@@ -18,10 +18,17 @@ from vaglio.milter.authres import claims, names_it
 from vaglio.milter.host import Host
 from vaglio.milter.plan import Plan, refusal
 from vaglio.milter.wire import Garbled, Peer
-from vaglio.verdict import Action
+from vaglio.verdict import Action, Reply, Verdict
 
 MAX_RECIPIENTS = 1000
 """Recipients of a message that are kept; Postfix's smtpd_recipient_limit is the same."""
+
+MAX_FORGED = 100
+"""Fields in our name that are taken out. A message with more of them is refused: to take out thousands would keep
+Postfix busy for minutes (16,000 of them killed its cleanup)."""
+
+MAX_RESULTS = 32_768
+"""Bytes of all Authentication-Results of a message that are read; those beyond count as forged."""
 
 MAX_TOLD = 20
 """Recipients of a message of which log and journal tell."""
@@ -31,6 +38,11 @@ MAX_HEADER = 2 * 1024 * 1024
 """Fields of a header, and their bytes, that are kept. Forged results are looked for in those beyond, too."""
 
 _NOBODY = Client("", b"")
+
+TOO_MANY_FORGED = Verdict(
+    Action.REJECT, "forged", "too-many-forged", Reply(550, "5.7.1", "Too many Authentication-Results in our name")
+)
+"""What a message gets that has more forged fields than are taken out (RFC 3463 3.8)."""
 
 
 class Session:
@@ -114,7 +126,10 @@ class Session:
         began, host = self._timer(), message.host
         whole = message.whole(text(macros.get(b"i", b"")))
         try:
-            verdict = await host.judge(message.examinations, whole)
+            if len(message.forged) > MAX_FORGED:
+                verdict = host.refusal(TOO_MANY_FORGED)
+            else:
+                verdict = await host.judge(message.examinations, whole)
         finally:
             if self._message is message:
                 self.close()
@@ -138,7 +153,7 @@ class Session:
 class _Message:
     """What is known so far of a message under way."""
 
-    __slots__ = ("_bytes", "_facts", "_hear_body", "_hear_header", "_named", "_scanned", "_size", "count",
+    __slots__ = ("_bytes", "_facts", "_hear_body", "_hear_header", "_named", "_results", "_scanned", "_size", "count",
                  "examinations", "forged", "headers", "host", "recipients")  # fmt: skip
 
     def __init__(self, host: Host, facts: Facts) -> None:
@@ -150,7 +165,7 @@ class _Message:
         self.count = 0  # of recipients, also those that are not kept
         self.headers: list[Field] = []
         self.forged: list[tuple[bytes, int]] = []
-        self._bytes = 0  # of the header
+        self._bytes = self._results = 0  # of the header, and of Authentication-Results in it
         self._named: dict[bytes, int] = {}
         self._scanned: list[bytes] = []
         self._size = 0
@@ -159,7 +174,7 @@ class _Message:
         if name[:1] in b"Aa" and names_it(name):
             # Counted by the name as the mail server gave it: that is how it counts when a field is taken out.
             index = self._named[name.lower()] = self._named.get(name.lower(), 0) + 1
-            if self.host.manner.forged and claims(value, self.host.manner.authserv_id):
+            if self.host.manner.forged and len(self.forged) <= MAX_FORGED and self._is_forged(value):
                 self.forged.append((name, index))
         if not self._hear_header:
             return
@@ -169,6 +184,10 @@ class _Message:
             self.headers.append(field)
             for examination in self._hear_header:
                 examination.header(field)
+
+    def _is_forged(self, value: bytes) -> bool:
+        self._results += len(value)
+        return self._results > MAX_RESULTS or claims(value, self.host.manner.authserv_id)
 
     def end_of_headers(self) -> None:
         for examination in self._hear_header:
