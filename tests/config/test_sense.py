@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from vaglio.config import sense
 from vaglio.config.load import ConfigError, load
 from vaglio.config.model import Identity, State, VaglioConfig
+
+NAMED = '[identity]\nauthserv_id = "mail.caio.it"\n'
+LEFT = (
+    "refuses nothing in the name of domains whose DMARC policy is quarantine or reject: that is left to DMARC, which "
+    "nothing in Vaglio verifies yet. With no DMARC filter behind this, set spf.defer_to_dmarc = false; with one, "
+    "= true says so"
+)
 
 
 def warnings(folder: Path, text: str) -> list[str]:
@@ -76,6 +84,25 @@ def warnings(folder: Path, text: str) -> list[str]:
             '[state]\nurl = "memory:"',
             "FILE:2: state.url: each worker keeps a memory of its own and forgets it when it stops",
         ),
+        (
+            f"[chain.inbuond]\n{NAMED}",
+            'FILE:1: chain.inbuond: this chain checks nothing; did you mean "chain.inbound"?',
+        ),
+        (f"[chain.lists]\nworkers = 2\n{NAMED}", "FILE:1: chain.lists: this chain checks nothing"),
+        (f"[chain.inbound]\nchecks = []\n{NAMED}", "FILE:1: chain.inbound: this chain checks nothing"),
+        (
+            '[identity]\nhostname = "mx"\n[spf]\nmode = "rehearse"',
+            'FILE:1: identity.authserv_id: results are written under the name "mx", and forged ones under the full name of '
+            'this host stay: set it, for example to "mail.caio.it"',
+        ),
+        (
+            NAMED + '[spf]\nmail_from = { fail = "reject" }',
+            "FILE:4: spf.mail_from.fail: " + LEFT,
+        ),
+        (
+            NAMED + '[[spf.rule]]\nsenders = ["a.it"]\n[[spf.rule]]\nhelo = { softfail = "defer" }',
+            "FILE:6: spf.rule[1].helo.softfail: " + LEFT,
+        ),
     ],
 )
 def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text: str, warning: str) -> None:
@@ -88,11 +115,26 @@ def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text:
         "",
         '[greylist.text.fr]\nfirst = "Un instant"\n[identity.languages]\n"caio.it" = "fr"\ndefault = "it"',
         '[[greylist.rule]]\nreverse_dns = "none"\n[[greylist.rule]]\ndelay = "1h"',
+        f"[chain.inbound]\n{NAMED}",
         '[greylist]\nlisten = ["inet:127.0.0.1:0", "inet:127.0.0.1:0", "unix:/a", "unix:/A"]',
+        '[identity]\nhostname = "mx"\n[greylist]\ndelay = "5m"',
+        NAMED + '[chain.inbound]\nmode = "rehearse"',
+        NAMED + '[spf]\ndefer_to_dmarc = true\nmail_from = { fail = "reject" }',
+        NAMED + '[spf]\ndefer_to_dmarc = false\nmail_from = { fail = "reject" }',
     ],
-    ids=["nothing", "a language with texts", "a last rule for everybody", "sockets that differ"],
+    ids=["nothing", "a language with texts", "a last rule for everybody", "a shipped chain", "sockets that differ",
+         "no milter", "a full name", "DMARC elsewhere", "no DMARC"],
 )
 def test_sound_settings_raise_no_warning(tmp_path: Path, text: str) -> None:
+    assert warnings(tmp_path, text) == []
+
+
+def test_an_engine_that_is_not_installed_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = NAMED + '[spf]\nengine = "libmilter"'
+    monkeypatch.setattr(sense, "find_spec", lambda _: None)
+    (warning,) = warnings(tmp_path, text)
+    assert warning.startswith("FILE:4: spf.engine: pymilter is not installed: apt-get install libmilter-dev gcc ")
+    monkeypatch.setattr(sense, "find_spec", lambda _: "here")
     assert warnings(tmp_path, text) == []
 
 

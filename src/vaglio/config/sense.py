@@ -6,20 +6,29 @@ meant something else. Neither knows where a key stands (``load`` does).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.settings import Rule as LimitRule
+from vaglio.checks.spf.settings import Rule as SpfRule
 from vaglio.checks.spf.settings import SpfSettings
+from vaglio.config.chain import READY, ChainSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
 from vaglio.config.types import MilterSection, format_duration
 from vaglio.config.words import dotted, meant, near
 
 SHIPPED_LANGUAGES = frozenset({"en", "it"})
+
+WANT_PYMILTER = (
+    "apt-get install libmilter-dev gcc python3-dev, then /opt/vaglio/bin/pip install '.[libmilter]' where Vaglio's "
+    'source is; or let engine be "native"'
+)
+"""What to do where pymilter is missing."""
 
 
 class Clash(NamedTuple):
@@ -174,6 +183,29 @@ def remarks(config: VaglioConfig) -> Iterator[Remark]:
     yield from _dnsbl_remarks(config.dnsbl)
     yield from _ratelimit_remarks(config.ratelimit)
     yield from _spf_remarks(config.spf)
+    yield from _milter_remarks(config)
+    yield from _chain_remarks(config.chain)
+
+
+def doubtful_name(config: VaglioConfig) -> str:
+    """Return what is wrong with our name in results, if it looks like no name for all the world."""
+    name = config.identity.authserv_id
+    if "." in name:
+        return ""
+    return (
+        f'results are written under the name "{name}", and forged ones under the full name of this host stay: set it, '
+        'for example to "mail.caio.it"'
+    )
+
+
+def _milter_remarks(config: VaglioConfig) -> Iterator[Remark]:
+    milters = [(name, one) for name, one in config.daemons() if isinstance(one, MilterSection)]
+    doubt = doubtful_name(config)
+    if doubt and any(name.partition(".")[0] in config.model_fields_set for name, _ in milters):
+        yield Remark((("identity", "authserv_id"),), doubt)
+    for name, section in milters:
+        if section.engine == "libmilter" and find_spec("milter") is None:
+            yield Remark(((*name.split("."), "engine"),), f"pymilter is not installed: {WANT_PYMILTER}")
 
 
 def _state_remarks(config: VaglioConfig) -> Iterator[Remark]:
@@ -210,6 +242,7 @@ def _ratelimit_remarks(settings: RatelimitSettings) -> Iterator[Remark]:
 
 
 def _spf_remarks(settings: SpfSettings) -> Iterator[Remark]:
+    yield from _left_to_nobody(settings)
     for index, rule in enumerate(settings.rule):
         path: Path = ("spf", "rule", index)
         if not (rule.clients or rule.senders or rule.recipients) and index + 1 < len(settings.rule):
@@ -217,10 +250,37 @@ def _spf_remarks(settings: SpfSettings) -> Iterator[Remark]:
         refuses = any("accept" not in (one.fail, one.softfail) for one in (rule.helo, rule.mail_from))
         if rule.recipients and refuses and settings.defer_to_dmarc:
             text = (
-                "a fail is decided at the end of the message, for all its recipients at once, since the From header is "
-                "not known at RCPT: spf.defer_to_dmarc = false refuses single recipients"
+                "these recipients are not refused one by one: before a fail is refused, the DMARC policy of the domain "
+                "in From is asked for, so that waits for the end of the message, and holds only if all recipients want "
+                "it; spf.defer_to_dmarc = false refuses each by itself"
             )
             yield Remark(((*path, "recipients"),), text)
+
+
+def _left_to_nobody(settings: SpfSettings) -> Iterator[Remark]:
+    """Yield one remark where a fail is to be refused, and DMARC has the last word unasked."""
+    if "defer_to_dmarc" in settings.model_fields_set or not settings.defer_to_dmarc:
+        return
+    places: list[tuple[Path, SpfSettings | SpfRule]] = [(("spf",), settings)]
+    places += [(("spf", "rule", index), rule) for index, rule in enumerate(settings.rule)]
+    for path, policies in places:
+        for identity, one in (("mail_from", policies.mail_from), ("helo", policies.helo)):
+            for result in ("fail", "softfail"):
+                if getattr(one, result) != "accept":
+                    text = (
+                        "refuses nothing in the name of domains whose DMARC policy is quarantine or reject: that is "
+                        "left to DMARC, which nothing in Vaglio verifies yet. With no DMARC filter behind this, set "
+                        "spf.defer_to_dmarc = false; with one, = true says so"
+                    )
+                    yield Remark(((*path, identity, result),), text)
+                    return
+
+
+def _chain_remarks(chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
+    for name, chain in chains.items():
+        if not chain.checks:
+            probably = "" if name in READY else near(name, READY)
+            yield Remark((("chain", name),), f"this chain checks nothing{meant(probably and f'chain.{probably}')}")
 
 
 def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:
