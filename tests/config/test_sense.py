@@ -85,6 +85,11 @@ def warnings(folder: Path, text: str) -> list[str]:
             "FILE:2: state.url: each worker keeps a memory of its own and forgets it when it stops",
         ),
         (
+            f'[chain.inbound]\nworkers = 2\n[chain.lists]\nchecks = ["spf"]\n{NAMED}',
+            "FILE:3: chain.lists.remove_forged: where the mail server asks both about a message, this one takes what "
+            "chain.inbound has written for a forgery: set it to false in the one that stands behind the other",
+        ),
+        (
             f"[chain.inbuond]\n{NAMED}",
             'FILE:1: chain.inbuond: this chain checks nothing; did you mean "chain.inbound"?',
         ),
@@ -92,8 +97,8 @@ def warnings(folder: Path, text: str) -> list[str]:
         (f"[chain.inbound]\nchecks = []\n{NAMED}", "FILE:1: chain.inbound: this chain checks nothing"),
         (
             '[identity]\nhostname = "mx"\n[spf]\nmode = "rehearse"',
-            'FILE:1: identity.authserv_id: results are written under the name "mx", and forged ones under the full name of '
-            'this host stay: set it, for example to "mail.caio.it"',
+            'FILE:1: identity.authserv_id: results are written under the name "mx", and forged ones under the full '
+            'name of this host stay: set it, for example to "mail.caio.it"',
         ),
         (
             NAMED + '[spf]\nmail_from = { fail = "reject" }',
@@ -116,14 +121,15 @@ def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text:
         '[greylist.text.fr]\nfirst = "Un instant"\n[identity.languages]\n"caio.it" = "fr"\ndefault = "it"',
         '[[greylist.rule]]\nreverse_dns = "none"\n[[greylist.rule]]\ndelay = "1h"',
         f"[chain.inbound]\n{NAMED}",
+        f'[chain.inbound]\nworkers = 2\n[chain.lists]\nchecks = ["spf"]\nremove_forged = false\n{NAMED}',
         '[greylist]\nlisten = ["inet:127.0.0.1:0", "inet:127.0.0.1:0", "unix:/a", "unix:/A"]',
         '[identity]\nhostname = "mx"\n[greylist]\ndelay = "5m"',
         NAMED + '[chain.inbound]\nmode = "rehearse"',
         NAMED + '[spf]\ndefer_to_dmarc = true\nmail_from = { fail = "reject" }',
         NAMED + '[spf]\ndefer_to_dmarc = false\nmail_from = { fail = "reject" }',
     ],
-    ids=["nothing", "a language with texts", "a last rule for everybody", "a shipped chain", "sockets that differ",
-         "no milter", "a full name", "DMARC elsewhere", "no DMARC"],
+    ids=["nothing", "a language with texts", "a last rule for everybody", "a shipped chain", "two in a row",
+         "sockets that differ", "no milter", "a full name", "DMARC elsewhere", "no DMARC"],
 )
 def test_sound_settings_raise_no_warning(tmp_path: Path, text: str) -> None:
     assert warnings(tmp_path, text) == []

@@ -21,7 +21,8 @@ def _once(names: list[str]) -> list[str]:
 class ChainSettings(MilterSection):
     """Several checks of messages in one process ("vaglio-chain NAME"): one reading of the message, one
     Authentication-Results, one verdict. Each check is set in its own section, whose on_error, mode and deadline hold
-    here too. Two chains ship: "inbound" is for mail from outside, "outbound" for that of your own users.
+    here too. Two chains ship, with checks of their own unless you set them: "inbound" is for mail from outside and has
+    ["spf"], "outbound" for that of your own users and has ["spf"].
     """
 
     listen: Annotated[list[SocketAddress], Field(min_length=1)] = ["unix:/run/vaglio/NAME.sock"]
@@ -31,7 +32,12 @@ class ChainSettings(MilterSection):
 
 
 READY: dict[str, dict[str, Any]] = {"inbound": {"checks": ["spf"]}, "outbound": {"checks": ["spf"]}}
-"""The chains that ship."""
+"""The chains that ship; the text of ``ChainSettings`` names their checks."""
+
+
+def shipped(name: str) -> ChainSettings | None:
+    """Return a chain as it ships; None where none does."""
+    return ChainSettings(**_whole(name, {})) if name in READY else None
 
 
 def with_ready_chains(chains: Any) -> Any:
@@ -44,5 +50,4 @@ def with_ready_chains(chains: Any) -> Any:
 def _whole(name: str, table: Any) -> Any:
     if not isinstance(table, dict):
         return table
-    shipped = READY.get(name, {})
-    return {"listen": [f"unix:/run/vaglio/{name}.sock"], **shipped, **table}
+    return {"listen": [f"unix:/run/vaglio/{name}.sock"], **READY.get(name, {}), **table}

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from vaglio.config import sense, words
+from vaglio.config.chain import READY, ChainSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path as KeyPath
 from vaglio.config.places import line_of, places
@@ -280,7 +281,10 @@ def _field_problem(document: _Document, path: KeyPath, errors: list[ErrorDetails
         return document.problem(path, f"the key {words.found(path[-1])}", words.wanted(keys))
     if first["type"] == "value_error" and len(errors) == 1:
         return document.problem(path, found, str(first["ctx"]["error"]))
-    return document.problem(path, found, words.wanted(words.kind_at(VaglioConfig, path)))
+    wanted = words.wanted(words.kind_at(VaglioConfig, path))
+    if path[:-1] == ("chain",) and path[-1] in ChainSettings.model_fields:
+        wanted += f", and {path[-1]} in it: write [chain.{next(iter(READY))}], or another name, above the line"
+    return document.problem(path, found, wanted)
 
 
 def _may_be_secret(path: KeyPath, unknown: bool) -> bool:
@@ -294,16 +298,23 @@ def _may_be_secret(path: KeyPath, unknown: bool) -> bool:
 
 
 def _unknown(path: KeyPath) -> str:
-    """Say that there is no such key, and which one may be meant: a similar one here, or the same in a section."""
-    section: type[BaseModel] = words.kind_at(VaglioConfig, path[:-1]).type
-    name = str(path[-1])
-    elsewhere = (f"{other}.{name}" for other in VaglioConfig.model_fields if name in _keys_in(other))
-    return "no such key" + words.meant(words.near(name, section.model_fields) or next(elsewhere, ""))
+    """Say that there is no such key, and which one may be meant: the same in a table of this section, a similar one
+    here, or the same in another section.
+    """
+    above, name = path[:-1], str(path[-1])
+    section: type[BaseModel] = words.kind_at(VaglioConfig, above).type
+    if above and (below := list(_tables_with(name, above))):
+        return "no such key" + words.meant(*below)
+    near = words.near(name, section.model_fields)
+    return "no such key" + words.meant(near or next(_tables_with(name, ()), ""))
 
 
-def _keys_in(section: str) -> Iterable[str]:
-    kind = words.kind_at(VaglioConfig, (section,)).type
-    return kind.model_fields.keys() if words.is_section(kind) else ()
+def _tables_with(name: str, path: KeyPath) -> Iterator[str]:
+    """Yield the key of this name in each table of the section at ``path``."""
+    for table in words.kind_at(VaglioConfig, path).type.model_fields:
+        kind = words.kind_at(VaglioConfig, (*path, table)).type
+        if words.is_section(kind) and name in kind.model_fields:
+            yield dotted((*path, table, name))
 
 
 def _clash_problem(document: _Document, clash: sense.Clash) -> Problem:

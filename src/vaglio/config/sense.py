@@ -16,7 +16,7 @@ from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.settings import Rule as LimitRule
 from vaglio.checks.spf.settings import Rule as SpfRule
 from vaglio.checks.spf.settings import SpfSettings
-from vaglio.config.chain import READY, ChainSettings
+from vaglio.config.chain import READY, ChainSettings, shipped
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
 from vaglio.config.types import MilterSection, format_duration
@@ -281,6 +281,14 @@ def _chain_remarks(chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
         if not chain.checks:
             probably = "" if name in READY else near(name, READY)
             yield Remark((("chain", name),), f"this chain checks nothing{meant(probably and f'chain.{probably}')}")
+    outside = [name for name, chain in chains.items() if name != "outbound" and chain != shipped(name)]
+    for name in outside[1:]:
+        if chains[name].remove_forged:
+            text = (
+                f"where the mail server asks both about a message, this one takes what chain.{outside[0]} has written "
+                "for a forgery: set it to false in the one that stands behind the other"
+            )
+            yield Remark((("chain", name, "remove_forged"),), text)
 
 
 def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:

@@ -133,9 +133,10 @@ def near(name: str, known: Iterable[str], alike: float = 0.6) -> str:
     return next(iter(difflib.get_close_matches(name[:100], list(known), n=1, cutoff=alike)), "")
 
 
-def meant(name: str) -> str:
-    """Ask behind a message whether ``name`` is meant; "" for none."""
-    return f'; did you mean "{name}"?' if name else ""
+def meant(*names: str) -> str:
+    """Ask behind a message whether one of ``names`` is meant; "" for none."""
+    asked = " or ".join(f'"{name}"' for name in names if name)
+    return f"; did you mean {asked}?" if asked else ""
 
 
 def found(value: object) -> str:

@@ -68,8 +68,8 @@ class RulePolicies(Policies):
 
 
 class Rule(Section):
-    """Policies of their own: the first rule that fits decides alone, in place of [spf.helo] and [spf.mail_from].
-    [[spf.rule]] with only a condition accepts all results."""
+    """The first rule that fits decides alone, in place of [spf.helo] and [spf.mail_from]; one with only a condition
+    accepts all results."""
 
     recipients: list[AddressEntry] = []
     """Holds only for these recipient addresses or domains; the answer is then given to each RCPT."""
@@ -131,7 +131,8 @@ class SpfSettings(MilterSection):
     listen: Annotated[list[SocketAddress], Field(min_length=1)] = ["unix:/run/vaglio/spf.sock"]
     """Sockets to listen on."""
     header: Literal["authentication-results", "received-spf", "both"] = "authentication-results"
-    """Which header tells the result: Authentication-Results (RFC 8601), Received-SPF (RFC 7208 9.1), or both."""
+    """Which header tells the result: Authentication-Results (RFC 8601), Received-SPF (RFC 7208 9.1), or both. A chain
+    writes Authentication-Results in any case."""
     hide_recipient: bool = True
     """"receiver=" in Received-SPF is our host name; false has the recipient there, where there is only one."""
     helo: Policies = Field(default_factory=Policies)
