@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vaglio.checks.dkim.canonical import Form
 from vaglio.checks.dkim.outcome import Reason
-from vaglio.checks.dkim.signature import MAX_FIELD, MAX_ITEMS, Signature, read, without_value
+from vaglio.checks.dkim.signature import MAX_FIELD, MAX_ITEMS, Signature, ascii_name, read, without_value
 from vaglio.examination import Field
 
 GOOD = {"v": "1", "a": "rsa-sha256", "d": "Tizio.IT", "s": "Uno", "h": "From : To:subject", "bh": "YWJj",
@@ -113,6 +113,11 @@ def test_a_signature_of_100_kb_is_not_even_read() -> None:
 @given(value=st.binary(max_size=300))
 def test_any_bytes_are_a_signature_or_a_flaw(value: bytes) -> None:
     assert read(Field(b"DKIM-Signature", value)).flaw is not None
+
+
+@given(name=st.text(max_size=300))
+def test_any_name_is_one_of_the_dns_or_nothing(name: str) -> None:
+    assert ascii_name(name).isascii()
 
 
 # --- b= ---

@@ -25,6 +25,9 @@ NAME = "dkim_verify"
 MAX_RESULTS = 10
 """Signatures of which Authentication-Results and journal tell."""
 
+_NO_HEADER = Header(())
+_NO_HASHES = Hashes(())
+
 
 class Context(NamedTuple):
     """What the check works with."""
@@ -68,10 +71,10 @@ class Verifying(Examination):
         self._now = check.context.clock.now()
         self._read: list[Signature] = []
         self._keys: dict[str, Answer | asyncio.Task[Answer]] = {}
-        self._header = Header(())
+        self._header = _NO_HEADER
         self._flaws: dict[int, tuple[Signature, Flaw]] = {}
         self._chosen: list[tuple[int, Signature]] = []
-        self._hashes = Hashes(())
+        self._hashes = _NO_HASHES
         self.author = ""
 
     def header(self, field: Field) -> None:

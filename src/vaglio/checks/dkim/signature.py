@@ -16,7 +16,7 @@ from vaglio.checks.dkim.outcome import Flaw, Flawed, Reason, shown
 from vaglio.checks.dkim.tags import BLANKS, BadTags, parse_tags, unfolded
 from vaglio.examination import Field
 
-MAX_FIELD = 32 * 1024
+MAX_FIELD = 16 * 1024
 """Bytes of a signature: it may have a copy of the header in it (z=)."""
 
 MAX_ITEMS = 500

@@ -14,6 +14,7 @@ MAX_TAGS = 100
 _NONE = dict.fromkeys(map(ord, BLANKS))
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_PLAIN = b"\t\r\n" + bytes(range(0x20, 0x7F))
 _NEVER = re.compile(r"[^\t\r\n -~\u00a0-\ud7ff\ue000-\U0010ffff]")  # controls; surrogates: what is no UTF-8
 
 
@@ -25,7 +26,9 @@ def parse_tags(text: str) -> dict[str, str]:
     """Return the values by name, without blanks at their ends. Raises BadTags for the first thing that is wrong: a name
     that stands there twice spoils all of it (RFC 6376 3.2).
     """
-    if found := _NEVER.search(text):
+    # Nearly all are plain ASCII, for which there is a way ten times as fast.
+    is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
+    if not is_plain and (found := _NEVER.search(text)):
         raise BadTags(f"a character that may not be there (0x{ord(found[0]) & 0xFF:02x})")
     specs = text.split(";", MAX_TAGS + 1)
     if not specs[-1].strip(BLANKS):

@@ -18,7 +18,7 @@ from vaglio.examination import Field
 from vaglio.names import registered_domain
 from vaglio.ports import Answer
 
-MAX_READ = 50
+MAX_READ = 25
 """Signatures of a message that are read."""
 
 MAX_SIGNED = 256 * 1024
