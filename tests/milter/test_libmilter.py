@@ -23,8 +23,9 @@ from tests.milter.conftest import needs_engine
 from tests.milter.daemons import TrivialMilter, told
 from tests.milter.fakes import Hosting, Listener
 from tests.milter.mta import CHUNK, KNOWN, Mail, Mta, Outcome, events
+from vaglio.config.types import MilterSection
 from vaglio.daemon.clock import monotonic
-from vaglio.daemon.front import Surroundings
+from vaglio.daemon.front import Surroundings, obstacle
 from vaglio.daemon.guard import safely
 from vaglio.examination import Needs
 from vaglio.milter import handover, wire
@@ -148,9 +149,10 @@ class Mta6(Mta):
 
 def test_two_sockets_are_one_too_many(tmp_path: Path) -> None:
     listen = ("--listen", f"unix:{tmp_path}/a", "--listen", f"unix:{tmp_path}/b")
-    with TrivialMilter(tmp_path, "libmilter", *listen) as daemon:
+    with TrivialMilter(tmp_path, "libmilter", *listen, workers=2) as daemon:
         assert daemon.status() == os.EX_UNAVAILABLE
-        assert f"listens on one socket, not on unix:{tmp_path}/a and unix:{tmp_path}/b" in daemon.seen
+        assert daemon.seen.count(f"listens on one socket, not on unix:{tmp_path}/a and unix:{tmp_path}/b") == 1
+        assert daemon.seen.count("ERROR") == 1
 
 
 def test_without_pymilter_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -158,8 +160,15 @@ def test_without_pymilter_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setitem(sys.modules, "vaglio.milter.libmilter", None)
     monkeypatch.delattr("vaglio.milter.libmilter")
-    with pytest.raises(OSError, match=r'pip install "vaglio\[libmilter\]"'):
+    with pytest.raises(OSError, match=r"libmilter-dev gcc python3-dev, then \S+pip install '\.\[libmilter\]'"):
         LibmilterFront(surroundings())
+
+
+def test_without_pymilter_no_worker_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = MilterSection.model_validate({"listen": ["unix:/run/x"], "engine": "libmilter"})
+    monkeypatch.setattr("vaglio.daemon.front.find_spec", lambda _: None)
+    assert "pymilter is not installed: apt-get install libmilter-dev" in obstacle(settings, [])
+    assert obstacle(settings.model_copy(update={"engine": "native"}), []) == ""
 
 
 def test_a_worker_whose_libmilter_was_told_to_stop_is_replaced(tmp_path: Path) -> None:
@@ -225,7 +234,7 @@ def surroundings() -> Surroundings:
     def nothing(*_: object) -> None:
         pass
 
-    return Surroundings("x", [], nothing, nothing, nothing, nothing, lambda _: False)
+    return Surroundings("x", [], nothing, nothing, nothing, nothing, lambda _: False, lambda: "")
 
 
 # --- callbacks ---

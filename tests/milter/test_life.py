@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import pytest
+from vaglio_milters import chain
+
+from tests.daemon.processes import Process
 from tests.milter.daemons import TrivialMilter, told, told_by
 from tests.milter.mta import Mail, Mta, Outcome, events
 from vaglio.daemon.clock import monotonic
@@ -233,6 +238,32 @@ def test_a_worker_that_is_killed_is_replaced(engine: str, tmp_path: Path) -> Non
         daemon.line("was killed by SIGKILL")
         with daemon.mta() as other:
             assert other.greet().send() == PASSED
+
+
+def test_the_first_line_tells_in_whose_name_results_are_written(engine: str, tmp_path: Path) -> None:
+    with TrivialMilter(tmp_path, engine).ready() as daemon:
+        assert re.search(r"^INFO .*: configuration .*, mode enforce, .*, results as mx\.caio\.it$", daemon.seen, re.M)
+
+
+@pytest.mark.parametrize("section", ["", "[spf]\n"])
+def test_a_short_name_is_warned_of_once(tmp_path: Path, section: str) -> None:
+    config = tmp_path / "vaglio.toml"
+    config.write_text(
+        f'[state]\nurl = "memory:"\n[identity]\nauthserv_id = "mx"\n{section}[chain.inbound]\n'
+        f'listen = ["unix:{tmp_path}/x"]\n'
+    )
+    with Process(chain.__file__, "inbound", "--config", config) as daemon:
+        daemon.line("^INFO ready$")
+        assert daemon.seen.count('under the name "mx"') == 1
+
+
+def test_the_first_line_tells_which_checks_of_a_chain_rehearse(tmp_path: Path) -> None:
+    config = tmp_path / "vaglio.toml"
+    config.write_text(
+        f'[state]\nurl = "memory:"\n[spf]\nmode = "rehearse"\n[chain.inbound]\nlisten = ["unix:{tmp_path}/x"]\n'
+    )
+    with Process(chain.__file__, "inbound", "--config", config) as daemon:
+        daemon.line("mode enforce; spf rehearses, 1 worker")
 
 
 def test_rehearsal_lets_all_pass_untouched_and_tells_what_would_have_been_done(engine: str, tmp_path: Path) -> None:

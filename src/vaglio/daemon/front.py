@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
 from vaglio.config.model import VaglioConfig
+from vaglio.config.sense import WANT_PYMILTER
 from vaglio.config.types import DaemonSection, MilterSection
 from vaglio.daemon.accept import Acceptor
 from vaglio.daemon.clock import timer
@@ -79,6 +81,21 @@ def front_for(section: DaemonSection, around: Surroundings) -> Front:
 
         return LibmilterFront(around)
     return MilterFront(section, around)
+
+
+def obstacle(section: DaemonSection, listeners: Sequence[Listener]) -> str:
+    """Return what keeps a daemon with this section from serving on these, told before any worker is started."""
+    if not isinstance(section, MilterSection) or section.engine != "libmilter":
+        return ""
+    if find_spec("milter") is None:
+        return f'engine = "libmilter" can\'t be had, since pymilter is not installed: {WANT_PYMILTER}'
+    if len(listeners) == 1:
+        return ""
+    found = " and ".join(one.address for one in listeners)
+    return (
+        f'engine = "libmilter" listens on one socket, not on {found}: name one (for inet, by its address), or let '
+        'engine be "native"'
+    )
 
 
 def _never(_: int) -> bool:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vaglio.config.model import VaglioConfig
+from vaglio.config.sense import WANT_PYMILTER
 from vaglio.config.types import DaemonSection, MilterSection
 from vaglio.daemon.clock import timer
 from vaglio.daemon.front import Surroundings, hosted
@@ -38,20 +39,13 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 class LibmilterFront:
-    """The milter protocol, by libmilter. Raises OSError where it can't be had."""
+    """The milter protocol, by libmilter, on one listener (``front.obstacle``). Raises OSError where it can't be had."""
 
     def __init__(self, around: Surroundings) -> None:
         try:
             from vaglio.milter import libmilter
         except ImportError as error:
-            want = 'pip install "vaglio[libmilter]", or let engine be "native"'
-            raise OSError(f'engine = "libmilter" can\'t be had ({error}): {want}') from None
-        if len(around.listeners) != 1:
-            listeners = " and ".join(one.address for one in around.listeners)
-            raise OSError(
-                f'engine = "libmilter" listens on one socket, not on {listeners}: name one (for inet, by its address), '
-                'or let engine be "native"'
-            )
+            raise OSError(f'engine = "libmilter" can\'t be had ({error}): {WANT_PYMILTER}') from None
         self._around = around
         self._warn_seldom = seldom(around.warn)
         self._listener = around.listeners[0].sock

@@ -22,11 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from vaglio import __version__
+from vaglio.config.chain import ChainSettings
 from vaglio.config.load import ConfigError, Loaded, load
 from vaglio.config.model import VaglioConfig
-from vaglio.config.types import MilterSection, parse_socket
+from vaglio.config.sense import doubtful_name
+from vaglio.config.types import DaemonSection, MilterSection, parse_socket
 from vaglio.daemon import log
 from vaglio.daemon.accept import Shares
+from vaglio.daemon.front import obstacle
 from vaglio.daemon.lifeline import Lifeline
 from vaglio.daemon.metrics import SharedFiles
 from vaglio.daemon.notify import Notifier, watchdog_interval
@@ -120,6 +123,8 @@ class _Process:
         self._introduce(workers)
         with ExitStack() as stack:
             listeners, metrics = self._sockets(stack)
+            if problem := obstacle(self._daemon.settings(self._config), listeners):
+                raise SocketError(f"can't begin: {problem}")
             files = SharedFiles("on" if metrics else "")
             stack.callback(files.close)
             state = self._config.state.directory
@@ -152,11 +157,16 @@ class _Process:
 
     def _introduce(self, workers: int) -> None:
         """Say in one line what runs here, and on which settings."""
+        section, name = self._daemon.settings(self._config), self._config.identity.authserv_id
         self._info(
             f"vaglio-{self._daemon.name.replace('.', ' ')} {__version__}: configuration {self._path or 'defaults'}, "
-            f"mode {self._daemon.settings(self._config).mode}, {workers} worker{'s' * (workers > 1)}, "
+            f"mode {section.mode}{_rehearsing(section, self._config)}, {workers} worker{'s' * (workers > 1)}, "
             f"store {without_secrets(self._config.state.url)}"
+            f"{f', results as {name}' if isinstance(section, MilterSection) else ''}"
         )
+        doubt = doubtful_name(self._config) if isinstance(section, MilterSection) else ""
+        if doubt and not any(doubt in one for one in self._warnings):
+            self._warn(f"identity.authserv_id: {doubt}")
 
     def _work(
         self,
@@ -214,6 +224,7 @@ class _Process:
     def _use(self, loaded: Loaded) -> None:
         self._config, self._path = loaded.config, loaded.path
         log.setup(loaded.config.log.format, loaded.config.log.level)
+        self._warnings = loaded.warnings
         for warning in loaded.warnings:
             self._warn(warning)
 
@@ -256,6 +267,15 @@ def _close_later(stack: ExitStack, listeners: list[Listener]) -> list[Listener]:
 def without_secrets(url: str) -> str:
     """Return ``url`` for the log: no password, and no parameters, which may hold one."""
     return _PASSWORD.sub(r"\1:***@", url.partition("?")[0])
+
+
+def _rehearsing(section: DaemonSection, config: VaglioConfig) -> str:
+    """Return which checks of a chain that is in earnest rehearse, as what goes on after its mode."""
+    if not isinstance(section, ChainSettings) or section.mode == "rehearse":
+        return ""
+    sections = dict(config.daemons())
+    names = [check for check in section.checks if sections[check].mode == "rehearse"]
+    return f"; {' and '.join(names)} rehearse{'s' * (len(names) == 1)}" if names else ""
 
 
 def _is_open_to_others(address: str) -> bool:
