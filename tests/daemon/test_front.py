@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from tests.milter.fakes import Listener
 from vaglio.config.types import DaemonSection, MilterSection
 from vaglio.daemon import front
 from vaglio.daemon.front import LONGEST_AT_RCPT, LONGEST_JUDGEMENT, Surroundings, hosted
-from vaglio.daemon.service import Hosted, Milter
+from vaglio.daemon.service import Hosted, Milter, Service
 from vaglio.examination import Message, Needs
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.milter.host import Host, Manner
@@ -31,11 +33,11 @@ def nothing(*_: object) -> None:
     pass
 
 
-AROUND = Surroundings("trivial", (), nothing, nothing, nothing, nothing, lambda _: False)
+AROUND = Surroundings("trivial", (), nothing, nothing, nothing, nothing, lambda _: False, lambda: "G7K2-9QFD")
 
 
 def host_of(whole: MilterSection, *checks: tuple[Listener, DaemonSection], results: bool = True) -> Host:
-    return hosted(Milter([Hosted(*one) for one in checks], results), whole, "mx.caio.it", AROUND)
+    return hosted(Service(Milter([Hosted(*one) for one in checks], results)), whole, "mx.caio.it", AROUND)
 
 
 def judged(host: Host) -> Verdict:
@@ -118,3 +120,23 @@ def test_the_sections_settings_are_the_manner_of_the_host() -> None:
     host = host_of(whole, (Listener(needs=Needs.BODY), section()), results=False)
     assert host.needs == Needs.BODY
     assert host.manner == Manner("mx.caio.it", forged=False, results=False, max_scan=5000)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_message_that_could_not_be_judged_is_found_in_the_journal(others: int) -> None:
+    failing = Listener().raises("verdict")
+    host = host_of(section(), (failing, section()), *[(Listener("other"), section())] * others)
+    verdict = judged(host)
+    assert verdict.action is Action.PASS
+    assert (verdict.ref, verdict.journalled) == ("G7K2-9QFD", True)
+
+
+def test_a_service_lives_as_long_as_its_host() -> None:
+    service = Service(Milter([]))
+    alive = weakref.ref(service)
+    host = hosted(service, section(), "mx.caio.it", AROUND)
+    del service
+    gc.collect()
+    assert alive() is not None
+    del host
+    assert alive() is None

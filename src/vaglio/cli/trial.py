@@ -30,7 +30,7 @@ from vaglio.config.load import Loaded
 from vaglio.config.types import MilterSection
 from vaglio.daemon.clock import timer
 from vaglio.daemon.front import Surroundings, hosted
-from vaglio.daemon.service import NO_TABLES, Milter, Ports
+from vaglio.daemon.service import NO_TABLES, Ports, Service
 from vaglio.dns.open import OpenResolver
 from vaglio.examination import Field
 from vaglio.facts import Facts, pack_address
@@ -128,27 +128,25 @@ async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _
     resolver = resolver_of(args.zone, loaded)
     verdicts: list[tuple[Facts, Verdict]] = []
     try:
-        section, milter = _milter(args, loaded, resolver)
+        section, service = _milter(args, loaded, resolver)
         around = Surroundings(
             f"chain.{args.chain}", (), lambda: None, lambda facts, verdict, _: verdicts.append((facts, verdict)),
-            lambda *_: None, warn, lambda _: False,
+            lambda *_: None, warn, lambda _: False, lambda: "",
         )  # fmt: skip
-        host = hosted(milter, section, loaded.config.identity.authserv_id, around)
+        host = hosted(service, section, loaded.config.identity.authserv_id, around)
         return _Told(await play(Session(lambda: host, timer), letter), verdicts)
     finally:
         resolver.close()
 
 
-def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) -> tuple[MilterSection, Milter]:
+def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) -> tuple[MilterSection, Service]:
     def no_alarm(subject: str, text: str, details: Mapping[str, Fact]) -> None:  # nobody is told
         pass
 
     ports = Ports(
         _Still(now(args)), MemoryStore(NO_TABLES), lambda: "", Path(), warn, MemoryStore, lambda: resolver, no_alarm
     )
-    service = chain.build(args.chain, loaded.config, ports)
-    assert isinstance(service.work, Milter)
-    return chain.settings(args.chain, loaded.config), service.work
+    return chain.settings(args.chain, loaded.config), chain.build(args.chain, loaded.config, ports)
 
 
 # --- telling ---

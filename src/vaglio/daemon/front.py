@@ -40,7 +40,7 @@ LONGEST_AT_RCPT = 8.0
 class Surroundings(NamedTuple):
     """What a worker lends to its front: ``settle`` makes the store's changes durable, ``record`` keeps account of an
     answer, ``note_failure`` hears of each failure of a check, ``has_most`` tells whether another worker has fewer
-    connections than so many.
+    connections than so many; ``references`` names decisions.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Surroundings(NamedTuple):
     note_failure: Callable[[BaseException | None, Facts], None]
     warn: Callable[[str], None]
     has_most: Callable[[int], bool]
+    references: Callable[[], str]
 
 
 class Front(Protocol):
@@ -167,8 +168,7 @@ class MilterFront(_Listening):
     def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:
         """Put checks of messages behind guards of their own, and their judgement behind another."""
         assert isinstance(section, MilterSection)
-        assert isinstance(service.work, Milter)
-        host = hosted(service.work, section, config.identity.authserv_id, self._around)
+        host = hosted(service, section, config.identity.authserv_id, self._around)
 
         def use() -> None:
             self._milter.host = host
@@ -176,8 +176,10 @@ class MilterFront(_Listening):
         return use
 
 
-def hosted(milter: Milter, section: MilterSection, authserv_id: str, around: Surroundings) -> Host:
-    """Return the host of a milter's checks."""
+def hosted(service: Service, section: MilterSection, authserv_id: str, around: Surroundings) -> Host:
+    """Return the host of a milter's checks; it keeps the service alive."""
+    milter = service.work
+    assert isinstance(milter, Milter)
     checks = [GuardedCheck(one.check, _guard_of(one, section, around)) for one in milter.checks]
     # Each check has its own deadline, and they are awaited one after the other; a little more for what is done between.
     deadline = min(LONGEST_JUDGEMENT, sum(_deadline(one, section) for one in milter.checks) + 2.0)
@@ -188,7 +190,7 @@ def hosted(milter: Milter, section: MilterSection, authserv_id: str, around: Sur
     manner = Manner(
         authserv_id, section.remove_forged, milter.results, section.max_scan, rehearse=section.mode == "rehearse"
     )
-    return Host(checks, guard, recipient_guard, around.record, manner)
+    return Host(checks, guard, recipient_guard, around.record, manner, around.references, service)
 
 
 def _deadline(one: Hosted, section: MilterSection) -> float:

@@ -25,7 +25,7 @@ from vaglio.daemon.clock import timer
 from vaglio.daemon.front import Surroundings, hosted
 from vaglio.daemon.guard import safely
 from vaglio.daemon.seldom import seldom
-from vaglio.daemon.service import Milter, Service
+from vaglio.daemon.service import Service
 from vaglio.milter import wire
 from vaglio.milter.handover import Server
 
@@ -63,8 +63,7 @@ class LibmilterFront:
     def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:
         """Put checks of messages behind guards of their own, and their judgement behind another."""
         assert isinstance(section, MilterSection)
-        assert isinstance(service.work, Milter)
-        host = hosted(service.work, section, config.identity.authserv_id, self._around)
+        host = hosted(service, section, config.identity.authserv_id, self._around)
 
         def use() -> None:
             self._server.host = host

@@ -86,7 +86,7 @@ class Ports:
     alarm: Callable[[str, str, Mapping[str, Fact]], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Service:
     """What is at work in one worker: a check that answers policy requests, or a milter.
 

@@ -18,11 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vaglio import __version__
 from vaglio.config.load import ConfigError, Loaded
-from vaglio.config.model import Dns, VaglioConfig
+from vaglio.config.model import VaglioConfig
 from vaglio.daemon import log
 from vaglio.daemon.accept import Acceptor, Shares
 from vaglio.daemon.alert import PATIENCE, Alerter
@@ -32,18 +32,16 @@ from vaglio.daemon.latestore import LateStore
 from vaglio.daemon.lifeline import BEAT, SIGNALS, Lifeline
 from vaglio.daemon.metrics import MOST_CONNECTIONS, Endpoint, open_meter
 from vaglio.daemon.record import Recorder
+from vaglio.daemon.resolvers import Resolvers
 from vaglio.daemon.service import NO_TABLES, Daemon, Ports, Service
 from vaglio.daemon.sockets import Listener
 from vaglio.daemon.turns import TurnStore
 from vaglio.facts import Facts
 from vaglio.journal.references import references
 from vaglio.journal.writer import JournalWriter
-from vaglio.ports import FreshResolver, Schema, Store, StoreError
+from vaglio.ports import Schema, Store, StoreError
 from vaglio.store import open_store
 from vaglio.verdict import Fact, Verdict
-
-if TYPE_CHECKING:
-    from vaglio.dns.open import OpenResolver
 
 MAX_FILES = 10_100
 """File descriptors of a worker: as many connections as it may have, and some for itself."""
@@ -151,15 +149,14 @@ class _Worker:
         self._next_upkeep: asyncio.TimerHandle | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._shared: dict[str, TurnStore] = {}
-        self._resolvers: list[tuple[Dns, OpenResolver]] = []
-        """The last one is in use; who asked another before a reload still gets its answer."""
+        self._resolvers = Resolvers(self._loop)
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
         self._front = front_for(
             job.daemon.settings(job.config),
             Surroundings(
                 job.daemon.name, job.listeners, store.settle, self._record, self._note_failure, self._warn,
-                partial(job.shares.has_most, number),
+                partial(job.shares.has_most, number), lambda: self._reference(),
             ),
         )  # fmt: skip
         self._fit(job.config)
@@ -201,7 +198,9 @@ class _Worker:
         """Build what depends on the configuration, all of it before any of it is used."""
         daemon = self._job.daemon
         section = daemon.settings(config)
+        self._reference = partial(next, references()) if config.journal.enabled else _no_reference
         service = daemon.build(config, self._ports(config))
+        self._resolvers.used_by(service)
         journal = self._journal_for(config)
         lines = log.setup(config.log.format, config.log.level)
         self._service: Service = service
@@ -214,11 +213,11 @@ class _Worker:
         return Ports(
             self._clock,
             self._store,
-            partial(next, references()) if config.journal.enabled else _no_reference,
+            self._reference,
             self._job.state,
             self._warn,
             self._shared_store,
-            partial(self._resolver_of, config),
+            partial(self._resolvers.lend, config.dns),
             self._raise_alarm,
         )
 
@@ -237,25 +236,6 @@ class _Worker:
                 inner = LateStore(opener, error, monotonic)
             self._shared[schema.name] = TurnStore(inner, self._warn)
         return self._shared[schema.name]
-
-    def _resolver_of(self, config: VaglioConfig) -> FreshResolver:
-        """Return the resolver for these settings; where they are as before, with all that it knows. A zone file is read
-        again.
-        """
-        if not self._resolvers or self._resolvers[-1][0] != config.dns or config.dns.zone_file:
-            from vaglio.dns.open import open_resolver  # for the daemons that ask the DNS
-
-            try:
-                opened = open_resolver(config.dns.servers, config.dns.timeout, config.dns.zone_file)
-            except ValueError as error:
-                raise OSError(f"[dns]: {error}") from None
-            self._resolvers.append((config.dns, opened))
-        return self._resolvers[-1][1]
-
-    def _retire(self, used: tuple[Dns, OpenResolver]) -> None:
-        if used in self._resolvers:
-            self._resolvers.remove(used)
-            used[1].close()
 
     def _journal_for(self, config: VaglioConfig) -> JournalWriter | None:
         directory = self._job.config.state.directory  # where the store is; another one takes a restart
@@ -291,8 +271,6 @@ class _Worker:
         await self._begun(self._service)  # this may take seconds, in which the old one answers and counts
         self._use()
         await self._written_back(service)
-        for used in self._resolvers[:-1]:
-            self._loop.call_later(used[0].timeout, self._retire, used)
         if self._next_upkeep is not None:
             self._next_upkeep.cancel()
             self._keep_up()
@@ -405,8 +383,7 @@ class _Worker:
             self._upkeep.cancel()
         if self._journal:
             self._journal.close()
-        for _, resolver in self._resolvers:
-            resolver.close()
+        self._resolvers.close()
         for store in (self._store, *self._shared.values()):
             try:
                 store.close()

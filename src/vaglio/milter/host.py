@@ -16,7 +16,7 @@ from vaglio.examination import Examination, Message, MessageCheck, Needs
 from vaglio.facts import Facts
 from vaglio.milter.combine import combined
 from vaglio.milter.plan import UNTOUCHED, Plan, plan_of
-from vaglio.verdict import Action, Verdict
+from vaglio.verdict import FAILED, TIMED_OUT, Action, Verdict
 
 Arguments = ParamSpec("Arguments")
 Judging = Coroutine[Any, Any, Verdict]
@@ -30,6 +30,10 @@ class Guard(Protocol):
         """Never raises."""
 
 
+FAILURES = "failed"
+"""The fact of a chain that names the checks that failed."""
+
+_FAILURES = (FAILED, TIMED_OUT)
 _LET_IN = Verdict(Action.PASS, "", "")
 
 
@@ -54,11 +58,12 @@ class Host:
 
     ``guard`` stands before judgements of messages, ``recipient_guard`` before those of recipients, which have less
     time. ``record`` is told of each verdict with the seconds that it took from the end of the message (from RCPT, for
-    one on a recipient alone). ``of_header`` and ``of_body`` are the places of the checks that hear of these.
+    one on a recipient alone). ``references`` names what is journalled and no check has named; ``owner`` lives as long
+    as the host does. ``of_header`` and ``of_body`` are the places of the checks that hear of these.
     """
 
-    __slots__ = ("_guard", "_of_recipient", "_recipient_guard", "asks_recipients", "checks", "manner", "needs",
-                 "of_body", "of_header", "record", "scans")  # fmt: skip
+    __slots__ = ("_guard", "_of_recipient", "_owner", "_recipient_guard", "_references", "asks_recipients", "checks",
+                 "manner", "needs", "of_body", "of_header", "record", "scans")  # fmt: skip
 
     def __init__(
         self,
@@ -67,9 +72,12 @@ class Host:
         recipient_guard: Guard,
         record: Callable[[Facts, Verdict, float], None],
         manner: Manner,
+        references: Callable[[], str] = lambda: "",
+        owner: object = None,
     ) -> None:
         self.checks, self.record, self.manner = tuple(checks), record, manner
         self._guard, self._recipient_guard = guard, recipient_guard
+        self._references, self._owner = references, owner
         forged = Needs.HEADERS if manner.forged else Needs.NOTHING
         self.needs = reduce(or_, (check.needs for check in checks), forged)
         # Flags take a microsecond each time they are looked at: once is enough.
@@ -85,14 +93,19 @@ class Host:
 
     async def judge(self, examinations: Sequence[Examination], message: Message) -> Verdict:
         """Return the one verdict on a message; never raises."""
-        return await self._guard(message.facts, self._judged, examinations, message)
+        verdict = await self._guard(message.facts, self._judged, examinations, message)
+        if not verdict.ref and (verdict.reason in _FAILURES or verdict.facts.get(FAILURES)):
+            return verdict._replace(ref=self._references())  # who looks for the message finds that it was not judged
+        return verdict
 
     async def _judged(self, examinations: Sequence[Examination], message: Message) -> Verdict:
         found: dict[str, Verdict] = {}
         message = message._replace(earlier=found)
         for check, examination in zip(self.checks, examinations, strict=True):
             found[check.name] = await examination.verdict(message)
-        return combined(found)
+        verdict = combined(found)
+        failed = ",".join(name for name, one in found.items() if one.reason in _FAILURES)
+        return verdict._replace(facts={**verdict.facts, FAILURES: failed}) if failed and len(found) > 1 else verdict
 
     async def judge_recipient(self, examinations: Sequence[Examination], facts: Facts) -> Verdict:
         """Return the first refusal of the recipient in ``facts`` alone, else a pass, which tells of the first one that
@@ -114,6 +127,9 @@ class Host:
 
     def refusal(self, why: Verdict) -> Verdict:
         """Return a refusal that is no check's, or in rehearsal what that leads to."""
+        why = why._replace(ref=self._references())
+        if why.reply and why.ref:
+            why = why._replace(reply=why.reply._replace(text=f"{why.reply.text}; ref {why.ref}"))
         return why._replace(action=Action.PASS, rehearsed=why.action, reply=None) if self.manner.rehearse else why
 
     def plan(self, verdict: Verdict, forged: Sequence[tuple[bytes, int]]) -> Plan:
