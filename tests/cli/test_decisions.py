@@ -102,14 +102,15 @@ def test_an_unknown_reference_helps_on(host: Host) -> None:
 def test_what_is_no_reference_is_told_what_one_looks_like(host: Host) -> None:
     host.daemon().ask()
     said = host.run("why", "please")
-    assert (said.status, said.err) == (1, "vaglio: there is no reference in 'please': one looks like G7K2-9QFD\n")
+    wanted = "vaglio: there is no reference in 'please': one looks like G7K2-9QFD; and no queue id\n"
+    assert (said.status, said.err) == (1, wanted)
 
 
 @pytest.mark.parametrize("words", [("why",), ("why", "G7K2-0000", "--to", "caio@caio.it"), ("why", "--since", "1h")])
 def test_why_wants_either_a_reference_or_who_wrote_to_whom(host: Host, words: tuple[str, ...]) -> None:
     said = host.run(*words)
     assert (said.status, said.out) == (2, "")
-    assert "either by a reference, or by --client, --from, --to or --user" in said.err
+    assert "by a reference or queue id, or by --client, --from, --to or --user" in said.err
 
 
 @pytest.mark.parametrize(
@@ -222,6 +223,9 @@ def busy(host: Host) -> Host:
         (("--verdict", "reject"), []),
         (("--reason", "early-retry"), ["caio"]),
         (("--daemon", "dnsbl"), []),
+        (("--daemon", "vaglio-greylist", "--limit", "1"), ["bounce"]),
+        (("--daemon", "inbound"), []),
+        (("--daemon", "chain"), []),
         (("--client", "198.51.100.0/24"), ["caio", "new", "caio"]),
         (("--client", "2001:db8::/32"), ["bounce"]),
         (("--from", ""), ["bounce"]),
@@ -236,9 +240,60 @@ def test_the_journal_is_filtered(busy: Host, words: tuple[str, ...], recipients:
 
 def test_the_journal_is_a_table(busy: Host) -> None:
     head, *rows = busy.fine("journal").splitlines()
-    assert head.split() == ["when", "ref", "verdict", "reason", "client", "from", "to"]
+    assert head.split() == ["when", "ref", "daemon", "verdict", "reason", "client", "from", "to", "queue", "id"]
     assert len(rows) == 5
-    assert rows[0].split()[3:] == ["defer", "first-contact", "2001:db8::1", "<>", "bounce@caio.it"]
+    assert rows[0].split()[3:] == ["greylist", "defer", "first-contact", "2001:db8::1", "<>", "bounce@caio.it"]
+
+
+@pytest.fixture
+def milters(host: Host) -> Host:
+    """Three messages: held by a chain, judged by another one, judged by a single milter."""
+    common: dict[str, Any] = {"at": float(NOW), "action": "pass", "reason": "fail", "sender": "a@tizio.it"}
+    journal = JournalWriter(host.state / "journal.sqlite", 1e9, 10**9, pytest.fail, host.clock.now)
+    for entry in (
+        Entry(ref="G7K2-9QF1", daemon="chain.inbound", check="spf", recipient="held@caio.it",
+              queue_id="4YbT1z3mKjz9vN2", **{**common, "action": "hold"}),
+        Entry(ref="G7K2-9QF2", daemon="chain.gone", check="spf", recipient="gone@caio.it", queue_id="4YBT1Z3MKJZ9VN2",
+              **common),
+        Entry(ref="G7K2-9QF3", daemon="spf", check="spf", recipient="spf@caio.it", queue_id="3B2C41A0F2", **common),
+    ):  # fmt: skip
+        journal.record(entry)
+    journal.flush()
+    journal.close()
+    return host
+
+
+@pytest.mark.parametrize(
+    ("words", "recipients"),
+    [
+        (("--queue", "4YbT1z3mKjz9vN2"), ["held"]),
+        (("--queue", "none"), []),
+        (("--daemon", "inbound"), ["held"]),
+        (("--daemon", "chain"), ["gone", "held"]),
+        (("--daemon", "vaglio-chain gone"), ["gone"]),
+        (("--daemon", "vaglio-spf"), ["spf"]),
+    ],
+)
+def test_messages_are_found_by_queue_id_and_by_milter(
+    milters: Host, words: tuple[str, ...], recipients: list[str]
+) -> None:
+    assert [one["recipient"].partition("@")[0] for one in milters.json("journal", *words)] == recipients
+
+
+@pytest.mark.parametrize(
+    "text", ["4YbT1z3mKjz9vN2", "Nov 22 12:00:00 mx postfix/cleanup[812]: 4YbT1z3mKjz9vN2: milter-hold: END-OF-MESSAGE"]
+)
+def test_why_takes_a_queue_id_and_says_how_to_release_what_is_held(milters: Host, text: str) -> None:
+    said = milters.fine("why", text)
+    assert "to: held@caio.it" in said
+    assert "release: postsuper -H 4YbT1z3mKjz9vN2" in said
+    assert "release" not in milters.fine("why", "3B2C41A0F2")
+
+
+def test_a_queue_id_that_is_not_there_is_named(milters: Host) -> None:
+    said = milters.run("why", "3B2C41A0F9")
+    assert said.status == 1
+    assert "there is no decision with the queue id 3B2C41A0F9 in the journal." in said.err
 
 
 def test_a_journal_without_such_decisions_says_so(busy: Host) -> None:
@@ -254,6 +309,7 @@ def test_a_journal_without_such_decisions_says_so(busy: Host) -> None:
         (("--limit", "0"), "wanted a whole number of at least 1"),
         (("--limit", "-1"), "wanted a whole number of at least 1"),
         (("--verdict", "maybe"), "invalid choice"),
+        (("--daemon", "greylists"), "found 'greylists', wanted one of greylist, dnsbl, ratelimit, spf, "),
     ],
 )
 def test_a_filter_that_makes_no_sense_is_wrong_usage(host: Host, words: tuple[str, ...], wanted: str) -> None:

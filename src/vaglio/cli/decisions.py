@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import re
 import shlex
@@ -38,9 +39,9 @@ from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normal
 
 _LABELS = {
     "en": ("what", "story", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next",
-           "since then", "now"),
+           "since then", "release", "now"),
     "it": ("esito", "storia", "quando", "client", "da", "a", "coda", "deciso da", "fatti", "perché", "risposta",
-           "e poi", "da allora", "ora"),
+           "e poi", "da allora", "per rilasciarlo", "ora"),
 }  # fmt: skip
 
 
@@ -50,12 +51,14 @@ def add_to(commands: Commands) -> None:
         commands, "why", _why, "explain a decision in plain words",
         "vaglio why G7K2-9QFD\n"
         'vaglio why "450 4.7.1 ... Greylisted: ...; ref G7K2-9QFD (in reply to RCPT TO command)"\n'
+        "vaglio why 4YbT1z3mKjz9vN2\n"
         "vaglio why --from tizio@tizio.it --to caio@caio.it --since 2d\n"
         "vaglio why --client 198.51.100.0/24 --language it",
         "The reference stands at the end of the SMTP reply; paste as much of the bounce or log line as you like.\n"
-        "Without one, say who wrote to whom.",
+        "The mail server's queue id does too, alone or in a line of its log. Without either, say who wrote to whom.",
     )  # fmt: skip
-    why.add_argument("reference", nargs="*", metavar="REF", help="reference, or a line that has one (in quotes)")
+    why.add_argument("reference", nargs="*", metavar="REF",
+                     help="reference or queue id, or a line that has one (in quotes)")  # fmt: skip
     _filters(why)
     why.add_argument("--limit", type=count, default=5, metavar="N", help="explain at most N decisions (default 5)")
     why.add_argument("--language", choices=sorted(_LABELS), default="en", help="en (default) or it")
@@ -65,6 +68,8 @@ def add_to(commands: Commands) -> None:
         "vaglio journal --since 1h --verdict defer\n"
         "vaglio journal --client 198.51.100.0/24 --reason early-retry\n"
         "vaglio journal --since 1d --user tizio@tizio.it\n"
+        "vaglio journal --daemon inbound --verdict reject\n"
+        "vaglio journal --queue 4YbT1z3mKjz9vN2\n"
         "vaglio journal --to caio.it --since 2026-11-01 --until 2026-11-08 --limit 1000 --json",
         "A verdict in parentheses was not carried out, since the daemon was rehearsing. Each message that a milter\n"
         "judged is here; what simply passed a policy daemon is not: see that daemon's log.",
@@ -72,7 +77,9 @@ def add_to(commands: Commands) -> None:
     _filters(journal)
     journal.add_argument("--verdict", choices=["defer", "reject", "hold", "discard", "pass"], help="only these")
     journal.add_argument("--reason", metavar="SLUG", help="only this reason, such as first-contact")
-    journal.add_argument("--daemon", metavar="NAME", help="only this daemon, such as greylist")
+    journal.add_argument("--daemon", metavar="NAME",
+                         help="only this daemon, such as greylist, spf, or inbound; chain is all chains")  # fmt: skip
+    journal.add_argument("--queue", metavar="ID", help="only of the message with this queue id")
     journal.add_argument("--limit", type=count, default=50, metavar="N", help="at most N rows (default 50)")
     looking_options(journal)
 
@@ -131,11 +138,27 @@ def references_in(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, found or map(normalise, text.split()))))
 
 
-def _by_references(loaded: Loaded, text: str, limit: int) -> list[Entry]:
-    references = references_in(text)
-    if not references:
-        raise CliError(f"there is no reference in {text[:200]!r}: one looks like G7K2-9QFD")
-    return ask_journal(loaded, lambda journal: [e for ref in references for e in journal.by_reference(ref)])[:limit]
+_QUEUE_ID = re.compile(r"\b[0-9A-Za-z]{6,24}\b", re.ASCII)
+_WORDS = 200
+
+
+def queue_ids_in(text: str) -> list[str]:
+    """Return what may be the queue id of a mail server in what was typed or pasted: it has a digit in it."""
+    words = [word for word in _QUEUE_ID.findall(text) if not word.isalpha()]
+    return list(dict.fromkeys(words))[:_WORDS]
+
+
+def _pasted(loaded: Loaded, text: str, limit: int) -> list[Entry]:
+    """Return the decisions of the references in a text; without any, those about messages whose queue id is there."""
+    references, queue_ids = references_in(text), queue_ids_in(text)
+    if not references and not queue_ids:
+        raise CliError(f"there is no reference in {text[:200]!r}: one looks like G7K2-9QFD; and no queue id")
+
+    def ask(journal: JournalReader) -> list[Entry]:
+        found = [entry for ref in references for entry in journal.by_reference(ref)]
+        return found or journal.search(queue_ids=queue_ids, limit=limit)
+
+    return ask_journal(loaded, ask)[:limit]
 
 
 # --- why ---
@@ -146,8 +169,8 @@ def _why(args: argparse.Namespace) -> int:
     text = " ".join(args.reference)
     filtered = args.client or args.sender is not None or args.recipient or args.user
     if bool(text) == bool(filtered):
-        raise WrongUsage("say which decision: either by a reference, or by --client, --from, --to or --user")
-    entries = _by_references(loaded, text, args.limit) if text else _search(args, loaded)
+        raise WrongUsage("say which decision: by a reference or queue id, or by --client, --from, --to or --user")
+    entries = _pasted(loaded, text, args.limit) if text else _search(args, loaded)
     told = zip(entries, _since(loaded, entries, int(now(args)), args.language), strict=True)
     if args.json:
         print_json([_explained(entry, later, args.language) for entry, later in told])
@@ -159,11 +182,17 @@ def _why(args: argparse.Namespace) -> int:
 
 
 def _nothing(loaded: Loaded, text: str) -> str:
-    sought = f"no decision with the reference {' or '.join(references_in(text))}" if text else "no such decision"
+    sought = "no such decision"
+    if text:
+        names = {"reference": references_in(text)} if references_in(text) else {"queue id": queue_ids_in(text)}
+        sought = "no decision with the " + " ".join(f"{name} {' or '.join(found)}" for name, found in names.items())
     return (
         f"there is {sought} in the journal. It keeps for {format_duration(loaded.config.journal.keep)} what was "
-        "deferred or refused, and each message that a milter judged; what simply passed is only in the daemon's log."
+        f"deferred or refused, and each message that a milter judged; {_NOT_THERE}"
     )
+
+
+_NOT_THERE = "what simply passed a policy daemon, or was not judged (own users, exempt), is only in the daemon's log"
 
 
 def _since(loaded: Loaded, entries: Sequence[Entry], at: int, language: str) -> list[Since | None]:
@@ -197,6 +226,7 @@ def _in_words(entry: Entry, later: Since | None, language: str) -> str:
         entry.reply,
         then,
         later.text if later else "",
+        f"postsuper -H {entry.queue_id}" if entry.action == "hold" and entry.queue_id else "",
         _ask_again(entry),
     )
     return "\n".join(_rows(_LABELS[language], values))
@@ -235,17 +265,32 @@ def _rows(labels: Sequence[str], values: Sequence[str]) -> Iterator[str]:
 
 
 def _journal(args: argparse.Namespace) -> int:
-    entries = _search(args, configuration(args), action=args.verdict, reason=args.reason, daemon=args.daemon)
+    loaded = configuration(args)
+    daemon = _daemon(args.daemon, loaded) if args.daemon else None
+    queue_ids = [args.queue] if args.queue else None
+    entries = _search(args, loaded, action=args.verdict, reason=args.reason, daemon=daemon, queue_ids=queue_ids)
     if args.json:
         print_json([entry._asdict() for entry in entries])
         return 0
     print_table(
-        ("when", "ref", "verdict", "reason", "client", "from", "to"),
+        ("when", "ref", "daemon", "verdict", "reason", "client", "from", "to", "queue id"),
         (
-            (moment(one.at), one.ref, f"({one.rehearsed})" if one.rehearsed else one.action, one.reason,
-             one.client, one.sender or "<>", one.recipient)
+            (moment(one.at), one.ref, one.daemon, f"({one.rehearsed})" if one.rehearsed else one.action, one.reason,
+             one.client, one.sender or "<>", one.recipient, one.queue_id)
             for one in entries
         ),
-        "no such decisions; what simply passed is only in the daemon's log",
+        f"no such decisions; {_NOT_THERE}",
     )  # fmt: skip
     return 0
+
+
+def _daemon(named: str, loaded: Loaded) -> str:
+    """Return the daemon that is meant as the journal has it: vaglio-greylist is greylist, inbound is chain.inbound."""
+    known = [name for name, _ in loaded.config.daemons()]
+    name = named.removeprefix("vaglio-").strip().replace(" ", ".")
+    if name == "chain":
+        return "chain.*"
+    wanted = next((one for one in (name, f"chain.{name}", name.replace("-", ".")) if one in known), "")
+    if not wanted and not name.startswith("chain."):  # a chain that was taken out may be there still
+        raise WrongUsage(f"--daemon: found {named!r}, wanted one of {', '.join(known)}; chain is all chains")
+    return wanted or glob.escape(name)

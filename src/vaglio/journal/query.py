@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +68,7 @@ class JournalReader:
         until: float | None = None,
         action: str | None = None,
         daemon: str | None = None,
+        queue_ids: Sequence[str] | None = None,
         reason: str | None = None,
         client: str | None = None,
         sender: str | None = None,
@@ -78,9 +79,10 @@ class JournalReader:
         """Return the entries to which all that is given applies, newest first, at most ``limit``.
 
         ``since`` (included) and ``until`` (not included) are Unix seconds. ``action`` is the one taken or, in
-        rehearsal, the one that would have been. ``client`` is an address or a network. ``sender`` and ``recipient``
-        are addresses or whole domains (``caio.it``, ``@caio.it``) in any case; ``""`` and ``<>`` are the null sender.
-        ``user`` is a login, or all logins of a domain; ``""`` is who has not logged in.
+        rehearsal, the one that would have been. ``daemon`` is a name, or a pattern such as ``chain.*``; ``queue_ids``
+        are those of the mail server, of which any may apply. ``client`` is an address or a network. ``sender`` and
+        ``recipient`` are addresses or whole domains (``caio.it``, ``@caio.it``) in any case; ``""`` and ``<>`` are the
+        null sender. ``user`` is a login, or all logins of a domain; ``""`` is who has not logged in.
         """
         clauses: list[str] = []
         values: list[object] = []
@@ -88,12 +90,15 @@ class JournalReader:
             ("at >= ?", since),
             ("at < ?", until),
             ("? IN (action, rehearsed)", action),
-            ("daemon = ?", daemon),
+            ("daemon GLOB ?", daemon),
             ("reason = ?", reason),
         ):
             if value is not None:
                 clauses.append(clause)
                 values.append(value)
+        if queue_ids is not None:
+            clauses.append(f"queue_id IN ({', '.join('?' * len(queue_ids))})")
+            values.extend(queue_ids)
         tests = [
             make(COLUMNS.index(column), wanted)
             for column, make, wanted in (
