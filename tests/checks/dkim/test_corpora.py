@@ -45,7 +45,8 @@ OURS = {
     Reason.UNSUPPORTED: "RFC 6376 3.5",
     Reason.TOO_LARGE: "bounds of ours",
     Reason.PASSED_OVER: "bounds of ours",
-    Reason.UNSIGNED_FROM: "RFC 6376 8.15",
+    Reason.UNSIGNED_FROM: "RFC 6376 8.15: of two From a reader may be shown the wrong one",
+    Reason.FROM_NOT_SIGNED: "RFC 6376 5.4: From must be there and signed",
 }
 """Why we let fail what dkimpy lets pass."""
 

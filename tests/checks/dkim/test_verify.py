@@ -76,6 +76,22 @@ def test_a_change_is_told(header: tuple[Field, ...], body: bytes, reason: Reason
     assert words in found.words
 
 
+def test_a_copy_of_the_header_tells_which_field_was_changed() -> None:
+    copy = "From:=20Tizio=20<tizio@tizio.it>|Subject:=20=20Ciao,=0A=09Caio=20|To:=20nobody|Cc:=20x|"
+    signed = sign(c="relaxed/relaxed", z=copy)
+    [found] = judge([signed, *MARKED])
+    assert found.words == "the header was changed on the way (Subject, To, Cc)"
+    [found] = judge([signed, *MARKED], FOOTER)
+    assert found.words == "the body was changed on the way; and so was the header (Subject, To, Cc)"
+    [found] = judge([sign(c="relaxed/relaxed", z="From:=20Tizio\r\n =20<tizio@tizio.it>"), *MARKED])
+    assert found.words == "the header was changed on the way, or another key signed it"
+
+
+@given(copied=st.text(max_size=100))
+def test_any_copy_will_do(copied: str) -> None:
+    assert isinstance(Header(HEADER).changed(copied), list)
+
+
 def test_what_the_forms_let_pass_passes() -> None:
     header = (Field(b"FROM", b"\tTizio   <tizio@tizio.it>  "), *HEADER[1:])
     body = BODY.replace(b"Ciao  Caio", b"Ciao \t Caio") + b" \r\n"
@@ -124,6 +140,10 @@ def test_a_second_from_that_is_not_signed_is_never_accepted(place: int) -> None:
 def test_two_from_that_are_signed_are_as_they_were_signed() -> None:
     header = (*HEADER, Field(b"From", b" caio@caio.it"))
     assert reasons([sign(header, h="from:from"), *header]) == ["pass"]
+
+
+def test_without_a_from_nothing_is_signed() -> None:
+    assert reasons([sign(HEADER[1:]), *HEADER[1:]]) == ["from-not-signed"]
 
 
 def test_a_name_with_a_blank_before_its_colon_is_that_name() -> None:

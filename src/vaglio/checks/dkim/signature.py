@@ -60,6 +60,8 @@ class Signature(NamedTuple):
     stamped: int | None = None
     expires: int | None = None
     mark: str = ""
+    copied: str = ""
+    """z=: fields as the signer had them."""
     flaw: Flaw | None = None
 
     @property
@@ -114,7 +116,7 @@ def _signature(field: Field, tags: dict[str, str]) -> Signature:
     found = Signature(
         field, _algorithm(tags["a"]), domain, selector, _identity(tags.get("i", ""), domain), header_form, body_form,
         signed, _base64(tags, "bh"), _base64(tags, "b"), _number(tags, "l", _LENGTH), stamped, expires,
-        unfolded(tags["b"]),
+        unfolded(tags["b"]), unfolded(tags.get("z", "")),
     )  # fmt: skip
     if b"from" not in signed:
         raise Flawed(Reason.FROM_NOT_SIGNED, "h= does not name From")

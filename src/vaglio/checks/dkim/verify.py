@@ -6,13 +6,14 @@ how many are read and verified, and how much of a header each may sign. One neve
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from vaglio.checks.dkim import canonical
 from vaglio.checks.dkim.canonical import BodyHash, Digest, Form
 from vaglio.checks.dkim.key import LEAST_BITS, Key, key_of
-from vaglio.checks.dkim.outcome import RESULTS, Flaw, Flawed, Reason, Result
+from vaglio.checks.dkim.outcome import RESULTS, Flaw, Flawed, Reason, Result, shown
 from vaglio.checks.dkim.signature import Signature, ascii_name, read, without_value
 from vaglio.examination import Field
 from vaglio.names import registered_domain
@@ -25,6 +26,8 @@ MAX_SIGNED = 256 * 1024
 """Bytes of header fields that a signature may be about."""
 
 _MAX_FROM = 2000
+_COPIES, _ALIKE = 100, 10
+"""Fields of z= that are looked at, and fields of one name."""
 
 
 class Manner(NamedTuple):
@@ -107,6 +110,17 @@ class Header:
         name, value = signature.field
         lines.append(canonical.header(name, without_value(value), form))
         return b"\r\n".join(lines)
+
+    def changed(self, copied: str) -> list[str]:
+        """Return the names of fields that are not as z= has them (RFC 6376 3.5), which is for people only."""
+        found: list[str] = []
+        for part in copied.split("|", _COPIES)[:_COPIES]:
+            name, colon, value = part.partition(":")
+            places = self._places.get(name.lower().encode(), [])[-_ALIKE:]
+            now = {self._in_form(place, Form.RELAXED).partition(b":")[2] for place in places}
+            if colon and canonical.relaxed(binascii.a2b_qp(value.encode())) not in now:
+                found.append(name)
+        return found
 
     def select(self, names: Iterable[bytes], own: int = -1) -> Iterator[int]:
         """Yield the places of the fields that h= names, from the last one of a name up; a name that is there more often
@@ -208,7 +222,9 @@ def _judge(
     beyond = 0 if signature.length is None else max(0, digest.size - signature.length)
     try:
         _check_terms(signature, header, digest, key)
-        reason, words = _compare(signature, digest, key.verifies(signature.value, header.signed(signature, own)))
+        is_header_right = key.verifies(signature.value, header.signed(signature, own))
+        changed = [] if is_header_right else header.changed(signature.copied)
+        reason, words = _compare(signature, digest, is_header_right, changed)
     except Flawed as error:
         reason, words = error.flaw
     if reason is Reason.PASS and beyond and not manner.partial_body:
@@ -227,10 +243,13 @@ def _check_terms(signature: Signature, header: Header, digest: Digest, key: Key)
         raise Flawed(Reason.UNSIGNED_FROM, "the message has a From that it does not sign")
 
 
-def _compare(signature: Signature, digest: Digest, is_header_right: bool) -> Flaw:
-    if digest.value == signature.body_hash:
-        if is_header_right:
+def _compare(signature: Signature, digest: Digest, is_header_right: bool, changed: Sequence[str]) -> Flaw:
+    if is_header_right:
+        if digest.value == signature.body_hash:
             return Flaw(Reason.PASS, "")
-        return Flaw(Reason.HEADER_CHANGED, "the header was changed on the way, or another key signed it")
-    header = "the header was not" if is_header_right else "and so was the header, or another key signed it"
-    return Flaw(Reason.BODY_CHANGED, f"the body was changed on the way; {header}")
+        return Flaw(Reason.BODY_CHANGED, "the body was changed on the way; the header was not")
+    what = f" ({', '.join(shown(name, 30) for name in changed[:3])})" if changed else ""
+    other = "" if changed else ", or another key signed it"
+    if digest.value == signature.body_hash:
+        return Flaw(Reason.HEADER_CHANGED, f"the header was changed on the way{what}{other}")
+    return Flaw(Reason.BODY_CHANGED, f"the body was changed on the way; and so was the header{what}{other}")
