@@ -9,6 +9,7 @@ before the coroutine has suspended once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
@@ -50,3 +51,21 @@ def start(coroutine: Coroutine[Any, Any, T]) -> T | Rest[T]:
         result: T = done.value
         return result
     return Rest(coroutine, pending)
+
+
+async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
+    """Run coroutines side by side; return their results in order. Those that need not wait make no tasks."""
+    begun = [start(work) for work in works]
+    rests = [one for one in begun if isinstance(one, Rest)]
+    late = iter(await asyncio.gather(*map(rest, rests)) if rests else ())
+    return [next(late) if isinstance(one, Rest) else one for one in begun]
+
+
+async def rest(rest: Rest[T]) -> T:
+    """Return what the rest of a coroutine returns: tasks are made of coroutines only."""
+    return await rest
+
+
+async def whole(rest: Rest[T]) -> T:
+    """Return the result of the rest: what a task is made of."""
+    return await rest

@@ -268,3 +268,25 @@ def test_who_gives_up_gives_up_the_questions() -> None:
 
     asyncio.run(give_up())
     assert (dns.given_up, dns.under_way) == (1, 0)
+
+
+class Uneven(Dns):
+    """Nothing is at hand, and names below ``slow`` never answer."""
+
+    def __init__(self, zone: str, slow: str) -> None:
+        super().__init__(zone=zone)
+        self.slow = slow
+
+    def at_hand(self, name: str, rrtype: str) -> Answer | None:
+        return None
+
+    async def lookup(self, name: str, rrtype: str) -> Answer:
+        await asyncio.sleep(60 if name.endswith(self.slow) else 0)
+        return self.answer(name, rrtype)
+
+
+def test_a_slow_question_takes_no_time_of_another() -> None:
+    dns = Uneven("b.it TXT v=spf1 include:x.it -all\nx.it TXT v=spf1 include:y.it\ny.it TXT v=spf1 ?all", "slow.it")
+    questions = [ask_mail_from("192.0.2.7", "a@b.it", "mail.slow.it"), ask_helo("192.0.2.7", "mail.slow.it")]
+    mail_from, helo = asyncio.run(evaluate(questions, dns, Limits(seconds=0.05), "mx", 0))
+    assert (mail_from.result, helo.result) == (Result.FAIL, Result.TEMPERROR)

@@ -76,3 +76,27 @@ def test_it_does_not_grow_beyond_its_bound() -> None:
     for number in range(10):
         judge(known, memory, f"anna@d{number}.example")
     assert len(memory._kept) <= 3
+
+
+class Cold(Known):
+    """Nothing is at hand before it was asked for."""
+
+    def __init__(self, known: Known) -> None:
+        super().__init__()
+        self.answers = known.answers
+        self.learned: set[tuple[str, str]] = set()
+
+    def at_hand(self, name: str, rrtype: str) -> Answer | None:
+        return super().at_hand(name, rrtype) if (name, rrtype) in self.learned else None
+
+    async def lookup(self, name: str, rrtype: str) -> Answer:
+        self.learned.add((name, rrtype))
+        return self.answers.get((name, rrtype), NXDOMAIN)
+
+
+def test_nothing_is_kept_of_macros_either_where_the_answers_came_later() -> None:
+    known, memory = Known(tizio_it="v=spf1 exists:%{l}.ok.tizio.it -all"), Memory()
+    known.answers["anna.ok.tizio.it", "A"] = Answer(Outcome.OK, ("127.0.0.2",))
+    cold = Cold(known)
+    assert judge(cold, memory, "anna@tizio.it").result is Result.PASS
+    assert judge(cold, memory, "mallory@tizio.it").result is Result.FAIL

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from vaglio.checks.spf.outcome import Evaluation, Identity, Question, Result, Step, StepKind
-from vaglio.eager import Rest, start
+from vaglio.eager import Rest, rest, start, together
 from vaglio.ports import Answer, Outcome, Resolver
 
 with warnings.catch_warnings():
@@ -46,7 +46,7 @@ Key = tuple[str, str]
 
 
 class Limits(NamedTuple):
-    """What one evaluation may take (RFC 7208 4.6.4). ``seconds`` is for all evaluations of a message together."""
+    """What one evaluation may take (RFC 7208 4.6.4); those of a message run side by side, each in its own time."""
 
     lookups: int = 10
     void_lookups: int = 2
@@ -61,14 +61,18 @@ class _Missing(Exception):
 
 
 class _Known:
-    """What is known of one message: answers, and terms that were validated."""
+    """What is known for one evaluation, from run to run: answers, and terms that were validated.
 
-    __slots__ = ("answers", "resolver", "terms")
+    ``is_personal`` is true once macros were expanded: another sender may be judged otherwise.
+    """
+
+    __slots__ = ("answers", "is_personal", "resolver", "terms")
 
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
         self.answers: dict[Key, Answer] = {}
-        self.terms: dict[tuple[Question, str, str], tuple[Any, ...]] = {}
+        self.terms: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self.is_personal = False
 
     def find(self, keys: Iterable[Key]) -> None:
         """See to it that these answers are known. Raises _Missing."""
@@ -92,7 +96,7 @@ class _Known:
                 continue
             answer = start(self.resolver.lookup(*key))
             if isinstance(answer, Rest):
-                waiting[asyncio.get_running_loop().create_task(_rest(answer))] = key
+                waiting[asyncio.get_running_loop().create_task(rest(answer))] = key
             else:
                 self.answers[key] = answer
         if not waiting:
@@ -109,10 +113,6 @@ class _Known:
 
 
 _LATE = Answer(Outcome.TEMPERROR, why="timeout")
-
-
-async def _rest(rest: Rest[Answer]) -> Answer:
-    return await rest
 
 
 class Memory:
@@ -146,29 +146,29 @@ async def evaluate(
     questions: Sequence[Question], resolver: Resolver, limits: Limits, receiver: str, now: float, trace: bool = False,
     memory: Memory | None = None,
 ) -> list[Evaluation]:  # fmt: skip
-    """Return an evaluation for each question. They share answers and time; never raises for anything that a client or
-    a domain says. ``receiver`` is our own name and ``now`` the Unix time, for macros; ``trace`` fills ``steps``;
+    """Return an evaluation for each question; none waits for another's answers. Never raises for anything that a client
+    or a domain says. ``receiver`` is our own name and ``now`` the Unix time, for macros; ``trace`` fills ``steps``;
     ``memory`` is for evaluations with the same limits only. With all answers at hand, nothing is awaited.
     """
-    known = _Known(resolver)
-    found: dict[int, Evaluation] = {}
-    if memory:
-        held = ((place, memory.find(question, resolver)) for place, question in enumerate(questions))
-        found = {place: one for place, one in held if one is not None}
-    until = 0.0
+    return await together(*(_one(question, resolver, limits, receiver, now, trace, memory) for question in questions))
+
+
+async def _one(
+    question: Question, resolver: Resolver, limits: Limits, receiver: str, now: float, trace: bool,
+    memory: Memory | None,
+) -> Evaluation:  # fmt: skip
+    held = memory.find(question, resolver) if memory else None
+    if held is not None:
+        return held
+    known, until = _Known(resolver), 0.0
     while True:
-        missing: dict[Key, None] = {}
-        for place, question in enumerate(questions):
-            if place not in found:
-                try:
-                    found[place] = _evaluate(question, known, limits, receiver, now, trace, memory)
-                except _Missing as error:
-                    missing.update(dict.fromkeys(error.keys))
-        if not missing:
-            return [found[place] for place in range(len(questions))]
+        try:
+            return _evaluate(question, known, limits, receiver, now, trace, memory)
+        except _Missing as missing:
+            keys = missing.keys
         loop_now = asyncio.get_running_loop().time()
         until = until or loop_now + limits.seconds
-        await known.ask(missing, until - loop_now)
+        await known.ask(keys, until - loop_now)
 
 
 def _evaluate(
@@ -197,7 +197,7 @@ def _evaluate(
         len(query.voids),
         tuple(query.steps),
     )
-    if memory and not query.is_personal and result is not Result.TEMPERROR:
+    if memory and not known.is_personal and result is not Result.TEMPERROR:
         memory.keep(found, {key: known.answers[key] for key in query.used})
     return found
 
@@ -232,7 +232,7 @@ class _Query(spf.query):  # type: ignore[misc]  # it has no types
         self.l, self.o = question.local, question.domain  # split at the last "@", not at the first
         self.d = self.o
         self.t = str(int(now))
-        self.question, self.known, self.limits, self.trace = question, known, limits, trace
+        self.known, self.limits, self.trace = known, limits, trace
         self.steps: list[Step] = []
         self.voids: list[tuple[str, str, Outcome]] = []
         self.record = self.record_domain = self.prob = ""
@@ -247,8 +247,6 @@ class _Query(spf.query):  # type: ignore[misc]  # it has no types
         self._exp: tuple[str, str] | None = None
         self.used: dict[Key, None] = {}
         """What was looked up."""
-        self.is_personal = False
-        """Macros were expanded: another sender may be judged otherwise."""
 
     @property
     def problem(self) -> str:
@@ -286,7 +284,7 @@ class _Query(spf.query):  # type: ignore[misc]  # it has no types
 
     def validate_mechanism(self, mech: str) -> _Term:
         """Return the parts of a term, those of the run before where there was one."""
-        key = (self.question, self.d, mech)
+        key = (self.d, mech)
         parts = self.known.terms.get(key)
         if parts is None:
             parts = self.known.terms[key] = super().validate_mechanism(mech)
@@ -429,7 +427,7 @@ class _Query(spf.query):  # type: ignore[misc]  # it has no types
         return text
 
     def _expanded(self, match: re.Match[str], is_domain: bool) -> str:
-        self.is_personal = True
+        self.known.is_personal = True
         whole, letter = match[0], (match[1] or "").lower()
         if not letter and whole in _PLAIN:
             return _PLAIN[whole]
