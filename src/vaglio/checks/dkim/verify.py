@@ -238,8 +238,10 @@ def _check_terms(signature: Signature, header: Header, digest: Digest, key: Key)
         raise Flawed(Reason.FOREIGN_IDENTITY, "i= has a subdomain, which the key does not allow (t=s)")
     if digest.value is None:
         raise Flawed(Reason.BODY_TOO_SHORT, f"the body has {digest.size} bytes, fewer than l= says")
-    # RFC 6376 8.15: which of several From a reader is shown, nobody knows
-    if header.count(b"from") > signature.signed.count(b"from"):
+    count = header.count(b"from")
+    if not count:  # RFC 6376 5.4: From must be signed, so it must be there
+        raise Flawed(Reason.FROM_NOT_SIGNED, "the message has no From")
+    if count > signature.signed.count(b"from"):  # RFC 6376 8.15: which of them a reader is shown, nobody knows
         raise Flawed(Reason.UNSIGNED_FROM, "the message has a From that it does not sign")
 
 
