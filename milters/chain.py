@@ -29,6 +29,13 @@ OPTIONS
     --version         print the version
     --help            print a short help
 
+EXAMPLES
+    vaglio-chain inbound
+
+    vaglio-chain inbound --config ./vaglio.toml --listen inet:127.0.0.1:8891
+
+    vaglio-chain outbound --workers auto --replace
+
 SIGNALS
     SIGHUP   read the configuration again; a bad one is reported and the old one stays. A message under way is judged
              by the configuration that it began with.
@@ -54,7 +61,7 @@ from functools import partial
 
 from vaglio_milters import spf_verify
 
-from vaglio.config.chain import ChainSettings
+from vaglio.config.chain import READY, ChainSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
 from vaglio.daemon.service import Daemon, Hosted, Milter, Ports, Service
@@ -88,9 +95,14 @@ def daemon(name: str) -> Daemon:
 
 def main() -> int:
     """Run the daemon."""
-    name, *rest = sys.argv[1:] or ["--help"]
-    if name.startswith("-"):  # --help and --version need no chain; anything else does
-        return run(daemon("NAME"), [name] if name in ("--help", "-h", "--version") else ["--help"])
+    name, *rest = sys.argv[1:] or [""]
+    if name in ("--help", "-h", "--version"):  # these need no chain; anything else does
+        return run(daemon("NAME"), [name])
+    if not name or name.startswith("-"):
+        ships = ", ".join(READY)
+        sys.stderr.write(f"vaglio-chain: say first which chain: {ships}, or one of your own, as in\n"
+                         "  vaglio-chain inbound --config /etc/vaglio/vaglio.toml\n")  # fmt: skip
+        return 2
     return run(daemon(name), rest)
 
 

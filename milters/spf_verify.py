@@ -31,6 +31,13 @@ OPTIONS
     --version         print the version
     --help            print a short help
 
+EXAMPLES
+    vaglio-spf
+
+    vaglio-spf --config ./vaglio.toml --listen inet:127.0.0.1:8890
+
+    vaglio-spf --workers auto --replace
+
 SIGNALS
     SIGHUP   read the configuration again; a bad one is reported and the old one stays. A message under way is judged
              by the configuration that it began with.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -203,7 +204,8 @@ def service(name: str, content: int = 60, default: str = "accept") -> str:
         (f"[chain.inbound]\n{IN_THE_SPOOL['inbound']}[spf]", [service("inbound")], [service("inbound")]),
         (f"[chain.inbound]\n{IN_THE_SPOOL['inbound']}[chain.outbound]\n{IN_THE_SPOOL['outbound']}",
          [service("inbound")], [service("outbound")]),
-        (f'[chain.inbound]\n{IN_THE_SPOOL["inbound"]}[chain.lists]\n{IN_THE_SPOOL["lists"]}checks = []',
+        (f'[chain.inbound]\n{IN_THE_SPOOL["inbound"]}[chain.lists]\n{IN_THE_SPOOL["lists"]}checks = []\n'
+         "remove_forged = false",
          [service("inbound"), service("lists", 35)], [service("inbound"), service("lists", 35)]),
         (f"[chain.outbound]\n{IN_THE_SPOOL['outbound']}", [], [service("outbound")]),
     ],
@@ -240,9 +242,28 @@ def test_a_check_that_a_chain_has_is_not_wired_twice(host: Host) -> None:
     assert host.run("postconf", "spf", "chain.outbound").status == 0  # own mail is another matter
 
 
+def test_an_empty_section_of_a_chain_is_one(host: Host) -> None:
+    host.config.write_text("[spf]\n[chain.inbound]\n")
+    document = json.loads(host.run("postconf", "--json").out)
+    assert (document["smtpd_milters"], "vaglio_spf" in document) == ("$vaglio_inbound", False)
+
+
+@needs_postfix
+def test_milters_that_undo_each_other_are_warned_of(host: Host, tmp_path: Path) -> None:
+    host.config.write_text(f"[chain.inbound]\n{IN_THE_SPOOL['inbound']}[chain.lists]\n{IN_THE_SPOOL['lists']}")
+    said = host.run("postconf")
+    told = "chain.lists stands behind chain.inbound and takes what that has written for a forgery: set "
+    assert said.out.startswith(f"# Warning: {told}")
+    assert told in said.err
+    assert postfix_reads(tmp_path, said.out)["smtpd_milters"].count("unix:") == 2
+    assert told in host.run("postconf", "--json").err
+
+
 def test_a_milter_out_of_the_chroots_reach_is_warned_of(host: Host) -> None:
     said = host.run("postconf", "vaglio-spf")
     assert (said.status, said.out.count("unix:/run/vaglio/spf.sock, ")) == (0, 1)
+    assert said.out.startswith("# Warning: unix:/run/vaglio/spf.sock is out of reach for a chrooted smtpd (Debian's ")
+    assert 'let spf.listen be ["unix:/var/spool/postfix/vaglio/spf.sock"]' in said.out
     assert "out of reach for a chrooted smtpd" in said.err
 
 

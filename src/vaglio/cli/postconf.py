@@ -7,6 +7,7 @@ submission ports.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -181,7 +182,7 @@ def _chosen(loaded: Loaded, named: Sequence[str]) -> list[str]:
     if unknown := sorted(wanted.difference(known)):
         raise WrongUsage(f"found {unknown[0]!r}, wanted one of {', '.join(known)}")
     if not named:
-        written = [name for name in chains if any(key.startswith(f"{name}.") for key in loaded.origins)]
+        written = [name for name in chains if any(f"{key}.".startswith(f"{name}.") for key in loaded.origins)]
         hosted = _hosted_by(config, written)
         singles = config.model_fields_set.intersection((*DAEMONS, SUBMISSION, *MILTERS))
         wanted = {*written, *(name for name in singles if name not in hosted)} or {"greylist"}
@@ -191,21 +192,39 @@ def _chosen(loaded: Loaded, named: Sequence[str]) -> list[str]:
     return [name for name in known if name in wanted]
 
 
+def _out_of_reach(config: VaglioConfig, chosen: Sequence[str]) -> Iterator[str]:
+    for name in chosen:
+        listen = _section(config, name).listen[0]
+        if endpoint(listen).startswith("unix:/"):
+            file = listen.rpartition("/")[2]
+            yield (f"{listen} is out of reach for a chrooted smtpd (Debian's default, see master.cf): let "
+                   f'{name}.listen be ["unix:/var/spool/postfix/vaglio/{file}"], as the shipped socket units have it, '
+                   "or on inet:127.0.0.1")  # fmt: skip
+
+
+def _undone(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]:
+    """Yield the milters that would take the results of the one before them for forgeries."""
+    outside = [name for name in milters if name != OUTBOUND]
+    for name in outside[1:]:
+        if _milter_section(config, name).remove_forged:
+            yield (f"{name} stands behind {outside[0]} and takes what that has written for a forgery: set "
+                   f"{name}.remove_forged = false, or wire one of the two")  # fmt: skip
+
+
 def _postconf(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     config = loaded.config
     chosen = _chosen(loaded, args.daemons)
-    for name in chosen:
-        listen = _section(config, name).listen[0]
-        if endpoint(listen).startswith("unix:/"):
-            warn(f"{listen} is out of reach for a chrooted smtpd (Debian's default, see master.cf): listen in "
-                 "unix:/var/spool/postfix/vaglio/, as the shipped socket units do, or on inet:127.0.0.1")  # fmt: skip
     daemons = [name for name in DAEMONS if name in chosen]
     milters = [name for name in chosen if name not in (*DAEMONS, SUBMISSION)]
+    doubts = [*_out_of_reach(config, chosen), *_undone(config, milters)]
+    if args.json or not sys.stdout.isatty():  # who looks at the lines sees the comments
+        for doubt in doubts:
+            warn(doubt)
     if args.json:
         print_json(_document(config, daemons, SUBMISSION in chosen, milters))
         return 0
-    parts: list[list[str]] = []
+    parts = [[f"# Warning: {doubt}" for doubt in doubts]] if doubts else []
     if daemons:
         off = [] if args.daemons else [name for name in DAEMONS if name not in daemons]
         shown = parameters(config, [name for name in DAEMONS if name in daemons or name in off])

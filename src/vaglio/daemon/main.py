@@ -39,6 +39,7 @@ from vaglio.daemon.sockets import Access, Listener, SocketError, activated, open
 from vaglio.daemon.worker import Job, work
 
 _PASSWORD = re.compile(r"(://[^:/?@]*):.*@")  # up to the last @: a password should not, but may, hold others
+_EXAMPLES = re.compile(r"^EXAMPLES\n((?:[ ].*\n|\n)+)", re.MULTILINE)
 _METRICS = "metrics"  # FileDescriptorName= of the socket unit that is for Prometheus
 
 
@@ -68,7 +69,7 @@ def _parser(daemon: Daemon) -> argparse.ArgumentParser:
         prog=command,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=next((line.strip() for line in daemon.manual.splitlines() if " - " in line), command),
-        epilog=f"The manual has the rest: man {command.partition(' ')[0]}",
+        epilog=f"{_examples(daemon.manual)}The manual has the rest: man {command.partition(' ')[0]}",
     )
     parser.add_argument(
         "--config", metavar="FILE", type=Path,
@@ -85,6 +86,13 @@ def _parser(daemon: Daemon) -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--version", action="version", version=f"{command} {__version__}")
     return parser
+
+
+def _examples(manual: str) -> str:
+    """Return the command lines below EXAMPLES in a manual, as --help shows them; "" where there are none."""
+    found = _EXAMPLES.search(manual)
+    lines = [f"  {line.strip()}\n" for line in found[1].splitlines() if line.strip()] if found else []
+    return f"examples:\n{''.join(lines)}\n" if lines else ""
 
 
 def _socket(text: str) -> str:
