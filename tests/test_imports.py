@@ -65,7 +65,8 @@ PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vagli
         "vaglio/checks/*/decide", "vaglio/checks/dkim/canonical", "vaglio/checks/dkim/key", "vaglio/checks/dkim/sign",
         "vaglio/checks/dkim/signature", "vaglio/checks/dkim/tags", "vaglio/checks/dkim/verify",
         "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
-        "vaglio/dns/networks", "vaglio/milter/wire", "vaglio/milter/plan", "vaglio/milter/combine",
+        "vaglio/dns/networks", "vaglio/milter/agreed", "vaglio/milter/wire", "vaglio/milter/plan",
+        "vaglio/milter/combine",
         "vaglio/milter/text", "vaglio/milter/authres", "vaglio/milter/host", "vaglio/milter/session")  # fmt: skip
 """No I/O, no clock, no logging."""
 IMPURE = ("os", "io", "pathlib", "logging", "asyncio", "subprocess", "threading", "random", "secrets", "http.*",

@@ -63,7 +63,7 @@ def test_of_a_field_whose_name_is_no_utf8_the_value_is_lost_which_the_log_says(d
         mta.greet()
         expected = told(other.greet().send(TELL._replace(headers=(fields[0], (b"X-\xff", b""), fields[2]))))
         assert told(mta.send(TELL._replace(headers=fields)))["headers"] == expected["headers"]
-        daemon.line(r"WARNING libmilter can't tell the value of the header field b'X-\\xff': it counts as empty")
+        daemon.line("WARNING libmilter can't tell the value of a header field whose name is no UTF-8")
         assert told(mta.send(TELL))["fields"] == len(TELL.headers), "the next message has nothing of it"
 
 
@@ -71,7 +71,7 @@ def test_with_a_host_name_that_is_no_utf8_the_address_is_lost_which_the_log_says
     with daemon.mta() as mta:
         seen = told(mta.greet(Peer(b"n\xff", b"4", 1, b"192.0.2.1")).send(TELL))
         assert (seen["name"], seen["address"], seen["helo"]) == ("n\udcff", "", "mail.tizio.it")
-    daemon.line(r"WARNING libmilter can't tell the address of the client b'n\\xff'")
+    daemon.line("WARNING libmilter can't tell the address of a client whose name is no UTF-8")
 
 
 def test_bytes_that_are_no_utf8_are_written_as_replacements(daemon: TrivialMilter) -> None:

@@ -17,6 +17,7 @@ from vaglio.config.types import DaemonSection, MilterSection
 from vaglio.daemon.accept import Acceptor
 from vaglio.daemon.clock import timer
 from vaglio.daemon.guard import Guard, GuardedCheck
+from vaglio.daemon.seldom import seldom
 from vaglio.daemon.service import Hosted, Milter, Service
 from vaglio.daemon.sockets import Listener
 from vaglio.facts import Facts
@@ -162,7 +163,7 @@ class MilterFront(_Listening):
 
     def __init__(self, section: MilterSection, around: Surroundings) -> None:
         self._around = around
-        self._milter = MilterServer(timer, around.warn)
+        self._milter = MilterServer(timer, seldom(around.warn))
         super().__init__(self._milter, around, section.max_connections, long=False)
 
     def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:

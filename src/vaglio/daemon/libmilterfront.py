@@ -49,7 +49,7 @@ class LibmilterFront:
         self._around = around
         self._warn_seldom = seldom(around.warn)
         self._listener = around.listeners[0].sock
-        self._server = Server(timer, around.warn, self._crowded, self._ring, safely)
+        self._server = Server(timer, self._warn_seldom, self._crowded, self._ring, safely)
         self._door = _Door(self._listener, lambda where: libmilter.listen(self._server, where))
         self._thread = threading.Thread(target=self._run, args=(libmilter.run,), name="libmilter", daemon=True)
         self._closing = self._gave_up = False

@@ -15,9 +15,9 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from vaglio.eager import Rest, start
+from vaglio.eager import Rest, start, whole
+from vaglio.milter.agreed import ACTIONS, LINGER, unwanted
 from vaglio.milter.host import Host
-from vaglio.milter.native import ACTIONS, LINGER, unwanted
 from vaglio.milter.plan import Plan
 from vaglio.milter.session import Session
 from vaglio.milter.wire import Actions, Peer, Steps
@@ -250,12 +250,12 @@ class Connection:
         """Take note of bytes that are no UTF-8, in place of the event that the library could not tell."""
         if self.busy:
             self.header(raw, b"")
-            self.warn(f"libmilter can't tell the value of the header field {raw[:60]!r}: it counts as empty")
+            self.warn("libmilter can't tell the value of a header field whose name is no UTF-8: it counts as empty")
         elif self._connected:
             self.helo(raw)
         else:
             self.connect(Peer(raw), b"")
-            self.warn(f"libmilter can't tell the address of the client {raw[:60]!r}")
+            self.warn("libmilter can't tell the address of a client whose name is no UTF-8")
 
     def spoil(self) -> None:
         """Give up judging the message under way, after a bug in the callbacks."""
@@ -332,7 +332,7 @@ class Connection:
         outcome = start(work())
         if isinstance(outcome, Rest):
             self._server.waits(1)
-            self._answering = asyncio.get_running_loop().create_task(_rest_of(outcome))
+            self._answering = asyncio.get_running_loop().create_task(whole(outcome))
             self._answering.add_done_callback(partial(self._tell, answer))
         else:
             answer.set_result(outcome)
@@ -353,7 +353,3 @@ def _take(work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
 
 async def _nothing() -> None:
     pass
-
-
-async def _rest_of(rest: Rest[T]) -> T:
-    return await rest

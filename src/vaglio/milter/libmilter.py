@@ -21,8 +21,8 @@ from typing import Any
 
 import milter
 
+from vaglio.milter.agreed import MACROS, NOT_HELD
 from vaglio.milter.handover import Agreement, Connection, Server
-from vaglio.milter.native import MACROS, NOT_HELD
 from vaglio.milter.plan import Plan
 from vaglio.milter.text import doubled
 from vaglio.milter.wire import Actions, Peer

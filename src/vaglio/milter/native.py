@@ -13,14 +13,15 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
-from vaglio.eager import Rest, start
+from vaglio.eager import Rest, start, whole
 from vaglio.examination import Needs
 from vaglio.milter import wire
+from vaglio.milter.agreed import ACTIONS, LINGER, MACROS, NOT_HELD, unwanted
 from vaglio.milter.host import Host
 from vaglio.milter.plan import Plan
 from vaglio.milter.session import Session
 from vaglio.milter.text import doubled
-from vaglio.milter.wire import Actions, Answer, Command, Garbled, Options, Stage, Steps
+from vaglio.milter.wire import Actions, Answer, Command, Garbled, Options, Steps
 
 SILENT = 7210.0
 """Seconds after which a connection on which nothing is said is closed: as libmilter has it, and longer than any timeout
@@ -28,9 +29,6 @@ of RFC 5321 4.5.3.2 adds up to."""
 
 SWEEP = 60.0
 """Seconds between two looks for silent connections."""
-
-LINGER = 2.0
-"""Seconds that a connection between two messages may stay open at a stop, for the mail server to end it."""
 
 _CONTINUE = wire.packet(Answer.CONTINUE)
 _DISCARD = wire.packet(Answer.DISCARD)
@@ -49,33 +47,9 @@ _SILENCE = {
 }
 """What has to be agreed on so that an event has no answer."""
 
-MACROS: Mapping[int, str] = {
-    Stage.CONNECT: "{client_ptr}", Stage.MAIL: "i {auth_authen}", Stage.END_OF_MESSAGE: "i",
-}  # fmt: skip
-"""What is asked for by name: a mail server need not send it by itself, and any of it may be missing. Postfix knows the
-queue id (``i``) at the end of a message, Sendmail at MAIL; it does not heed what is asked of it for the end."""
 _MACRO_PACKET = int(Command.MACROS)
 _HEEDED = frozenset(bytes([one]) for one in (Command.CONNECT, Command.MAIL, Command.END_OF_MESSAGE))
 """The events before which they are kept."""
-
-NOT_HELD = "a message was to be held, and was delivered: the mail server does not let milters hold messages"
-
-ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_HEADERS | Actions.QUARANTINE | Actions.SET_MACROS
-
-
-def unwanted(needs: Needs) -> Steps:
-    """Return what is left out for checks with these needs; a mail server may not know all of it."""
-    steps = Steps.NO_DATA | Steps.NO_UNKNOWN | Steps.LEADING_SPACE
-    steps |= Steps.SILENT_CONNECT | Steps.SILENT_HELO | Steps.SILENT_MAIL | Steps.SILENT_HEADER
-    steps |= Steps.SILENT_END_OF_HEADERS | Steps.SILENT_BODY
-    if Needs.RECIPIENTS not in needs:
-        steps |= Steps.SILENT_RCPT
-    if Needs.HEADERS not in needs:
-        steps |= Steps.NO_HEADERS | Steps.NO_END_OF_HEADERS
-    if not needs & (Needs.BODY | Needs.CHUNKS):
-        steps |= Steps.NO_BODY
-    return steps
-
 
 class Agreement(NamedTuple):
     """What both sides do on a connection: our part of the negotiation, the answer to each event about which there is
@@ -336,7 +310,7 @@ class Connection(asyncio.Protocol):
         outcome = start(work)
         if not isinstance(outcome, Rest):
             return outcome
-        self._answering = asyncio.get_running_loop().create_task(_rest_of(outcome))
+        self._answering = asyncio.get_running_loop().create_task(whole(outcome))
         self._answering.add_done_callback(self._answered)
         return b""
 
@@ -372,10 +346,6 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self._transport.abort()
-
-
-async def _rest_of(rest: Rest[bytes]) -> bytes:
-    return await rest
 
 
 _EVENTS: Mapping[Command, Callable[[Connection, bytes], bytes | None]] = {
