@@ -113,5 +113,8 @@ class Verdict(NamedTuple):
 FAILED = "error"
 """Reason of a verdict that the failure policy gave, since the check or its store failed."""
 
+FORGED = "forged"
+"""The fact that says how many results in our name a message brought along."""
+
 TIMED_OUT = "timeout"
 """Reason of a verdict that the failure policy gave, since the check missed its deadline."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_a_message_whose_recipients_are_all_refused_is_none(play: Try) -> None:
 def test_a_message_that_is_held_says_why(play: Try) -> None:
     found = play(*BAD, "--from", "x@strano.it", "--to", "anna@caio.it")
     assert found["verdict"] == "hold"
-    assert found["held"].startswith("SPF fail: 198.51.100.66 is not in the SPF record of strano.it")
+    assert re.fullmatch(r"SPF fail strano\.it(; ref \S{9})?", found["held"])
 
 
 def test_one_who_has_logged_in_is_not_judged_but_forges_nothing(play: Try) -> None:

@@ -24,6 +24,11 @@ class Count(Meter):
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, float]] = []
 
+        self.forgeries = 0
+
+    def forged(self, count: int) -> None:
+        self.forgeries += count
+
     def request(self, action: Action, reason: str, seconds: float) -> None:
         self.seen.append((action.value, reason, seconds))
 
@@ -54,6 +59,15 @@ class Bench:
         os.close(writer)
         with open(reader) as stream:
             return stream.read().splitlines()
+
+
+def test_forged_results_are_logged_counted_and_journalled() -> None:
+    bench = Bench()
+    bench.record(FACTS, DEFER._replace(action=Action.PASS, facts={"forged": 2}), 0.001)
+    bench.record(FACTS, DEFER, 0.001)
+    assert bench.meter.forgeries == 2
+    assert bench.journal.entries[0].facts["forged"] == 2
+    assert "forged=2" in bench.lines()[0]
 
 
 def test_a_deferral_is_logged_counted_and_journalled() -> None:

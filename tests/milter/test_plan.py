@@ -96,19 +96,25 @@ def test_a_discarded_message_is_not_edited() -> None:
     assert plan_of(verdict, [(AR, 1)], "mx.caio.it") == Plan(discard=True)
 
 
-def test_a_held_message_gets_its_headers_and_a_reason_of_100_bytes() -> None:
-    reply = Reply(250, "2.0.0", "looked at\r\nlater\0 " + "x" * 200)
-    plan = plan_of(passing((Header("X-One", "1"),))._replace(action=Action.HOLD, reply=reply))
+def test_a_held_message_gets_its_headers_and_a_reason_of_100_bytes_with_its_reference() -> None:
+    facts = {"domain": "tizio.it\r\n\0 " + "x" * 200}
+    plan = plan_of(passing((Header("X-One", "1"),))._replace(action=Action.HOLD, facts=facts, ref="1B4X-0D09"))
     assert plan.insert == [Insert(b"X-One", b"1")]
-    assert plan.quarantine.startswith(b"looked at")
-    assert len(plan.quarantine) <= 100
+    assert plan.quarantine.startswith(b"SPF pass tizio.it")
+    assert plan.quarantine.endswith(b"xxx; ref 1B4X-0D09")
+    assert len(plan.quarantine) == 100
     assert not set(plan.quarantine) & set(b"\r\n\0")
 
 
-def test_a_message_is_held_whatever_becomes_of_the_words() -> None:
-    assert plan_of(Verdict(Action.HOLD, "spf", "odd")).quarantine == b"odd"
-    assert plan_of(Verdict(Action.HOLD, "spf", "odd", Reply(250, "2.0.0", "\r\n\0"))).quarantine == b"odd"
-    assert plan_of(Verdict(Action.HOLD, "spf", "")).quarantine
+def test_a_chain_says_of_a_held_message_which_check_holds_it() -> None:
+    facts = {"decided_by": "spf", "spf.domain": "tizio.it", "dkim_verify.domain": "caio.it"}
+    verdict = Verdict(Action.HOLD, "chain", "softfail", Reply(550, "5.7.23", "parole"), facts=facts, ref="1B4X-0D09")
+    assert plan_of(verdict).quarantine == b"SPF softfail tizio.it; ref 1B4X-0D09"
+
+
+def test_a_message_is_held_whatever_is_known_of_it() -> None:
+    assert plan_of(Verdict(Action.HOLD, "dkim_verify", "odd")).quarantine == b"DKIM odd"
+    assert plan_of(Verdict(Action.HOLD, "", "")).quarantine == b"held"
 
 
 @settings(max_examples=300, deadline=None)
@@ -120,7 +126,7 @@ def test_no_text_of_a_stranger_ends_a_line_a_field_or_a_reply(text: str) -> None
         assert not set(value) & set(b"\r\0\x07")
         assert all(line[:1] in (b" ", b"\t") and line.strip() for line in value.split(b"\n")[1:])
     for action in (Action.REJECT, Action.HOLD):
-        plan = plan_of(Verdict(action, "spf", "fail", Reply(550, "5.7.1", text)))
+        plan = plan_of(Verdict(action, "spf", "fail", Reply(550, "5.7.1", text), facts={"domain": text}))
         said = plan.reply.encode() + plan.quarantine
         assert not set(said) & set(b"\r\n\0\x07")
 

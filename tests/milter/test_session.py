@@ -302,6 +302,14 @@ def test_forged_results_of_one_message_do_not_count_for_the_next() -> None:
     assert talk.end().replace == []
 
 
+def test_forged_results_are_told_of() -> None:
+    talk = Talk().mail().fields((AR, FORGED), (AR, FOREIGN), (AR, FORGED))
+    talk.end()
+    assert talk.hosting.recorded[-1][1].facts["forged"] == 2
+    talk.mail().fields((AR, FOREIGN)).end()
+    assert "forged" not in talk.hosting.recorded[-1][1].facts
+
+
 def test_forged_results_stay_where_the_admin_wants_them() -> None:
     talk = Talk(manner=Manner("mx.caio.it", forged=False)).mail().fields((AR, FORGED))
     assert talk.end() == Plan([], [])

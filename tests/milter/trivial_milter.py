@@ -102,7 +102,8 @@ class Doing(Examination):
             return Verdict(action, self._check.name, "nothing")
         code, enhanced = _CODES.get(action, (250, "2.0.0"))
         text = HOSTILE if "hostile" in self._words else f"{self._check.name} says {action}"
-        reference = self._check.ports.references()
+        # None where a message is held: the reason has it, and would never be the same twice.
+        reference = "" if action is Action.HOLD else self._check.ports.references()
         return Verdict(action, self._check.name, "asked", Reply(code, enhanced, text), ref=reference)
 
     def _headers(self, message: Message) -> list[Header]:

@@ -10,7 +10,7 @@ from vaglio.checks.greylist import explain as greylist
 from vaglio.checks.ratelimit import explain as ratelimit
 from vaglio.checks.spf import explain as spf
 from vaglio.journal.entry import Entry
-from vaglio.verdict import FAILED, TIMED_OUT, Fact
+from vaglio.verdict import FAILED, FORGED, TIMED_OUT, Fact
 
 _Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
 _EXPLAINERS: Mapping[str, _Explainer] = {
@@ -40,6 +40,11 @@ _WORDS = {
 _PASSED_ALL_THE_SAME = {
     "en": "Nothing: this was a rehearsal, and the message went on its way.",
     "it": "Nulla: era una prova, e il messaggio ha proseguito.",
+}
+
+_FORGED = {
+    "en": "Forged results in our name that it brought along: {count}.",
+    "it": "Risultati contraffatti a nostro nome che portava con sé: {count}.",
 }
 
 _BRIEFS: Mapping[str, Callable[[str, Mapping[str, Fact], str], str]] = {
@@ -73,6 +78,8 @@ def explain(entry: Entry, language: str) -> tuple[str, str]:
         why, then = _explain(entry.check, entry.reason, entry.facts, language, bool(entry.rehearsed))
     if entry.rehearsed:
         then = _PASSED_ALL_THE_SAME[language]
+    if forged := entry.facts.get(FORGED):
+        why = f"{why} {_FORGED[language].format(count=forged)}".strip()
     return why or entry.reason, then
 
 

@@ -80,6 +80,9 @@ class Meter:
     def alarm(self) -> None:
         """Count an alarm, whether the admin is told of it or not."""
 
+    def forged(self, count: int) -> None:
+        """Count results in our name that a message brought along."""
+
     def journal_dropped(self, total: int) -> None:
         """Take note of how many journal entries this process has lost so far."""
 
@@ -122,6 +125,9 @@ class PrometheusMeter(Meter):
         self._alarms = library.Counter(
             "vaglio_alarms", "Alarms raised for the admin.", ["daemon"], registry=own
         ).labels(daemon)
+        self._forged = library.Counter(
+            "vaglio_forged_results", "Results in our name that messages brought along.", ["daemon"], registry=own
+        ).labels(daemon)
         self._dropped = library.Counter(
             "vaglio_journal_dropped", "Journal entries lost since the journal could not be written.", ["daemon"],
             registry=own,
@@ -157,6 +163,10 @@ class PrometheusMeter(Meter):
     def alarm(self) -> None:
         """Count an alarm, whether the admin is told of it or not."""
         self._alarms.inc()
+
+    def forged(self, count: int) -> None:
+        """Count results in our name that a message brought along."""
+        self._forged.inc(count)
 
     def journal_dropped(self, total: int) -> None:
         """Take note of how many journal entries this process has lost so far; less than before is a new journal."""

@@ -13,7 +13,7 @@ from vaglio.daemon.metrics import Meter
 from vaglio.facts import Facts
 from vaglio.journal.entry import Entry
 from vaglio.journal.writer import JournalWriter
-from vaglio.verdict import Verdict
+from vaglio.verdict import FORGED, Verdict
 
 
 class Recorder:
@@ -40,5 +40,7 @@ class Recorder:
         now = self._now()
         self._log.decision(facts, verdict, seconds, now)
         self._metrics.request(verdict.action, verdict.reason, seconds)
+        if forged := verdict.facts.get(FORGED):
+            self._metrics.forged(int(forged))
         if self._journal and verdict.journalled:
             self._journal.record(Entry.of(facts, verdict, now, self._daemon, self._host))

@@ -64,11 +64,19 @@ def plan_of(verdict: Verdict, forged: Iterable[tuple[bytes, int]] = (), authserv
     if authserv_id and verdict.results:
         insert.insert(0, Insert(NAME, header_value(authentication_results(authserv_id, verdict.results), NAME)))
     insert.reverse()
-    held = b""
-    if verdict.action is Action.HOLD:
-        said = verdict.reply.text if verdict.reply else ""
-        held = (one_line(said, MAX_HELD) or verdict.reason or "held").encode()
+    held = _held(verdict) if verdict.action is Action.HOLD else b""
     return Plan(sorted(replace, key=lambda one: one.nth, reverse=True), insert, quarantine=held)
+
+
+def _held(verdict: Verdict) -> bytes:
+    """Return for the admin, who looks at a queue, why a message is in it: "SPF softfail tizio.it; ref 1B4X-0D09". What
+    the client would be told is longer, and in the language of the recipient.
+    """
+    check = str(verdict.facts.get("decided_by", verdict.check))
+    domain = verdict.facts.get("domain", verdict.facts.get(f"{check}.domain", ""))
+    ref = f"; ref {verdict.ref}" if verdict.ref else ""
+    why = one_line(f"{check.partition('_')[0].upper()} {verdict.reason} {domain}", MAX_HELD - len(ref))
+    return f"{why or 'held'}{ref}".encode()
 
 
 def _value(field: Header | Change) -> bytes:

@@ -18,7 +18,7 @@ from vaglio.milter.authres import claims, names_it
 from vaglio.milter.host import Host
 from vaglio.milter.plan import Plan, refusal
 from vaglio.milter.wire import Garbled, Peer
-from vaglio.verdict import Action, Reply, Verdict
+from vaglio.verdict import FORGED, Action, Reply, Verdict
 
 MAX_RECIPIENTS = 1000
 """Recipients of a message that are kept; Postfix's smtpd_recipient_limit is the same."""
@@ -133,6 +133,8 @@ class Session:
         finally:
             if self._message is message:
                 self.close()
+        if message.forged:
+            verdict = verdict._replace(facts={**verdict.facts, FORGED: len(message.forged)})
         plan = host.plan(verdict, message.forged)
         host.record(_told(whole), verdict, self._timer() - began)
         return plan
