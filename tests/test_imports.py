@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 VALUES = ("vaglio.verdict", "vaglio.facts", "vaglio.ports", "vaglio.lists", "vaglio.names", "vaglio.text",
-          "vaglio.hints", "vaglio.examination")
+          "vaglio.hints", "vaglio.examination", "vaglio.mailboxes")
 ANYTHING = ("vaglio", "vaglio.*")
 
 RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -30,6 +30,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/names", VALUES),
     ("vaglio/text", VALUES),
     ("vaglio/hints", VALUES),
+    ("vaglio/mailboxes", VALUES),
     ("vaglio/eager", VALUES),
     ("vaglio/examination", VALUES),
     ("vaglio/quick", ()),
@@ -62,7 +63,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/text", "vaglio/hints",
-        "vaglio/checks/*/decide", "vaglio/checks/dkim/canonical", "vaglio/checks/dkim/key", "vaglio/checks/dkim/sign",
+        "vaglio/mailboxes", "vaglio/checks/*/decide", "vaglio/checks/dkim/canonical", "vaglio/checks/dkim/key",
+        "vaglio/checks/dkim/sign",
         "vaglio/checks/dkim/signature", "vaglio/checks/dkim/tags", "vaglio/checks/dkim/verify",
         "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
         "vaglio/dns/networks", "vaglio/milter/agreed", "vaglio/milter/wire", "vaglio/milter/plan",
