@@ -7,7 +7,8 @@ SYNOPSIS
 DESCRIPTION
     Asks the DNS whether the client may send in the name of the sender's domain, and of the name that it says in HELO,
     and writes the results into the message: Authentication-Results (RFC 8601), Received-SPF (RFC 7208 9.1), or both.
-    Authentication-Results in our own name that came with the message are forged, and are taken out.
+    Those in our own name that came with the message are forged, and are taken out: Authentication-Results, and where
+    Received-SPF is written, that too.
 
     By itself SPF refuses nobody but those who write in the name of a domain that sends no mail at all ("v=spf1 -all"):
     what else is refused or deferred is for spf.mail_from and spf.helo to say, and for DMARC. A refusal says what the
@@ -84,7 +85,9 @@ def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
         warn=seldom(ports.warn),
         alarm=ports.alarm,
     )
-    return Hosted(Spf(config.spf, context), config.spf)
+    name = config.identity.hostname
+    own = {} if config.spf.header == "authentication-results" else {"Received-SPF": name}
+    return Hosted(Spf(config.spf, context), config.spf, own)
 
 
 def build(config: VaglioConfig, ports: Ports) -> Service:

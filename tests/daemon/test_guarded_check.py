@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from tests.milter.fakes import Listener
-from vaglio.daemon.guard import Guard, GuardedCheck
+from vaglio.daemon.guard import Guard, GuardedCheck, rehearsed
 from vaglio.examination import Examination, Field, Message
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.ports import StoreError
@@ -158,6 +158,15 @@ def test_a_store_that_fails_is_a_warning_without_a_traceback(caplog: pytest.LogC
     check.at = at
     Bench(check).hear().verdict()
     assert [(record.levelno, record.exc_info) for record in caplog.records] == [(logging.WARNING, None)]
+
+
+def test_in_rehearsal_results_are_told_whichever_field_tells_them() -> None:
+    verdict = Verdict(
+        Action.REJECT, "spf", "fail", headers=(Header("Received-SPF", "fail"), Header("X-Spam", "yes")),
+        results=(AuthResult("spf", "fail"),),
+    )  # fmt: skip
+    told = rehearsed(verdict, ("Received-SPF",))
+    assert (told.action, told.headers, told.results) == (Action.PASS, verdict.headers[:1], verdict.results)
 
 
 def test_in_rehearsal_the_verdict_of_a_check_is_what_it_would_have_been() -> None:

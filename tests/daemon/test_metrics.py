@@ -69,6 +69,7 @@ def test_the_figures_of_all_workers_are_read_from_any(tmp_path: Path) -> None:
             meter.store_error()
             meter.alarm()
             meter.alarm()
+            meter.forged(2)
             meter.journal_dropped(2)
             meter.journal_dropped(5)
             meter.journal_dropped(1)  # the configuration was read again: another writer, counting from 0
@@ -84,6 +85,7 @@ def test_the_figures_of_all_workers_are_read_from_any(tmp_path: Path) -> None:
         assert value(text, "vaglio_requests_total", verdict="pass", reason="known", **daemon) == 1
         assert value(text, "vaglio_store_errors_total", **daemon) == 1
         assert value(text, "vaglio_alarms_total", **daemon) == 2
+        assert value(text, "vaglio_forged_results_total", **daemon) == 2
         assert value(text, "vaglio_journal_dropped_total", **daemon) == 6
         assert value(text, "vaglio_rows", table="triplets", **daemon) == 1234
         bucket = lambda le: value(text, "vaglio_request_seconds_bucket", le=le, **daemon)

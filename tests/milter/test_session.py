@@ -302,6 +302,26 @@ def test_forged_results_of_one_message_do_not_count_for_the_next() -> None:
     assert talk.end().replace == []
 
 
+SPF = b"Received-SPF"
+
+
+def test_other_fields_that_tell_our_results_are_forged_if_they_name_us() -> None:
+    fields = (
+        (SPF, b" pass (mx.caio.it: allowed) client-ip=192.0.2.1"), (SPF, b" pass (mx.tizio.it: ok) receiver=tizio.it"),
+        (SPF + b" ", b" pass receiver=MX.Caio.IT."), (SPF.lower(), b' pass receiver="mx\\.caio.it"'),
+        (SPF, b" pass receiver==?utf-8?q?mx=2Ecaio=2Eit?="), (SPF, b" pass" + b" x" * 5000),
+        (AR, FOREIGN), (AR, FORGED),
+    )  # fmt: skip
+    talk = Talk(manner=Manner("mx.caio.it", own={b"received-spf": "mx.caio.it"})).mail().fields(*fields)
+    gone = [(one.name, one.nth) for one in talk.end().replace]
+    assert sorted(gone) == sorted([(SPF, 1), (SPF + b" ", 1), (SPF.lower(), 3), (SPF, 4), (SPF, 5), (AR, 2)])
+    assert talk.hosting.recorded[-1][1].facts["forged"] == 6
+
+
+def test_other_fields_stay_where_we_write_none_of_them() -> None:
+    assert Talk().mail().fields((SPF, b" pass (mx.caio.it: allowed)")).end().replace == []
+
+
 def test_forged_results_are_told_of() -> None:
     talk = Talk().mail().fields((AR, FORGED), (AR, FOREIGN), (AR, FORGED))
     talk.end()

@@ -188,8 +188,9 @@ def hosted(service: Service, section: MilterSection, authserv_id: str, around: S
         Guard(around.name, section.on_error, section.mode, limit, around.note_failure)
         for limit in (deadline, min(section.deadline, LONGEST_AT_RCPT))
     )
+    own = {name.lower().encode(): ours for one in milter.checks for name, ours in one.own.items()}
     manner = Manner(
-        authserv_id, section.remove_forged, milter.results, section.max_scan, rehearse=section.mode == "rehearse"
+        authserv_id, section.remove_forged, milter.results, section.max_scan, section.mode == "rehearse", own
     )
     return Host(checks, guard, recipient_guard, around.record, manner, around.references, service)
 
@@ -200,7 +201,9 @@ def _deadline(one: Hosted, section: MilterSection) -> float:
 
 def _guard_of(one: Hosted, section: MilterSection, around: Surroundings) -> Guard:
     own = one.section
-    return Guard(one.check.name, own.on_error, own.mode, _deadline(one, section), around.note_failure)
+    return Guard(
+        one.check.name, own.on_error, own.mode, _deadline(one, section), around.note_failure, results=tuple(one.own)
+    )
 
 
 def _guard(section: DaemonSection, around: Surroundings, name: str) -> Guard:

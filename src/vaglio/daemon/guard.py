@@ -42,7 +42,8 @@ class Guard:
 
     ``name`` is the check's or the daemon's. ``deadline`` is in seconds, counted from the moment the check first has to
     wait. ``failed_hook`` is told of every failure, with None for a missed deadline; it must not raise. ``monotonic`` is
-    a clock in seconds.
+    a clock in seconds. ``results`` are fields that only tell results: a rehearsal leaves these, as it leaves
+    ``Verdict.results``.
     """
 
     def __init__(
@@ -53,8 +54,9 @@ class Guard:
         deadline: float,
         failed_hook: Callable[[BaseException | None, Facts], None],
         monotonic: Callable[[], float] = clock.monotonic,
+        results: Sequence[str] = (),
     ) -> None:
-        self._name = name
+        self._name, self._results = name, results
         self._on_error = on_error
         self._rehearse = mode == "rehearse"
         self._deadline = deadline
@@ -71,7 +73,7 @@ class Guard:
             verdict = await self._in_time(outcome) if isinstance(outcome, Rest) else outcome
         except Exception as error:  # noqa: BLE001  # the one place that does (see above)
             return self.failed(facts, error)
-        return rehearsed(verdict) if self._rehearse else verdict
+        return rehearsed(verdict, self._results) if self._rehearse else verdict
 
     async def _in_time(self, rest: Rest[Verdict]) -> Verdict:
         # So far we may have run outside of any task (vaglio.eager), where a timeout can't be set; whoever drives
@@ -130,16 +132,17 @@ def safely(work: Callable[..., T], instead: Callable[..., T]) -> Callable[..., T
     return safe
 
 
-def rehearsed(verdict: Verdict) -> Verdict:
-    """Return what a rehearsal answers in place of ``verdict``: mail passes untouched, without header or reply.
+def rehearsed(verdict: Verdict, results: Sequence[str] = ()) -> Verdict:
+    """Return what a rehearsal answers in place of ``verdict``: mail passes untouched, without reply, and without header
+    but for ``results``.
 
     What would have been done stays in ``rehearsed``; facts, reason and reference are kept for the journal.
     """
+    if verdict.headers or verdict.changes:
+        verdict = verdict._replace(headers=tuple(one for one in verdict.headers if one.name in results), changes=())
     if verdict.action is Action.PASS:
-        return verdict._replace(headers=(), changes=()) if verdict.headers or verdict.changes else verdict
-    return verdict._replace(
-        action=Action.PASS, rehearsed=verdict.action, reply=None, headers=(), changes=(), immediate=False
-    )
+        return verdict
+    return verdict._replace(action=Action.PASS, rehearsed=verdict.action, reply=None, immediate=False)
 
 
 class GuardedCheck:

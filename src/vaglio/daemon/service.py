@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from vaglio.config.model import VaglioConfig
@@ -27,10 +28,13 @@ Check = Callable[[Facts], Coroutine[Any, Any, Verdict]]
 
 
 class Hosted(NamedTuple):
-    """A check of messages, and the section whose on_error, mode and deadline hold for it."""
+    """A check of messages, and the section whose on_error, mode and deadline hold for it. ``own`` are the fields,
+    besides Authentication-Results, in which it tells its results, each with our name there.
+    """
 
     check: MessageCheck
     section: DaemonSection
+    own: Mapping[str, str] = MappingProxyType({})
 
 
 class Milter(NamedTuple):

@@ -137,6 +137,18 @@ def claims(value: bytes, authserv_id: str) -> bool:
     return decoded is None or _names(decoded, ours)
 
 
+def mentions(value: bytes, name: str) -> bool:
+    """Say whether the name of a host stands anywhere in the value of a field, in any way that somebody might read so;
+    what is too long to be read, or holds an encoded word that can't be, does too.
+    """
+    ours = _ours(name)
+    if not ours:
+        return False
+    text = value.decode("utf-8", "surrogateescape") if len(value) <= MAX_READ else None
+    read = _decoded(text) if text is not None else None
+    return text is None or read is None or any(_holds(one, ours) for one in {text, read, read.replace("\\", "")})
+
+
 def _decoded(text: str) -> str | None:
     """Return what the text is for those who decode encoded words wherever they stand (RFC 2047, as lenient as Python's
     own reader: blanks in them, and words that never end); None if one of them can't be decoded.

@@ -6,8 +6,8 @@ knows neither engine nor wire, and opens nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from typing import Any, ParamSpec, Protocol
@@ -42,8 +42,9 @@ class Manner:
     """How a milter treats messages whatever its checks say.
 
     ``authserv_id`` is our name in Authentication-Results; ``forged`` says whether fields that claim it are taken out,
-    ``results`` whether one of our own is written. ``max_scan`` bounds the bytes of a body that are kept. ``rehearse``:
-    nothing is done to any message.
+    ``results`` whether one of our own is written. ``own`` are other fields that tell our results, in lower case, each
+    with our name in it: those that came with a message and mention it are forged, too. ``max_scan`` bounds the bytes
+    of a body that are kept. ``rehearse``: nothing is done to any message.
     """
 
     authserv_id: str
@@ -51,6 +52,7 @@ class Manner:
     results: bool = True
     max_scan: int = 1000**2
     rehearse: bool = False
+    own: Mapping[bytes, str] = field(default_factory=dict)
 
 
 class Host:

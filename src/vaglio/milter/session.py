@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vaglio.examination import Examination, Field, Message
 from vaglio.facts import Client, Envelope, Facts, Stage, client_of
 from vaglio.facts import Session as Smtp
-from vaglio.milter.authres import claims, names_it
+from vaglio.milter.authres import claims, mentions, names_it
 from vaglio.milter.host import Host
 from vaglio.milter.plan import Plan, refusal
 from vaglio.milter.wire import Garbled, Peer
@@ -28,7 +28,7 @@ MAX_FORGED = 100
 Postfix busy for minutes (16,000 of them killed its cleanup)."""
 
 MAX_RESULTS = 32_768
-"""Bytes of all Authentication-Results of a message that are read; those beyond count as forged."""
+"""Bytes of all results that came with a message that are read; those beyond count as forged."""
 
 MAX_TOLD = 20
 """Recipients of a message of which log and journal tell."""
@@ -173,10 +173,11 @@ class _Message:
         self._size = 0
 
     def header(self, name: bytes, value: bytes) -> None:
-        if name[:1] in b"Aa" and names_it(name):
+        own = self.host.manner.own
+        if (name[:1] in b"Aa" and names_it(name)) or (own and _plain(name) in own):
             # Counted by the name as the mail server gave it: that is how it counts when a field is taken out.
             index = self._named[name.lower()] = self._named.get(name.lower(), 0) + 1
-            if self.host.manner.forged and len(self.forged) <= MAX_FORGED and self._is_forged(value):
+            if self.host.manner.forged and len(self.forged) <= MAX_FORGED and self._is_forged(name, value):
                 self.forged.append((name, index))
         if not self._hear_header:
             return
@@ -187,9 +188,13 @@ class _Message:
             for examination in self._hear_header:
                 examination.header(field)
 
-    def _is_forged(self, value: bytes) -> bool:
+    def _is_forged(self, name: bytes, value: bytes) -> bool:
+        manner = self.host.manner
+        ours = manner.own.get(_plain(name))
         self._results += len(value)
-        return self._results > MAX_RESULTS or claims(value, self.host.manner.authserv_id)
+        if self._results > MAX_RESULTS:
+            return True
+        return claims(value, manner.authserv_id) if ours is None else mentions(value, ours)
 
     def end_of_headers(self) -> None:
         for examination in self._hear_header:
@@ -218,6 +223,11 @@ class _Message:
             session._replace(stage=Stage.END_OF_MESSAGE, queue_id=queue_id or session.queue_id),
         )
         return Message(facts, tuple(self.recipients), self.headers, b"".join(self._scanned), self._size)
+
+
+def _plain(name: bytes) -> bytes:
+    """Return the name of a field for comparison; blanks before the colon do not count."""
+    return name.strip(b" \t\r\n").lower()
 
 
 def _told(message: Message) -> Facts:
