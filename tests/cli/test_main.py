@@ -47,8 +47,8 @@ def vaglio(host: Host, *words: str, **options: Any) -> subprocess.CompletedProce
 
 def test_all_commands_are_there() -> None:
     assert {" ".join(words) for words in COMMANDS} == {
-        "why", "journal", "try", "postconf", "dns check", "spf check", "dkim verify", "config check", "config show",
-        "config defaults", *(
+        "why", "journal", "try", "postconf", "dns check", "spf check", "spf report", "dkim verify", "config check",
+        "config show", "config defaults", *(
             f"greylist {name}" for name in
             ("check", "why", "list", "pools", "stats", "report", "allow", "forget", "import")
         ), *(f"dnsbl {name}" for name in ("check", "status", "lists", "report")),

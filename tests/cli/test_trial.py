@@ -143,12 +143,49 @@ def test_the_story_is_told_in_words_english_or_italian(
     message = str(tmp_path / "message.eml")
     assert main(["try", message, *words, *GOOD, *TIZIO]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("let through: SPF pass for tizio.it; delivered\n\nadded:\n  Authentication-Results: mx.")
+    assert out.startswith("let through: SPF pass for tizio.it\n\nwhy (pass):\n  192.0.2.25 may send for tizio.it ")
+    assert "\n\nadded:\n  Authentication-Results: mx." in out
     assert f"\n\nremoved:\n  {FORGED}\n" in out
     assert main(["try", message, *words, *BAD, "--from", "x@strano.it", "--to", "anna@caio.it"]) == 0
     assert "\n\nheld:\n" in capsys.readouterr().out
     assert main(["try", message, *words, *BAD, *TIZIO, "--language", "it"]) == 0
-    assert capsys.readouterr().out.startswith("lasciato passare: SPF fail per tizio.it; consegnato\n")
+    out = capsys.readouterr().out
+    assert out.startswith("lasciato passare: SPF fail per tizio.it\n\nperché (fail):\n  198.51.100.66 non è nel ")
+    assert "\n\naggiunto:\n" in out
+    assert "\n\ntolto:\n" in out
+
+
+def test_a_refusal_says_once_what_it_is_and_shows_where_the_reference_stands(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = str(tmp_path / "message.eml")
+    assert main(["try", message, *words, *BAD, "--from", "x@parked.it", "--to", "anna@caio.it"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("refused for good: SPF fail for parked.it\n\nwhy (no-mail):\n")
+    assert "; ref XXXX-XXXX\n" in out
+
+
+@pytest.mark.usefixtures("for_one")
+def test_who_is_refused_by_itself_is_in_the_headline(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (tmp_path / "vaglio.toml").open("a") as config:
+        config.write('[[spf.rule]]\nrecipients = ["poi@caio.it"]\nmail_from.fail = "defer"\n')
+    both = ("--to", "severa@caio.it", "--to", "poi@caio.it")
+    assert main(["try", str(tmp_path / "message.eml"), *words, *BAD, *TIZIO, *both]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("let through, but not for 2 of 3 recipients: SPF fail for tizio.it\n")
+    assert "\n\nrefused for severa@caio.it:\n  550 " in out
+    assert "\n\ndeferred for poi@caio.it:\n  451 " in out
+
+
+@pytest.mark.usefixtures("for_one")
+def test_a_rule_that_is_overruled_for_anothers_sake_is_told_of(play: Try, tmp_path: Path) -> None:
+    config = tmp_path / "vaglio.toml"
+    config.write_text(config.read_text().replace("defer_to_dmarc = false", "defer_to_dmarc = true"))
+    found = play(*BAD, *TIZIO, "--to", "severa@caio.it")
+    assert found["verdict"] == "pass"
+    assert "spf.rule[2].mail_from.fail, which holds for another of the recipients, is more severe" in found["why"]
 
 
 def test_what_strangers_wrote_does_nothing_to_the_terminal(

@@ -68,6 +68,17 @@ def mailbox(text: str) -> str:
     return text[1:-1] if text.startswith("<") and text.endswith(">") else text
 
 
+_SENDER = re.compile(r'(?:"[^"]*"|[^\s"])*')
+
+
+def sender(text: str) -> str:
+    """Read a mail address as ``mailbox`` does, or a domain; a blank outside quotes is in neither."""
+    address = mailbox(text)
+    if not _SENDER.fullmatch(address):
+        raise ArgumentTypeError(f'found {text!r}, wanted an address such as tizio@tizio.it, or "" for the null sender')
+    return address
+
+
 class Asked(NamedTuple):
     """A client, and whether its name was given: ``unknown`` is as good as one, it says that there is none."""
 

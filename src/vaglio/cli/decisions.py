@@ -11,7 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from vaglio.cli.arguments import client_network, count, mailbox, when
 from vaglio.cli.common import (
@@ -36,6 +36,8 @@ from vaglio.cli.story import explain, outcome, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normalise
+
+T = TypeVar("T")
 
 _LABELS = {
     "en": ("what", "story", "when", "client", "from", "to", "queue id", "decided by", "facts", "why", "reply", "next",
@@ -97,7 +99,7 @@ def _filters(parser: argparse.ArgumentParser) -> None:
 # --- reading the journal ---
 
 
-def ask_journal(loaded: Loaded, ask: Callable[[JournalReader], list[Entry]]) -> list[Entry]:
+def ask_journal(loaded: Loaded, ask: Callable[[JournalReader], T]) -> T:
     """Return what ``ask`` reads from the journal; CliError if that can't be done."""
     path = state_directory(loaded) / FILE_NAME
     if is_there(path) and not os.access(path, os.R_OK):

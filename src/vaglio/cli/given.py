@@ -1,7 +1,8 @@
-"""What commands that judge without a mail server are given: a message from a file, the DNS from a zone file."""
+"""What commands that judge without a mail server are given: a message from a file, the DNS from a file, the time."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -11,6 +12,21 @@ from vaglio.dns.open import OpenResolver, open_resolver
 
 LARGEST = 200 * 1000**2
 """Bytes of a message."""
+
+
+class Still:
+    """A clock that stands."""
+
+    def __init__(self, unix: float) -> None:
+        self._unix = unix
+
+    def now(self) -> float:
+        """Return the time that it was given."""
+        return self._unix
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait all the same."""
+        await asyncio.sleep(seconds)
 
 
 def content(name: str) -> bytes:

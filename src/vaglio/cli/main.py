@@ -30,6 +30,7 @@ examples:
   vaglio ratelimit quota tizio@tizio.it     how much may this user still send?
   vaglio ratelimit top                      who uses most of its limits?
   vaglio spf check --ip 192.0.2.7 --from tizio@tizio.it   may this client send for them?
+  vaglio spf report                         which results came, and what came of them?
   vaglio dkim verify message.eml            are its signatures good, and if not, why?
   vaglio dns check                          is the resolver fit for a mail server?
   vaglio config check

@@ -114,14 +114,15 @@ def story(entry: Entry, language: str) -> str:
     """Return the story of a message in a line: "SPF pass for tizio.it; delivered". "" for a decision that is none
     about a whole message.
     """
-    if entry.check == CHAIN:
-        told = told_by(entry.facts)
-    elif entry.check in _BRIEFS:
-        told = {entry.check: {"reason": entry.reason, **entry.facts}}
-    else:
+    if entry.check != CHAIN and entry.check not in _BRIEFS:
         return ""
-    clauses = [_brief(check, facts, language) for check, facts in told.items()]
-    return "; ".join([*filter(None, clauses), _end(entry, language)])
+    return "; ".join([*clauses(entry, language), _end(entry, language)])
+
+
+def clauses(entry: Entry, language: str) -> list[str]:
+    """Return what each check of messages found, in a clause: "SPF pass for tizio.it"."""
+    told = told_by(entry.facts) if entry.check == CHAIN else {entry.check: {"reason": entry.reason, **entry.facts}}
+    return list(filter(None, (_brief(check, facts, language) for check, facts in told.items())))
 
 
 def _brief(check: str, facts: Mapping[str, Fact], language: str) -> str:

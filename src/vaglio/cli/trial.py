@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from vaglio_milters import chain
 
-from vaglio.cli.arguments import client, mailbox, unix_time
+from vaglio.cli.arguments import client, mailbox, sender, unix_time
 from vaglio.cli.common import (
     CliError,
     Commands,
@@ -24,8 +24,8 @@ from vaglio.cli.common import (
     usual_options,
     warn,
 )
-from vaglio.cli.given import content, resolver_of
-from vaglio.cli.story import outcome, story
+from vaglio.cli.given import Still, content, resolver_of
+from vaglio.cli.story import clauses, explain, outcome, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import MilterSection
 from vaglio.daemon.clock import timer
@@ -41,11 +41,21 @@ from vaglio.milter.wire import Peer
 from vaglio.store.memory import MemoryStore
 from vaglio.verdict import Fact, Verdict
 
+_REF = "XXXX-XXXX"
 _MORE = (
     "Judges as the milter would, and changes nothing: no store, no journal, no alarm. Without --zone the DNS is\n"
     "asked. A forged Authentication-Results is taken out as it would be. FILE may have LF or CRLF line ends; - is\n"
-    "standard input. Exit status 0 whatever the verdict is."
+    "standard input. A zone file has lines such as: tizio.it TXT v=spf1 ip4:192.0.2.25 -all\n"
+    f"{_REF} stands for the reference that a reply would have. Exit status 0 whatever the verdict is."
 )
+_LABELS = {
+    "en": {"why": "why", "refused": "refused for", "deferred": "deferred for", "reply": "reply", "held": "held",
+           "added": "added", "removed": "removed", "nothing": "no verdict",
+           "partly": "{outcome}, but not for {refused} of {all} recipients"},
+    "it": {"why": "perché", "refused": "rifiutato per", "deferred": "rimandato per", "reply": "risposta",
+           "held": "trattenuto", "added": "aggiunto", "removed": "tolto", "nothing": "nessun verdetto",
+           "partly": "{outcome}, ma non per {refused} destinatari su {all}"},
+}  # fmt: skip
 
 
 def add_to(commands: Commands) -> None:
@@ -60,7 +70,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("file", metavar="FILE", help="the message, with its header")
     parser.add_argument("--chain", default="inbound", metavar="NAME", help="the chain (default: inbound)")
     parser.add_argument("--ip", type=client, required=True, metavar="IP", help="the client: an address, or NAME[IP]")
-    parser.add_argument("--from", dest="sender", type=mailbox, required=True, metavar="ADDRESS",
+    parser.add_argument("--from", dest="sender", type=sender, required=True, metavar="ADDRESS",
                         help='envelope sender; "" is the null sender')  # fmt: skip
     parser.add_argument("--to", dest="recipients", type=mailbox, action="append", required=True, metavar="ADDRESS",
                         help="envelope recipient; may be repeated")  # fmt: skip
@@ -81,10 +91,11 @@ def _try(args: argparse.Namespace) -> int:
     letter = _letter(args)
     told = asyncio.run(_played(args, loaded, letter))
     document = _document(told, letter, args.language)
+    document["headline"] = _headline(document, len(letter.recipients), _LABELS[args.language])
     if args.json:
         print_json(document)
     else:
-        _tell(document)
+        _tell(document, _LABELS[args.language])
     return 0
 
 
@@ -111,19 +122,6 @@ class _Told(NamedTuple):
     verdicts: list[tuple[Facts, Verdict]]
 
 
-class _Still:
-    """A clock that stands."""
-
-    def __init__(self, unix: float) -> None:
-        self._unix = unix
-
-    def now(self) -> float:
-        return self._unix
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
 async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _Told:
     resolver = resolver_of(args.zone, loaded)
     verdicts: list[tuple[Facts, Verdict]] = []
@@ -131,7 +129,7 @@ async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _
         section, service = _milter(args, loaded, resolver)
         around = Surroundings(
             f"chain.{args.chain}", (), lambda: None, lambda facts, verdict, _: verdicts.append((facts, verdict)),
-            lambda *_: None, warn, lambda _: False, lambda: "",
+            lambda *_: None, warn, lambda _: False, lambda: _REF,
         )  # fmt: skip
         host = hosted(service, section, loaded.config.identity.authserv_id, around)
         return _Told(await play(Session(lambda: host, timer), letter), verdicts)
@@ -144,7 +142,7 @@ def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) ->
         pass
 
     ports = Ports(
-        _Still(now(args)), MemoryStore(NO_TABLES), lambda: "", Path(), warn, MemoryStore, lambda: resolver, no_alarm
+        Still(now(args)), MemoryStore(NO_TABLES), lambda: _REF, Path(), warn, MemoryStore, lambda: resolver, no_alarm
     )
     return chain.settings(args.chain, loaded.config), chain.build(args.chain, loaded.config, ports)
 
@@ -157,6 +155,7 @@ def _document(told: _Told, letter: Letter, language: str) -> dict[str, Any]:
     facts, verdict = told.verdicts[-1] if told.verdicts else (None, None)
     entry = Entry.of(facts, verdict, 0, "chain") if facts and verdict else None
     after = applied(letter.headers, plan) if plan else letter.headers
+    why, then = explain(entry, language) if entry else ("", "")
     return {
         "verdict": str(verdict.action) if verdict else "pass",
         "rehearsed": str(verdict.rehearsed) if verdict and verdict.rehearsed else None,
@@ -164,6 +163,9 @@ def _document(told: _Told, letter: Letter, language: str) -> dict[str, Any]:
         "reply": plan.reply if plan else "",
         "story": story(entry, language) if entry else "",
         "outcome": outcome(entry, language) if entry else "",
+        "found": clauses(entry, language) if entry else [],
+        "why": why,
+        "next": then,
         "recipients_refused": {_text(recipient): reply for recipient, reply in refused.items()},
         "added": _lines_only_of(after, letter.headers),
         "removed": _lines_only_of(letter.headers, after),
@@ -186,16 +188,28 @@ def _lines_only_of(fields: Sequence[Field], others: Sequence[Field]) -> list[str
     return only
 
 
-def _tell(document: Mapping[str, Any]) -> None:
-    print(clean(f"{document['outcome'] or 'no verdict'}: {document['story']}"))
+def _headline(document: Mapping[str, Any], recipients: int, labels: Mapping[str, str]) -> str:
+    """Return what became of the message and what was found: "let through: SPF pass for tizio.it"."""
+    done, refused = document["outcome"] or labels["nothing"], len(document["recipients_refused"])
+    if 0 < refused < recipients:
+        done = labels["partly"].format(outcome=done, refused=refused, all=recipients)
+    return ": ".join(filter(None, (done, "; ".join(document["found"]))))
+
+
+def _tell(document: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+    print(clean(document["headline"]))
+    if document["why"]:
+        print(f"\n{labels['why']} ({clean(document['reason'])}):\n{paragraph(document['why'])}")
+        if document["next"]:
+            print(paragraph(document["next"]))
     for recipient, reply in document["recipients_refused"].items():
-        print(f"\nrefused for {clean(recipient)}:\n{paragraph(reply)}")
-    if document["reply"]:
-        print(f"\nreply:\n{paragraph(document['reply'])}")
-    if document["held"]:
-        print(f"\nheld:\n{paragraph(document['held'])}")
+        done = labels["deferred" if reply.startswith("4") else "refused"]
+        print(f"\n{done} {clean(recipient)}:\n{paragraph(reply)}")
+    for what in ("reply", "held"):
+        if document[what]:
+            print(f"\n{labels[what]}:\n{paragraph(document[what])}")
     for what in ("added", "removed"):
         if document[what]:
-            print(f"\n{what}:")
+            print(f"\n{labels[what]}:")
             for field in document[what]:
                 print("\n".join(f"  {clean(line.expandtabs(4))}" for line in field.split("\n")))

@@ -112,6 +112,8 @@ _MORE = {
         "relay": "It came through our relay {relay}; judged is the client before it.",
         "overruled": "{overruled}, which holds for another of the recipients, is more severe: the mildest decides, so "
         "that who lets it in does not lose it.",
+        "dmarc_unknown": "The DMARC policy of {dmarc_unknown}, the domain in From, could not be looked up: so it was "
+        "put off, and not left to DMARC.",
         "theirs": 'In the words of the domain\'s own admin: "{theirs}"',
     },
     "it": {
@@ -121,6 +123,8 @@ _MORE = {
         "relay": "È arrivato dal nostro relay {relay}; si giudica il client che lo precede.",
         "overruled": "{overruled}, che vale per un altro destinatario, è più severo: decide il più mite, così chi lo "
         "ammette non lo perde.",
+        "dmarc_unknown": "La politica DMARC di {dmarc_unknown}, il dominio del From, non era raggiungibile: è stato "
+        "rimandato, e non lasciato a DMARC.",
         "theirs": 'Nelle parole dell\'amministratore del dominio: "{theirs}"',
     },
 }
@@ -146,8 +150,8 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
     filled = _Facts({name: str(fact) for name, fact in facts.items()})
     filled["with"] = f" ({filled['mechanism']})" if "mechanism" in filled else ""
     filled["identity"] = {"mailfrom": "MAIL FROM", "helo": "HELO"}.get(filled["identity"], filled["identity"])
+    filled["else"] = _ELSE[language] if filled["allows"] not in ("?", allows("")) else ""
     if "allows" in filled:
-        filled["else"] = _ELSE[language] if filled["allows"] != allows("") else ""
         filled["allows"] = in_language(filled["allows"], language)
     if "problem" not in filled and "result" in filled:
         filled["problem"] = filled["result"]
