@@ -102,7 +102,7 @@ def test_what_is_not_in_the_configuration_is_printed_as_comments(host: Host) -> 
     host.config.write_text("[greylist]\n")
     lines = host.fine("postconf").splitlines()
     (idle,) = [line for line in lines if line.startswith("# vaglio_dnsbl = { inet:127.0.0.1:10024, ")]
-    assert lines[-2:] == [
+    assert lines[-4:-2] == [
         "#   check_policy_service $vaglio_dnsbl", "    check_policy_service $vaglio_greylist",
     ]  # fmt: skip
     assert any("vaglio-dnsbl is not wired" in line and "write [dnsbl] into" in line for line in lines)
@@ -265,6 +265,20 @@ def test_a_milter_out_of_the_chroots_reach_is_warned_of(host: Host) -> None:
     assert said.out.startswith("# Warning: unix:/run/vaglio/spf.sock is out of reach for a chrooted smtpd (Debian's ")
     assert 'let spf.listen be ["unix:/var/spool/postfix/vaglio/spf.sock"]' in said.out
     assert "out of reach for a chrooted smtpd" in said.err
+
+
+def test_who_wires_no_milter_is_told_how(host: Host) -> None:
+    told = "# Milters have no section in the configuration. Their lines: vaglio postconf chain.inbound chain.outbound"
+    assert host.fine("postconf").splitlines()[-1] == told
+    assert told not in host.fine("postconf", "greylist")
+    host.config.write_text("[chain.inbound]\n")
+    assert told not in host.run("postconf").out
+
+
+def test_the_rights_of_a_milters_socket_are_told_of(host: Host) -> None:
+    assert "without them, set socket_group" in host.run("postconf", "spf").out
+    host.config.write_text('[spf]\nlisten = ["inet:127.0.0.1:10030"]\n')
+    assert "socket_group" not in host.run("postconf", "spf").out
 
 
 def test_json_has_the_parameters(host: Host) -> None:

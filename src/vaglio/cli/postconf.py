@@ -156,6 +156,8 @@ def _filter(section: MilterSection) -> str:
 
 def _milter_lines(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]:
     yield "# Milters: lines for main.cf. A list that is already there keeps its other entries."
+    if any(_milter_section(config, name).listen[0].startswith("unix:") for name in milters):
+        yield "# postfix must be let into the sockets: the shipped socket units do so; without them, set socket_group."
     yield from (f"{name} = {value}" for name, value in milter_parameters(config, milters).items())
     if OUTBOUND in milters:
         yield "# What users hand in is outbound, too. In master.cf, below submission and submissions:"
@@ -233,6 +235,9 @@ def _postconf(args: argparse.Namespace) -> int:
         parts.append([*_milter_lines(config, milters)])
     if SUBMISSION in chosen:
         parts.append([*_master_lines(config, OUTBOUND in milters)])
+    if not (milters or args.daemons):
+        named = " ".join(("chain.inbound", OUTBOUND))
+        parts.append([f"# Milters have no section in the configuration. Their lines: vaglio postconf {named}"])
     print("\n\n".join("\n".join(part) for part in parts))
     return 0
 
