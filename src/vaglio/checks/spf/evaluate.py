@@ -6,7 +6,8 @@ that a run has learned (answers, validated terms) is kept for the next.
 
 What of pyspf is replaced here, since strangers write what it reads: the look-ups and their limits (its own are global),
 macros (its scanner takes quadratic time, and does not join parts as RFC 7208 7.3 says), the check of a domain-spec
-(quadratic), networks (slow), errors of PTR look-ups (RFC 7208 5.5), and exp=, which is looked up after a fail only.
+(quadratic), networks (slow), errors of PTR look-ups (RFC 7208 5.5), modifiers (it counts unknown ones), and exp=, which
+is looked up after a fail only.
 Nothing is decided here.
 """
 
@@ -208,6 +209,7 @@ _OTHER = {"A": "AAAA", "AAAA": "A"}
 _LETTERS = "slodiphcrtv"
 _MACRO = re.compile(r"%(?:[%_-]|\{([a-z])([0-9]*)(r?)([-.+,/_=]*)\})?", re.IGNORECASE | re.ASCII)
 _PLAIN = {"%%": "%", "%_": " ", "%-": "%20"}
+_MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=", re.IGNORECASE | re.ASCII)
 _ENDS_IN_MACRO = re.compile(r".*%(?:[%_-]|\{[^{}]*\})", re.DOTALL)
 _TOP_LABEL = re.compile(r"(?=.*[a-z-])[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE | re.ASCII)
 
@@ -271,7 +273,7 @@ class _Query(spf.query):  # type: ignore[misc]  # it has no types
         if self.trace:
             self.steps.append(Step(StepKind.RECORD, recursion, domain, record))
         try:
-            return super().check1(spf, domain, recursion)
+            return super().check1(_without_others(record) if "=" in record[7:] else spf, domain, recursion)
         finally:
             self._depth = depth
 
@@ -428,11 +430,11 @@ class _Query(spf.query):  # type: ignore[misc]  # it has no types
 
     def _expanded(self, match: re.Match[str], is_domain: bool) -> str:
         self.known.is_personal = True
-        whole, letter = match[0], (match[1] or "").lower()
-        if not letter and whole in _PLAIN:
-            return _PLAIN[whole]
-        if not letter or letter not in _LETTERS or (is_domain and letter in "crt"):
-            raise _perm_error("Invalid macro", whole)
+        letter = _letter(match)
+        if not letter:
+            return _PLAIN[match[0]]
+        if is_domain and letter in "crt":
+            raise _perm_error("Invalid macro", match[0])
         value = str(self._validated_name() if letter == "p" else getattr(self, letter) or "")
         if match[2] or match[3] or match[4]:
             value = _transformed(value, match[2], bool(match[3]), match[4] or ".")
@@ -450,6 +452,31 @@ class _Query(spf.query):  # type: ignore[misc]  # it has no types
 def _perm_error(*texts: str) -> Exception:
     error: Exception = spf.PermError(*texts)
     return error
+
+
+def _letter(match: re.Match[str]) -> str:
+    """Return the letter of a macro in lower case; "" for what stands for a character. Raises PermError."""
+    letter = (match[1] or "").lower()
+    if letter not in _LETTERS or not (letter or match[0] in _PLAIN):
+        raise _perm_error("Invalid macro", match[0])
+    return letter
+
+
+def _without_others(record: str) -> str:
+    """Return a record as pyspf wants it: the modifiers that RFC 7208 6 defines in lower case, and no others; those are
+    ignored wherever and however often they stand. Raises PermError for one whose value is no macro-string (4.6.1).
+    """
+    version, *terms = record.split(" ")
+    kept = [version]
+    for term in terms:
+        modifier = _MODIFIER.match(term)
+        name = modifier[1].lower() if modifier else ""
+        if modifier and name not in ("redirect", "exp"):
+            for macro in _MACRO.finditer(term, modifier.end()):
+                _letter(macro)
+        else:
+            kept.append(f"{name}={term[modifier.end() :]}" if modifier else term)
+    return " ".join(kept)
 
 
 def _transformed(value: str, digits: str, is_reversed: bool, delimiters: str) -> str:
