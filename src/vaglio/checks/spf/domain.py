@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+import idna
+
 from vaglio.checks.spf.outcome import Identity, Question
 
 MAX_NAME = 253
 MAX_LOCAL = 512
 """Longest local part in characters: RFC 5321 4.5.3.1.1 has 64, and macros may repeat it."""
 MAX_HELO = 512
+MAX_SENDER = 320
 
 _DOMAIN = re.compile(r"(?:[^\x00-\x20\x7f.@\[\]<>]{1,63}\.)+[^\x00-\x20\x7f.@\[\]<>]{1,63}", re.ASCII)
 
@@ -30,7 +33,7 @@ def domain_of(text: str) -> tuple[str, str]:
         if len(name) > MAX_NAME:
             return "", "the domain is too long"
         try:
-            name = name.encode("idna").decode("ascii")
+            name = _a_labels(name)
         except UnicodeError:
             return "", "the domain can't be one of the DNS"
     if len(name) > MAX_NAME:
@@ -42,6 +45,16 @@ def domain_of(text: str) -> tuple[str, str]:
     return name, ""
 
 
+def _a_labels(name: str) -> str:
+    """Return a name in A-labels (IDNA 2008, UTS 46, not transitional). Raises UnicodeError. Quadratic: for short names
+    only.
+
+    Python's own codec is of 2003, and takes straße.de for strasse.de, which is somebody else's.
+    """
+    labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
+    return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels)
+
+
 def ask_mail_from(address: str, sender: str, helo: str) -> Question:
     """Return the question about MAIL FROM; for the null sender that about postmaster@HELO (RFC 7208 2.4)."""
     if not sender:
@@ -50,7 +63,7 @@ def ask_mail_from(address: str, sender: str, helo: str) -> Question:
     name, why = domain_of(domain) if at else ("", "the sender has no domain")
     if len(local) > MAX_LOCAL:
         name, why = "", "the sender is too long"
-    return Question(Identity.MAIL_FROM, address, local or "postmaster", name, helo[:MAX_HELO], why)
+    return Question(Identity.MAIL_FROM, address, local or "postmaster", name, helo[:MAX_HELO], why, sender[:MAX_SENDER])
 
 
 def ask_helo(address: str, helo: str) -> Question:

@@ -29,7 +29,7 @@ class Question(NamedTuple):
     """May ``address`` (an IP address in text form) send in the name of ``domain``?
 
     ``domain`` is in lower case and A-labels, "" where there is none that could have a record; ``why`` says why.
-    ``helo`` is what the client said, and may be anything.
+    ``helo`` is what the client said, and may be anything, and so may ``said``: MAIL FROM as it came.
     """
 
     identity: Identity
@@ -38,6 +38,7 @@ class Question(NamedTuple):
     domain: str
     helo: str
     why: str = ""
+    said: str = ""
 
     @property
     def sender(self) -> str:

@@ -137,7 +137,7 @@ def _property(one: Evaluation) -> tuple[str, str]:
     question = one.question
     if question.identity is Identity.HELO:
         return "smtp.helo", (question.domain or question.helo)[:253]
-    return "smtp.mailfrom", (question.sender if question.domain else question.local)[:320]
+    return "smtp.mailfrom", question.said or question.sender
 
 
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*", re.ASCII)
