@@ -10,9 +10,10 @@ import pytest
 from vaglio.checks.spf.check import Context, Spf
 from vaglio.checks.spf.settings import SpfSettings
 from vaglio.dns.zonefile import Zone, parse_lines
-from vaglio.examination import Message, Needs
+from vaglio.examination import Field, Message, Needs
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.ports import Answer
+from vaglio.verdict import Action
 
 FACTS = Facts(
     client_of("192.0.2.7"), Envelope("tizio@tizio.it", "caio@caio.it"), Session(Stage.MAIL, "mail.tizio.it")
@@ -121,6 +122,69 @@ def test_who_gives_up_at_rcpt_does_not_end_the_look_ups() -> None:
         await asyncio.wait([asked])
         dns.let_go.set()
         assert (await examination.verdict(message())).reason == "pass"
+        examination.close()
+
+    asyncio.run(play())
+
+
+class Deaf(Dns):
+    """Knows all at once, but of names below ``slow``, which never answer."""
+
+    def __init__(self, zone: str, *slow: str) -> None:
+        super().__init__(zone, False)
+        self._slow = slow
+        self.waiting = self.most = 0
+        self.let_go.set()
+
+    async def lookup(self, name: str, rrtype: str) -> Answer:
+        if name.endswith(self._slow):
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            try:
+                await asyncio.sleep(60)
+            finally:
+                self.waiting -= 1
+        return await super().lookup(name, rrtype)
+
+
+def test_a_slow_helo_name_does_not_keep_a_recipient_from_being_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaglio.checks.spf.check._AT_RCPT", 0.01)
+
+    async def play() -> None:
+        dns = Deaf("tizio.it TXT v=spf1 -all", "mail.tizio.it")
+        examination = check(dns, rule=[{"recipients": ["caio@"], "mail_from": {"no_mail": "reject"}}]).examine(FACTS)
+        answer = await examination.recipient("caio@caio.it")
+        assert answer is not None
+        assert (answer.action, answer.reason) == (Action.REJECT, "no-mail")
+        examination.close()
+
+    asyncio.run(play())
+
+
+HEADERS = (Field(b"From", b" tizio@tizio.it"),)
+
+
+@pytest.mark.parametrize(
+    ("slow", "wanted"),
+    [
+        (("_dmarc.tizio.it",), (Action.DEFER, "fail", {"dmarc_unknown": "tizio.it"})),
+        (("caio.it",), (Action.PASS, "left-to-dmarc", {"author": "tizio.it", "dmarc": "reject"})),
+        (("caio.it", "_dmarc.tizio.it"), (Action.DEFER, "fail", {"dmarc_unknown": "tizio.it"})),
+    ],
+)
+def test_late_circumstances_cost_themselves_and_are_waited_for_side_by_side(
+    slow: tuple[str, ...], wanted: tuple[Action, str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vaglio.checks.spf.check.CIRCUMSTANCES", 0.02)
+
+    async def play() -> None:
+        dns = Deaf("tizio.it TXT v=spf1 ip4:198.51.100.1 -all\n_dmarc.tizio.it TXT v=DMARC1; p=reject", *slow)
+        examination = check(dns, mail_from={"fail": "reject"}).examine(FACTS)
+        verdict = await examination.verdict(message()._replace(headers=HEADERS))
+        assert dns.most == len(slow)
+        action, reason, facts = wanted
+        assert (verdict.action, verdict.reason) == (action, reason)
+        assert facts.items() <= verdict.facts.items()
         examination.close()
 
     asyncio.run(play())

@@ -56,6 +56,11 @@ def test_a_client_is_not_sent_to_hosts_of_a_record_that_allows_none() -> None:
     assert then.endswith("the admin of tizio.it: add ip4:192.0.2.7 to the record.")
 
 
+def test_nobody_is_to_publish_a_record_for_no_domain() -> None:
+    facts: dict[str, Fact] = {"result": "none", "domain": "", "problem": "there is no domain", "identity": "mailfrom"}
+    assert explain("none", facts, "en", False)[1] == "It passed on."
+
+
 @pytest.mark.parametrize(
     ("facts", "clause"),
     [

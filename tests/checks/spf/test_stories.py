@@ -9,7 +9,7 @@ are no recipients at the end), ``reply`` (the whole reply), ``text`` and ``notte
 ``alarms`` (how many), ``asked`` and ``unasked`` (questions "NAME TYPE" to the DNS), ``journalled`` (it has a
 reference).
 
-Each is played with the answers at hand and without.
+Each is played through a milter's session, as a mail server would, with the answers at hand and without.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from typing import Any
 
 import pytest
 
+from tests.milter.fakes import MANNER, unguarded
 from vaglio.checks.spf.check import Context, Spf
 from vaglio.checks.spf.explain import explain
 from vaglio.checks.spf.settings import SpfSettings
 from vaglio.dns.zonefile import Zone, parse_lines
-from vaglio.examination import Field, Message, Needs
-from vaglio.facts import Envelope, Facts, Session, Stage, client_of
+from vaglio.milter.host import Host
+from vaglio.milter.session import Session
+from vaglio.milter.wire import Peer
 from vaglio.ports import Answer
-from vaglio.verdict import Action, Verdict
+from vaglio.verdict import Verdict
 
 STORIES = sorted((Path(__file__).parent / "stories").glob("*.toml"))
 NOW = 1_700_000_000
@@ -82,37 +84,36 @@ class Play:
             lambda text: None,
             lambda subject, text, details: self.alarms.append(f"{subject}: {text}"),
         )
-        self.check = Spf(SpfSettings.model_validate(story.get("settings", {})), context)
+        check = Spf(SpfSettings.model_validate(story.get("settings", {})), context)
+        self.verdicts: list[Verdict] = []
+        self.host = Host([check], unguarded, unguarded, lambda _, verdict, __: self.verdicts.append(verdict), MANNER)
 
     async def send(self, told: dict[str, Any], where: str) -> None:
         self.dns.asked.clear()
         self.alarms.clear()
         if "at" in told:
             self.clock.time = NOW + told["at"]
-        recipients = told.get("recipients", ["caio@caio.it"])
-        facts = facts_of(told, recipients[0])
-        examination = self.check.examine(facts)
+        session = Session(lambda: self.host, lambda: 0.0)
+        session.connect(peer_of(told.get("client", "192.0.2.7"), told.get("name", "")), {})
+        session.helo(raw(told.get("helo", "mail.tizio.it")))
+        macros = {b"{auth_authen}": raw(login)} if (login := told.get("login", "")) else {}
+        session.mail([b"<" + raw(told.get("sender", "tizio@tizio.it")) + b">"], macros)
         try:
-            refused: dict[str, str] = {}
-            if Needs.RECIPIENTS in self.check.needs:
-                for recipient in recipients:
-                    answer = await examination.recipient(recipient)
-                    if answer is not None and answer.action in (Action.REJECT, Action.DEFER):
-                        refused[recipient] = answer.spoken
+            answers = {one: await session.recipient([raw(one)]) for one in told.get("recipients", ["caio@caio.it"])}
+            refused = {one: answer for one, answer in answers.items() if answer}
             assert refused.keys() == told.get("refused", {}).keys(), (where, refused)
             for recipient, words in told.get("refused", {}).items():
                 assert words in refused[recipient], (where, refused)
-            left = tuple(one for one in recipients if one not in refused)
-            if not left:
+            if len(refused) == len(answers):
                 return
-            headers = headers_of(told)
-            if Needs.HEADERS in self.check.needs:
-                examination.end_of_headers(headers)
-            else:
-                headers = ()
-            verdict = await examination.verdict(Message(facts, left, headers))
+            for line in told.get("headers_in", []):
+                name, _, value = raw(line).partition(b":")
+                session.header(name, value)
+            session.end_of_headers()
+            await session.end_of_message({})
+            verdict = self.verdicts[-1]
         finally:
-            examination.close()
+            session.close()
         self.compare(told, verdict, where)
 
     def compare(self, told: dict[str, Any], verdict: Verdict, where: str) -> None:
@@ -150,18 +151,14 @@ class Play:
             assert question not in self.dns.asked, (where, question)
 
 
-def facts_of(told: dict[str, Any], recipient: str) -> Facts:
-    name = told.get("name", "")
-    return Facts(
-        client_of(told.get("client", "192.0.2.7"), name, name),
-        Envelope(told.get("sender", "tizio@tizio.it"), recipient, len(told.get("recipients", [""]))),
-        Session(Stage.MAIL, told.get("helo", "mail.tizio.it"), sasl_username=told.get("login", "")),
-    )
+def raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
-def headers_of(told: dict[str, Any]) -> tuple[Field, ...]:
-    pairs = [line.encode("utf-8", "surrogateescape").partition(b":") for line in told.get("headers_in", [])]
-    return tuple(Field(name, value) for name, _, value in pairs)
+def peer_of(address: str, name: str) -> Peer:
+    if not address:
+        return Peer(b"localhost", b"U")
+    return Peer(raw(name or f"[{address}]"), b"6" if ":" in address else b"4", 25, raw(address))
 
 
 CARRIED = ("client", "name", "helo", "sender", "recipients", "login", "headers_in")

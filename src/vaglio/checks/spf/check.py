@@ -7,10 +7,10 @@ before our own relays was, is read from the Received headers they wrote.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vaglio.checks.spf.circumstances import author_domain, backup_mx, dmarc_of, forwarder, within
+from vaglio.checks.spf.circumstances import UNKNOWN, author_domain, backup_mx, dmarc_of, forwarder, within
 from vaglio.checks.spf.decide import (
     Chosen,
     Decision,
@@ -34,17 +34,17 @@ from vaglio.checks.spf.evaluate import Limits, Memory, evaluate
 from vaglio.checks.spf.outcome import Evaluation, Identity, Question, Result
 from vaglio.checks.spf.received import last_outside
 from vaglio.checks.spf.record import allows, clean, term_for
-from vaglio.checks.spf.settings import SpfSettings
+from vaglio.checks.spf.settings import CIRCUMSTANCES, SpfSettings
 from vaglio.checks.spf.text import received_spf, reply, results
-from vaglio.eager import Rest, start
+from vaglio.eager import Rest, rest, start, together
 from vaglio.examination import Examination, Field, Message, Needs
-from vaglio.facts import Facts
+from vaglio.facts import Client, Facts
 from vaglio.ports import Clock, References, Resolver
 from vaglio.verdict import Action, Fact, Header, Verdict
 
 NAME = "spf"
-_CIRCUMSTANCES = 3.0
-"""Seconds for what may speak for a client that failed."""
+_AT_RCPT = 3.0
+"""Seconds for which an answer to RCPT waits for HELO's result, once it has that of MAIL FROM."""
 _ALARMED = 10_000
 _ALARMS = (Reason.AUTHENTICATED, Reason.LOCAL, Reason.NO_ADDRESS)
 """Whose mail is our own."""
@@ -95,16 +95,6 @@ class Spf:
         now = context.clock.now()
         return await evaluate(questions, context.resolver, self.limits, context.hostname, now, memory=self._memory)
 
-    async def found(self, address: str, sender: str, helo: str, relay: str = "") -> Found:
-        """Evaluate both identities of a message; the null sender has only one (RFC 7208 2.4)."""
-        asked = ask_helo(address, helo)
-        if not sender:
-            [one] = await self.evaluate([asked])
-            as_sender = one._replace(question=asked._replace(identity=Identity.MAIL_FROM))
-            return Found(as_sender, one, True, relay)
-        mail_from, one = await self.evaluate([ask_mail_from(address, sender, helo), asked])
-        return Found(mail_from, one, False, relay)
-
     def is_news(self, domain: str) -> bool:
         """Say, once a day for each domain, that it is worth an alarm."""
         key = int(self.context.clock.now()) // 86400, domain
@@ -125,112 +115,155 @@ class _Exempt(Examination):
         self._exempt = exempt
 
     async def verdict(self, message: Message) -> Verdict:  # noqa: ARG002
-        return Verdict(Action.PASS, NAME, self._exempt.reason, facts={"by": self._exempt.by})
+        return _left_alone(self._exempt)
+
+
+def _left_alone(exempt: Exempt) -> Verdict:
+    return Verdict(Action.PASS, NAME, exempt.reason, facts={"by": exempt.by})
 
 
 class _Working(Examination):
-    """A message with look-ups under way: a task if they have to wait, else what they found."""
+    """A message with look-ups under way: tasks for those that have to wait, else what they found."""
 
-    __slots__ = ("_facts", "_spf", "_work")
+    __slots__ = ("_facts", "_spf", "_works")
 
     def __init__(self, spf: Spf, facts: Facts) -> None:
         self._spf, self._facts = spf, facts
-        self._work: Any = None
+        self._works: list[Any] = []
 
-    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
-        begun = start(work)
-        self._work = asyncio.get_running_loop().create_task(_rest(begun)) if isinstance(begun, Rest) else begun
-
-    async def _done(self) -> Any:
-        # The task is shared by the answers at RCPT and the one at the end: who gives up waiting does not end it.
-        return await asyncio.shield(self._work) if isinstance(self._work, asyncio.Task) else self._work
+    def _begin(self, questions: Sequence[Question]) -> None:
+        begun = start(self._spf.evaluate(questions))
+        work = asyncio.get_running_loop().create_task(rest(begun)) if isinstance(begun, Rest) else begun
+        self._works.append(work)
 
     def close(self) -> None:
-        work = self._work
-        if isinstance(work, asyncio.Task) and not work.cancel() and not work.cancelled():
-            work.exception()  # it was told where it was awaited
+        for work in self._works:
+            if isinstance(work, asyncio.Task) and not work.cancel() and not work.cancelled():
+                work.exception()  # it was told where it was awaited
 
 
-async def _rest(rest: Rest[Any]) -> Any:
-    return await rest
+async def _done(work: Any) -> list[Evaluation]:
+    # The task is shared by the answers at RCPT and the one at the end: who gives up waiting does not end it.
+    found: list[Evaluation] = await asyncio.shield(work) if isinstance(work, asyncio.Task) else work
+    return found
 
 
 class _Judged(_Working):
-    """A message that is judged."""
+    """A message that is judged: by its client, or behind a relay of ours by the client before that."""
 
-    __slots__ = ("_unreadable",)
+    __slots__ = ("_client", "_exempt", "_greeting", "_problem", "_relay")
 
     def __init__(self, spf: Spf, facts: Facts) -> None:
         super().__init__(spf, facts)
-        self._unreadable = ""
+        self._client, self._relay = facts.client, ""
+        self._exempt: Exempt | None = None
+        self._problem = "the mail server gave no headers"
         if facts.client.packed not in spf.lists.relays:
-            self._begin(spf.found(facts.client.address, facts.envelope.sender, facts.session.helo))
+            self._judge(facts.session.helo)
+
+    def _judge(self, helo: str) -> None:
+        """Begin with both identities; the null sender has only one (RFC 7208 2.4)."""
+        address, sender = self._client.address, self._facts.envelope.sender
+        self._greeting = ask_helo(address, helo)
+        if sender:
+            self._begin([ask_mail_from(address, sender, helo)])
+        self._begin([self._greeting])
 
     def end_of_headers(self, headers: Sequence[Field]) -> None:
         """Look for the client before our relays, where the message came from one."""
-        if self._work is not None:
+        if self._works:
             return
         spf, facts = self._spf, self._facts
         received = (field.value for field in headers if field.name.lower() == b"received")
-        hop = last_outside(received, spf.lists.is_ours)
+        hop = last_outside(received, spf.lists.wrote_next)
         if isinstance(hop, str):
-            self._unreadable = hop
-        else:
-            self._begin(spf.found(hop.address, facts.envelope.sender, hop.helo, facts.client.address))
+            self._problem = hop
+            return
+        self._client, self._relay = Client(hop.address, hop.packed), facts.client.address
+        self._exempt = screen(facts._replace(client=self._client), spf.lists, spf.settings)
+        if self._exempt is None:
+            self._judge(hop.helo)
 
     async def recipient(self, recipient: str) -> Verdict | None:
         """Refuse a recipient whose policies say so; what must wait for headers is decided at the end."""
-        if self._work is None:
+        if not self._works:
             return None
-        found = await self._done()
+        found = await self._found(_AT_RCPT)
         decision = decide(found, self._chosen(recipient), self._spf.settings)
         if decision.action not in (Action.DEFER, Action.REJECT) or heeds_dmarc(decision, self._spf.settings):
             return None
         decision, more = await self._held_back(decision, found, (recipient,), ())
-        return self._verdict(decision, found, more, recipient) if decision.action is not Action.PASS else None
+        return self._verdict(decision, found, more, (recipient,)) if decision.action is not Action.PASS else None
 
     async def verdict(self, message: Message) -> Verdict:
         """Return what comes of the message as a whole."""
-        if self._work is None:
-            return self._not_judged(self._unreadable or "the mail server gave no headers")
-        found: Found = await self._done()
+        if self._exempt:
+            return _left_alone(self._exempt)
+        found = await self._found(None) if self._works else self._unreadable()
         recipients = message.recipients or (message.facts.envelope.recipient,)
         decisions = self._decisions(found, recipients)
         decision = mildest(decisions)
         milder = overruled(decisions, decision)
         more: Mapping[str, Fact] = {}
-        if found.mail_from.result is not Result.PASS or decision.action is not Action.PASS:
+        if not self._works:  # nobody knows for whom anything would speak
+            decision = decision if decision.action is not Action.PASS else _let_in(decision, Reason.UNREADABLE)
+        elif found.mail_from.result is not Result.PASS or decision.action is not Action.PASS:
             decision, more = await self._held_back(decision, found, recipients, message.headers)
-        return self._verdict(decision, found, {**milder, **more}, recipients[0])
+        return self._verdict(decision, found, {**milder, **more}, recipients)
+
+    async def _found(self, patience: float | None) -> Found:
+        """Return what was evaluated; a HELO name that takes more than so many seconds is temperror."""
+        [first] = await _done(self._works[0])
+        if not self._facts.envelope.sender:
+            return Found(_as_sender(first), first, True, self._relay)
+        late = [Evaluation(self._greeting, Result.TEMPERROR, "it takes too long to look it up")]
+        [greeting] = await within(_done(self._works[1]), patience, late)
+        return Found(first, greeting, False, self._relay)
+
+    def _unreadable(self) -> Found:
+        """Return a result of none: the mail came through a relay of ours, and nobody knows from where."""
+        address, sender, helo = self._client.address, self._facts.envelope.sender, self._facts.session.helo
+        asked = (ask_mail_from(address, sender, helo), ask_helo(address, helo))
+        mail_from, greeting = (Evaluation(one, Result.NONE, self._problem) for one in asked)
+        return Found(mail_from, greeting, not sender)
 
     def _decisions(self, found: Found, recipients: Sequence[str]) -> list[Decision]:
         spf = self._spf
         if not spf.lists.by_recipient:
             return [decide(found, self._chosen(None), spf.settings)]
-        chosen = {id(one.mail_from): one for one in map(self._chosen, recipients)}
+        chosen = {one.by: one for one in map(self._chosen, recipients)}
         return [decide(found, one, spf.settings) for one in chosen.values()]
 
     def _chosen(self, recipient: str | None) -> Chosen:
-        facts, spf = self._facts, self._spf
-        return policies_for(facts.client, facts.envelope.sender, recipient, spf.lists, spf.settings)
+        spf = self._spf
+        return policies_for(self._client, self._facts.envelope.sender, recipient, spf.lists, spf.settings)
 
     async def _held_back(
         self, decision: Decision, found: Found, recipients: Sequence[str], headers: Sequence[Field]
     ) -> tuple[Decision, Mapping[str, Fact]]:
         """Return the decision once what speaks for the client is known, and that as facts."""
-        spf, is_refusal = self._spf, decision.action is not Action.PASS
-        if is_refusal and is_helo_borne_out(found, self._facts.client, spf.settings):
+        settings, is_refusal = self._spf.settings, decision.action is not Action.PASS
+        if is_refusal and is_helo_borne_out(found, self._client, settings):
             return _let_in(decision, Reason.HELO_BORNE_OUT), {}
         if decision.found.result not in (Result.FAIL, Result.SOFTFAIL):
             return decision, {}
-        more = await within(self._known_host(decision.found.question.address, recipients), _CIRCUMSTANCES, {})
-        if is_refusal and more:
-            return _let_in(decision, Reason.BACKUP_MX if "backup_mx" in more else Reason.FORWARDER), more
-        if heeds_dmarc(decision, spf.settings) and (author := author_domain(headers)):
-            policy = await within(dmarc_of(author, spf.context.resolver), _CIRCUMSTANCES, "unknown")
-            if policy in ("quarantine", "reject", "unknown"):
-                return _let_in(decision, Reason.LEFT_TO_DMARC), {**more, "author": author, "dmarc": policy}
-        return decision, more
+        author = author_domain(headers) if heeds_dmarc(decision, settings) else ""
+        host, dmarc = await together(
+            within(self._known_host(decision.found.question.address, recipients), CIRCUMSTANCES, {}),
+            within(self._dmarc(author), CIRCUMSTANCES, {"author": author, "dmarc": UNKNOWN}),
+        )
+        if is_refusal and host:
+            return _let_in(decision, Reason.BACKUP_MX if "backup_mx" in host else Reason.FORWARDER), host
+        if dmarc.get("dmarc") == UNKNOWN:
+            # Any domain of a client's own can be made to time out: that lets nobody in. It may do next time.
+            action = Action.DEFER if decision.action is Action.REJECT else decision.action
+            return decision._replace(action=action), {"dmarc_unknown": author}
+        return (_let_in(decision, Reason.LEFT_TO_DMARC), dmarc) if dmarc else (decision, host)
+
+    async def _dmarc(self, author: str) -> Mapping[str, Fact]:
+        """Return the DMARC policy of the author's domain, where that may decide in place of SPF."""
+        policy = await dmarc_of(author, self._spf.context.resolver) if author else ""
+        return {"author": author, "dmarc": policy} if policy in ("quarantine", "reject", UNKNOWN) else {}
 
     async def _known_host(self, address: str, recipients: Sequence[str]) -> Mapping[str, Fact]:
         """Return which host known to us the client is: a backup MX, a forwarder's."""
@@ -243,23 +276,14 @@ class _Judged(_Working):
                 return {"forwarder": name}
         return {}
 
-    def _not_judged(self, problem: str) -> Verdict:
-        """Return a result of none: the mail came through a relay of ours, and nobody knows from where."""
-        facts, context = self._facts, self._spf.context
-        address, sender, helo = facts.client.address, facts.envelope.sender, facts.session.helo
-        mail_from, greeting = ask_mail_from(address, sender, helo), ask_helo(address, helo)
-        none = [Evaluation(one, Result.NONE, problem) for one in (mail_from, greeting)]
-        found = Found(none[0], none[1], not sender)
-        known: dict[str, Fact] = {"ip": address, "problem": problem, "result": Result.NONE.value}
-        ref = context.references()
-        return Verdict(Action.PASS, NAME, Reason.UNREADABLE, facts=known, ref=ref, results=results(found))
-
-    def _verdict(self, decision: Decision, found: Found, more: Mapping[str, Fact], recipient: str) -> Verdict:
-        spf, context = self._spf, self._spf.context
+    def _verdict(
+        self, decision: Decision, found: Found, more: Mapping[str, Fact], recipients: Sequence[str]
+    ) -> Verdict:
+        spf, context, recipient = self._spf, self._spf.context, recipients[0]
         ref = context.references()
         headers: tuple[Header, ...] = ()
         if spf.settings.header != "authentication-results":
-            is_shown = not spf.settings.hide_recipient and self._facts.envelope.recipient_count <= 1
+            is_shown = not spf.settings.hide_recipient and len(recipients) == 1  # or all would see who else has it
             receiver = recipient if is_shown and recipient else context.hostname
             headers = received_spf(found, receiver, context.hostname)
         told = None
@@ -269,6 +293,10 @@ class _Judged(_Working):
             decision.action, NAME, decision.reason, told, headers, basis(found, decision, more), True, ref,
             results=results(found),
         )  # fmt: skip
+
+
+def _as_sender(greeting: Evaluation) -> Evaluation:
+    return greeting._replace(question=greeting.question._replace(identity=Identity.MAIL_FROM))
 
 
 def _let_in(decision: Decision, reason: Reason) -> Decision:
@@ -283,12 +311,11 @@ class _OwnMail(_Working):
     def __init__(self, spf: Spf, facts: Facts) -> None:
         super().__init__(spf, facts)
         sender, hostname = facts.envelope.sender, spf.context.hostname
-        self._begin(spf.evaluate([ask_mail_from(one, sender, hostname) for one in spf.settings.own_addresses]))
+        self._begin([ask_mail_from(one, sender, hostname) for one in spf.settings.own_addresses])
 
     async def verdict(self, message: Message) -> Verdict:  # noqa: ARG002
         """Let it pass, and tell the admin where others would not."""
-        found: list[Evaluation] = await self._done()
-        bad = own_mail_fails(found)
+        bad = own_mail_fails(await _done(self._works[0]))
         if bad is None:
             return Verdict(Action.PASS, NAME, Reason.OWN_MAIL)
         known = basis(None, Decision(Action.PASS, Reason.OWN_MAIL_FAILS, bad), {})

@@ -69,6 +69,7 @@ class Lists:
 
     local: NetworkSet
     relays: NetworkSet
+    loopback: NetworkSet
     clients: ClientList
     senders: AddressList
     rules: Sequence[CompiledRule]
@@ -80,6 +81,7 @@ class Lists:
         return cls(
             NetworkSet(skip.local),
             NetworkSet(settings.relays),
+            NetworkSet(("127.0.0.0/8", "::1/128")),
             ClientList.parse(skip.clients, "spf.skip.clients")[0],
             AddressList.parse(skip.senders, "spf.skip.senders")[0],
             [
@@ -99,24 +101,25 @@ class Lists:
         """True where a rule is about recipients."""
         return any(rule.recipients for rule in self.rules)
 
-    def is_ours(self, packed: bytes) -> bool:
-        """Say whether a host is ours: a relay, or local."""
-        return packed in self.relays or packed in self.local
+    def wrote_next(self, packed: bytes) -> bool:
+        """Say whether the host that a relay names wrote the next Received header for us: it is a relay, or the relay
+        itself, whose filters hand mail back to it. Any other host of ours may have written there what it liked.
+        """
+        return packed in self.relays or packed in self.loopback
 
 
 def screen(facts: Facts, lists: Lists, settings: SpfSettings) -> Exempt | None:
-    """Return why this client is not judged at all; None if it is."""
+    """Return why this client is not judged at all; None if it is. A relay is judged by who is before it."""
     client = facts.client
     if settings.skip.authenticated and facts.session.sasl_username:
         return Exempt(Reason.AUTHENTICATED, "spf.skip.authenticated")
     if not client.packed:
         return Exempt(Reason.NO_ADDRESS)
-    if client.packed in lists.relays:
-        return None
-    if network := lists.local.find(client.packed):
-        return Exempt(Reason.LOCAL, network)
-    if entry := lists.clients.matches(client):
-        return Exempt(Reason.CLIENT_EXEMPT, entry)
+    if client.packed not in lists.relays:
+        if network := lists.local.find(client.packed):
+            return Exempt(Reason.LOCAL, network)
+        if entry := lists.clients.matches(client):
+            return Exempt(Reason.CLIENT_EXEMPT, entry)
     if entry := lists.senders.matches(facts.envelope.sender):
         return Exempt(Reason.SENDER_EXEMPT, entry)
     return None
@@ -201,9 +204,11 @@ def _by_policy(found: Evaluation, policies: Policies, section: str) -> Decision:
 
 
 def _must_pass(found: Found, settings: SpfSettings) -> Decision | None:
-    """Return a refusal of one of the domains that must pass; for now only, where the DNS failed."""
+    """Return a refusal of one of the domains that must pass; for now only, where the DNS failed. The null sender is in
+    nobody's name: bounces come from HELO names that have no record.
+    """
     mail_from = found.mail_from
-    if not settings.reject_unless_pass or mail_from.result is Result.PASS:
+    if not settings.reject_unless_pass or found.is_null_sender or mail_from.result is Result.PASS:
         return None
     if not is_below(mail_from.question.domain, settings.reject_unless_pass):
         return None
@@ -232,8 +237,7 @@ def is_helo_borne_out(found: Found, client: Client, settings: SpfSettings) -> bo
     names, name = settings.skip.helo_names, found.helo.question.domain
     if not names or not is_below(name, names):
         return False
-    verified = client.name.lower().removesuffix(".") if not found.relay else ""
-    return found.helo.result is Result.PASS or is_below(verified, names)
+    return found.helo.result is Result.PASS or is_below(client.name.lower().removesuffix("."), names)
 
 
 def heeds_dmarc(decision: Decision, settings: SpfSettings) -> bool:

@@ -110,8 +110,8 @@ _MORE = {
         "backup_mx": "{ip} is {backup_mx}, an MX of our own domain: put it into spf.relays.",
         "forwarder": "{ip} is a host of the known forwarder {forwarder}.",
         "relay": "It came through our relay {relay}; judged is the client before it.",
-        "overruled": "{overruled}, which holds for another of the recipients, is more severe: the mildest decides, so "
-        "that who lets it in does not lose it.",
+        "overruled": "{overruled}, which holds for another of the recipients, is more severe: one answer is given "
+        "to all, and that is the mildest.",
         "dmarc_unknown": "The DMARC policy of {dmarc_unknown}, the domain in From, could not be looked up: so it was "
         "put off, and not left to DMARC.",
         "theirs": 'In the words of the domain\'s own admin: "{theirs}"',
@@ -121,8 +121,8 @@ _MORE = {
         "backup_mx": "{ip} è {backup_mx}, un MX del nostro dominio: va messo in spf.relays.",
         "forwarder": "{ip} è un host di {forwarder}, che inoltra posta a noi.",
         "relay": "È arrivato dal nostro relay {relay}; si giudica il client che lo precede.",
-        "overruled": "{overruled}, che vale per un altro destinatario, è più severo: decide il più mite, così chi lo "
-        "ammette non lo perde.",
+        "overruled": "{overruled}, che vale per un altro destinatario, è più severo: la risposta è una per tutti, "
+        "ed è la più mite.",
         "dmarc_unknown": "La politica DMARC di {dmarc_unknown}, il dominio del From, non era raggiungibile: è stato "
         "rimandato, e non lasciato a DMARC.",
         "theirs": 'Nelle parole dell\'amministratore del dominio: "{theirs}"',
@@ -160,6 +160,8 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
     for name, sentence in _MORE[language].items():
         if facts.get(name) and name != said:
             why += f" {sentence}"
+    if reason == Reason.NONE and not facts.get("domain", "?"):
+        then = ""  # nobody owns it
     if reason in _RESULTS:
         done = _DONE[language]["refused" if facts.get("by") else "rule" if facts.get("rule") else "accept"]
         then = f"{done} {then}" if then else done

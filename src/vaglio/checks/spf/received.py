@@ -1,8 +1,10 @@
 """Who came before our own relays, as their Received headers have it (RFC 5321 4.4).
 
-Only what a relay of ours wrote is read: the newest header first, on to the next as long as the host it names is ours
-too. Strict and bounded: a header that has none of the known forms (Postfix, Sendmail, Exim, Exchange, qmail) ends the
-search, and then nobody is judged. Pure.
+Only what a relay of ours wrote is read: the newest header first, on to the next as long as the host it names is a relay
+too. A header that has none of the known forms (Postfix, Sendmail, Exim, Exchange, qmail) ends the search. Pure.
+
+A HELO is whatever a stranger likes, of any length, and must neither hide the address nor put another in its place. What
+it can't have is a parenthesis: these servers refuse it, or write "?". So the first one opens the relay's own words.
 """
 
 from __future__ import annotations
@@ -14,25 +16,25 @@ from typing import NamedTuple
 from vaglio.facts import pack_address, unpack_address
 
 MAX_HOPS = 20
-MAX_HEADER = 2000
-"""Bytes of a header that are looked at."""
+MAX_HEADER = 20_000
+"""Bytes of a header that are looked at: more than any of these servers takes in a line of SMTP."""
 
 _IP = r"(?:IPv6:)?(?P<ip>[0-9A-Fa-f:.]{2,45})"
-_WORD = r"[^\s()\[\]]{1,255}"
-_EXIM = rf"(?: (?:port|ident|helo)={_WORD}| helo=\[{_WORD}\])*"
+_EXIM = r"(?:port|ident|helo)=[^\s()]+"
 _FORMS = tuple(
     re.compile(form, re.ASCII)
     for form in (
         # Postfix, Sendmail: from HELO (NAME [IP]); Sendmail may add its doubts, or an ident answer before the name.
-        rf"from (?P<helo>\[?{_WORD}\]?) \((?:{_WORD} )?\[{_IP}\](?: \(may be forged\))?\)",
+        # Postfix takes blanks in HELO: first in this list, or "[IP] by x" would be read as Exim's. A "=" is Exim's.
+        rf"from (?P<helo>[^()]+) \((?:[^\s()\[\]=]+ )?\[{_IP}\](?: \(may be forged\))?\)",
         # Exim: from NAME ([IP] helo=HELO), from NAME ([IP]:PORT ...); without helo= it is NAME.
-        rf"from (?P<helo>{_WORD}) \(\[{_IP}\](?::\d+)?(?P<more>{_EXIM})\)",
+        rf"from (?P<helo>[^\s()]+) \(\[{_IP}\](?::\d+)?(?P<more>(?: {_EXIM})*)\)",
         # Exim, without a name: from [IP] (helo=HELO)
-        rf"from \[{_IP}\](?::\d+)?(?: \((?P<more>(?:port|ident|helo)={_WORD}{_EXIM}|helo=\[{_WORD}\])\))?(?= by )",
-        # Exchange: from HELO (IP) by
-        rf"from (?P<helo>{_WORD}) \({_IP}\)(?= by )",
+        rf"from \[{_IP}\](?::\d+)?(?: \((?P<more>{_EXIM}(?: {_EXIM})*)\))?(?= by )",
+        # Exchange, and qmail where HELO is the name: from HELO (IP) by
+        rf"from (?P<helo>[^()]+) \((?:[^\s()]+@)?{_IP}\)(?= by )",
         # qmail: from NAME (HELO HELO) (IP)
-        rf"from {_WORD} \(HELO (?P<helo>\[?{_WORD}\]?)\) \((?:{_WORD}@)?\[?{_IP}\]?\)",
+        rf"from [^()]+ \(HELO (?P<helo>[^()]+)\) \((?:[^\s()]+@)?\[?{_IP}\]?\)",
     )
 )
 _HELO = re.compile(r"(?:^| )helo=(\S+)", re.ASCII)
@@ -48,7 +50,7 @@ class Hop(NamedTuple):
 
 def read(value: bytes) -> Hop | None:
     """Return the client that a Received header names; None where it has none of the forms."""
-    text = " ".join(value[:MAX_HEADER].decode("latin-1").split())
+    text = b" ".join(value[:MAX_HEADER].split()).decode("utf-8", "surrogateescape")
     for form in _FORMS:
         match = form.match(text)
         if match and (packed := pack_address(match["ip"])):
@@ -58,15 +60,15 @@ def read(value: bytes) -> Hop | None:
     return None
 
 
-def last_outside(received: Iterable[bytes], is_ours: Callable[[bytes], bool]) -> Hop | str:
-    """Return the first client that is not ours, from the newest header on; or why there is none, in words."""
+def last_outside(received: Iterable[bytes], is_relay: Callable[[bytes], bool]) -> Hop | str:
+    """Return the first client that is no relay, from the newest header on; or why there is none, in words."""
     number = 0
     for number, value in enumerate(received, 1):
         if number > MAX_HOPS:
-            return f"the first {MAX_HOPS} Received headers name only hosts of our own"
+            return f"the first {MAX_HOPS} Received headers name only relays of ours"
         hop = read(value)
         if hop is None:
             return f"the Received header number {number} has none of the known forms"
-        if not is_ours(hop.packed):
+        if not is_relay(hop.packed):
             return hop
     return "no Received header names a host outside of our relays" if number else "the relay wrote no Received header"

@@ -16,6 +16,9 @@ from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
 Policy = Literal["accept", "defer", "reject", "quarantine"]
 Milder = Literal["accept", "defer", "quarantine"]
 
+CIRCUMSTANCES = 3
+"""Seconds for what may speak for a client that failed: after time_limit, and before the deadline."""
+
 _LABELS = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{1,63}", re.ASCII)
 
 
@@ -143,14 +146,15 @@ class SpfSettings(MilterSection):
     """Policies of their own for some recipients, senders or clients."""
     defer_to_dmarc: bool = True
     """A fail or softfail refuses nothing where the domain in From has a DMARC policy of quarantine or reject: DMARC
-    decides then, and a good DKIM signature saves what was forwarded."""
+    decides then, and a good DKIM signature saves what was forwarded. Where the policy can't be looked up, the refusal
+    is put off."""
     reject_unless_pass: list[DomainName] = []
     """Sender domains, and all below them, whose mail is refused unless the result is pass."""
     skip: Skip = Field(default_factory=Skip)
     """Who is left alone."""
     relays: list[Network] = []
     """Our own backup MX, and other hosts that take mail for us: the client before them is judged, as their Received
-    headers have it."""
+    headers have it. Nobody else's are believed; where they can't be read, the result is none."""
     own_addresses: Annotated[list[Address], Field(max_length=20)] = []
     """Addresses from which our mail leaves: mail of our own users is judged as others will see it, never refused, and
     an alarm is raised once a day for each domain whose record would not let us send."""
@@ -159,7 +163,8 @@ class SpfSettings(MilterSection):
     max_void_lookups: Annotated[int, Field(ge=0, le=20)] = 2
     """Look-ups that may find nothing; beyond, the result is permerror."""
     time_limit: Annotated[Duration, Field(ge=1, le=200)] = 20
-    """Longest time for all look-ups of a message; what is not known by then is temperror. Keep it below deadline."""
+    """Longest time for the look-ups of a message; what is not known by then is temperror. It must leave 3 seconds of
+    deadline."""
     help: Annotated[str, Field(max_length=120)] = ""
     """Where those who are refused find help: a URL or a sentence, put into the reply."""
     text: dict[Annotated[str, Field(pattern=r"^[a-z]{2}$", description='a language such as "it"')], Text] = {}
