@@ -180,6 +180,12 @@ def test_a_sender_that_is_none_is_refused(zone: str, sender: str, capsys: pytest
     assert "wanted an address such as tizio@tizio.it" in capsys.readouterr().err
 
 
+def test_a_helo_name_that_is_no_domain_is_said_to_be_none(zone: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--ip", "192.0.2.7", "--from", "a@tizio.it", "--helo", "[192.0.2.7]", "--zone", zone]
+    assert main(["spf", "check", *words]) == 0
+    assert "HELO: none (an address in brackets is no domain)" in capsys.readouterr().out
+
+
 def test_a_sender_may_be_quoted(ask: Ask) -> None:
     assert ask("--ip", "198.51.100.7", "--from", '"a b"@tizio.it')["result"] == "pass"
 

@@ -229,7 +229,7 @@ def _tell(document: dict[str, Any]) -> None:
 def _helo(helo: dict[str, str]) -> str:
     if not helo["name"]:
         return "not given (--helo)"
-    return f"{helo['result']} {helo['domain'] or helo['problem']}"
+    return f"{helo['result']} {helo['domain']}" if helo["domain"] else f"{helo['result']} ({helo['problem']})"
 
 
 def _leads_to(policy: dict[str, str]) -> str:
