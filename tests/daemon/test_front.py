@@ -18,7 +18,7 @@ from vaglio.examination import Message, Needs
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.milter.host import Host, Manner
 from vaglio.milter.plan import UNTOUCHED
-from vaglio.verdict import TIMED_OUT, Action, AuthResult, Reply, Verdict
+from vaglio.verdict import TIMED_OUT, Action, AuthResult, Header, Reply, Verdict
 
 FACTS = Facts(client_of("192.0.2.1"), Envelope("a@tizio.it", "anna@caio.it"), Session(Stage.RCPT))
 MESSAGE = Message(FACTS, ("anna@caio.it",))
@@ -140,3 +140,12 @@ def test_a_service_lives_as_long_as_its_host() -> None:
     assert alive() is not None
     del host
     assert alive() is None
+
+
+def test_fields_in_which_a_check_tells_its_results_are_its_own_and_told_in_rehearsal() -> None:
+    check = Listener()
+    check.given = REJECT._replace(headers=(Header("Received-SPF", "fail (mx.caio.it: no)"), Header("X-Spam", "yes")))
+    own = Hosted(check, section(mode="rehearse"), {"Received-SPF": "mx.caio.it"})
+    host = hosted(Service(Milter([own])), section(), "caio.it", AROUND)
+    assert host.manner.own == {b"received-spf": "mx.caio.it"}
+    assert [one.name for one in judged(host).headers] == ["Received-SPF"]
