@@ -14,8 +14,8 @@ from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.settings import Rule as LimitRule
+from vaglio.checks.spf.settings import CIRCUMSTANCES, SpfSettings
 from vaglio.checks.spf.settings import Rule as SpfRule
-from vaglio.checks.spf.settings import SpfSettings
 from vaglio.config.chain import READY, ChainSettings, shipped
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
@@ -53,7 +53,7 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     yield from _list_misfits(config.dnsbl)
     yield from _late_lookups(config.dnsbl)
     yield from _limit_misfits(config.ratelimit)
-    yield from _late_spf(config.spf)
+    yield from _late_spf(config)
     for name, section in config.daemons():
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
@@ -91,12 +91,15 @@ def _late_lookups(settings: DnsblSettings) -> Iterator[Clash]:
         yield Clash((("dnsbl", "lookup_timeout"), ("dnsbl", "deadline")), found, wanted)
 
 
-def _late_spf(settings: SpfSettings) -> Iterator[Clash]:
-    """Yield a time for look-ups that would not leave time to answer."""
-    if settings.time_limit >= settings.deadline:
-        wanted = f'less than spf.deadline, which is "{format_duration(settings.deadline)}"'
-        found = f'"{format_duration(settings.time_limit)}"'
-        yield Clash((("spf", "time_limit"), ("spf", "deadline")), found, wanted)
+def _late_spf(config: VaglioConfig) -> Iterator[Clash]:
+    """Yield a time for look-ups that would not leave time to learn the circumstances of a fail, and to answer."""
+    hosts: list[tuple[Path, MilterSection]] = [(("spf",), config.spf)]
+    hosts += [(("chain", name), chain) for name, chain in config.chain.items() if "spf" in chain.checks]
+    path, host = min(hosts, key=lambda one: one[1].deadline)
+    if config.spf.time_limit + CIRCUMSTANCES >= host.deadline:
+        deadline, shown = (*path, "deadline"), format_duration(host.deadline)
+        wanted = f'more than {CIRCUMSTANCES}s less than {dotted(deadline)}, which is "{shown}"'
+        yield Clash((("spf", "time_limit"), deadline), f'"{format_duration(config.spf.time_limit)}"', wanted)
 
 
 def _limit_misfits(settings: RatelimitSettings) -> Iterator[Clash]:
