@@ -59,14 +59,16 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from vaglio_milters import spf_verify
+from vaglio_milters import dkim_verify, spf_verify
 
 from vaglio.config.chain import READY, ChainSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
 from vaglio.daemon.service import Daemon, Hosted, Milter, Ports, Service
 
-HOSTED: Mapping[str, Callable[[VaglioConfig, Ports], Hosted]] = {"spf": spf_verify.hosted}
+HOSTED: Mapping[str, Callable[[VaglioConfig, Ports], Hosted]] = {
+    "spf": spf_verify.hosted, "dkim_verify": dkim_verify.hosted,
+}  # fmt: skip
 """How each check is put together, by its name in ``chain.NAME.checks``."""
 
 
@@ -90,6 +92,7 @@ def daemon(name: str) -> Daemon:
         manual=__doc__ or "",
         settings=partial(settings, name),
         build=partial(build, name),
+        command=f"vaglio-chain {name}",
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from vaglio.config.types import MilterSection, SocketAddress
 
-Hostable = Literal["spf"]
+Hostable = Literal["spf", "dkim_verify"]
 """The checks that a chain can host."""
 
 

@@ -40,6 +40,8 @@ from vaglio.daemon.worker import Job, work
 
 _PASSWORD = re.compile(r"(://[^:/?@]*):.*@")  # up to the last @: a password should not, but may, hold others
 _EXAMPLES = re.compile(r"^EXAMPLES\n((?:[ ].*\n|\n)+)", re.MULTILINE)
+_OF_SECTION = ("listen", "workers", "engine")
+"""Settings of the daemon's own section that hold until a restart."""
 _METRICS = "metrics"  # FileDescriptorName= of the socket unit that is for Prometheus
 
 
@@ -64,7 +66,7 @@ def run(daemon: Daemon, argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(daemon: Daemon) -> argparse.ArgumentParser:
-    command = f"vaglio-{daemon.name.replace('.', ' ')}"
+    command = daemon.called
     parser = argparse.ArgumentParser(
         prog=command,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -167,7 +169,7 @@ class _Process:
         """Say in one line what runs here, and on which settings."""
         section, name = self._daemon.settings(self._config), self._config.identity.authserv_id
         self._info(
-            f"vaglio-{self._daemon.name.replace('.', ' ')} {__version__}: configuration {self._path or 'defaults'}, "
+            f"{self._daemon.called} {__version__}: configuration {self._path or 'defaults'}, "
             f"mode {section.mode}{_rehearsing(section, self._config)}, {workers} worker{'s' * (workers > 1)}, "
             f"store {without_secrets(self._config.state.url)}"
             f"{f', results as {name}' if isinstance(section, MilterSection) else ''}"
@@ -256,7 +258,8 @@ class _Process:
         wanted = self._what_needs_a_restart(loaded.config)
         for key, value in self._fixed.items():
             if wanted[key] != value:
-                self._warn(f"{key} has changed: that needs a restart")
+                whose = f"{self._daemon.name}." if key in _OF_SECTION else ""
+                self._warn(f"{whose}{key} has changed: that needs a restart")
         return True
 
     def _info(self, text: str) -> None:
@@ -282,7 +285,7 @@ def _rehearsing(section: DaemonSection, config: VaglioConfig) -> str:
     if not isinstance(section, ChainSettings) or section.mode == "rehearse":
         return ""
     sections = dict(config.daemons())
-    names = [check for check in section.checks if sections[check].mode == "rehearse"]
+    names = [check for check in section.checks if sections[check.replace("_", ".")].mode == "rehearse"]
     return f"; {' and '.join(names)} rehearse{'s' * (len(names) == 1)}" if names else ""
 
 

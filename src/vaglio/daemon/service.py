@@ -118,6 +118,7 @@ class Daemon:
 
     ``manual`` is its man page as text, ``settings`` finds its section of the configuration, ``build`` makes the
     service; it does no I/O that may block for long and raises nothing for a configuration that was validated.
+    ``command`` is set where it is not "vaglio-" and the name.
     """
 
     name: str
@@ -125,3 +126,9 @@ class Daemon:
     manual: str
     settings: Callable[[VaglioConfig], DaemonSection]
     build: Callable[[VaglioConfig, Ports], Service]
+    command: str = ""
+
+    @property
+    def called(self) -> str:
+        """The command: ``vaglio-greylist``, ``vaglio-chain inbound``."""
+        return self.command or f"vaglio-{self.name}"
