@@ -82,6 +82,7 @@ class Supervisor:
         self._status: int | None = None  # the exit status, once we are stopping
         self._kill_at = math.inf
         self._served = False  # all workers were ready once
+        self._refused = False  # the last reload found a bad configuration
         self._announced = False  # systemd was told READY=1 since the start or the last reload
         self._announce_by = math.inf
         self._watchdog_at = 0.0 if limits.watchdog else math.inf
@@ -249,7 +250,8 @@ class Supervisor:
         self._notifier.reloading()
         self._announced = False
         self._announce_by = monotonic() + _RELOAD_TIME if self._served else math.inf
-        if self._reload():
+        self._refused = not self._reload()
+        if not self._refused:
             self._send(signal.SIGHUP)
             for slot in self._slots:
                 slot.reloading = bool(slot.pid)
@@ -265,4 +267,5 @@ class Supervisor:
             self._announced, self._served, self._announce_by = True, True, math.inf
             self._notifier.ready()
             self._notifier.status(f"{len(self._slots)} worker{'s' * (len(self._slots) > 1)}")
-            self._info("ready")
+            self._info("goes on with the configuration that it had" if self._refused else "ready")
+            self._refused = False
