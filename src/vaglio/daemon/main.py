@@ -86,7 +86,7 @@ def _parser(daemon: Daemon) -> argparse.ArgumentParser:
         "--replace", action="store_true",
         help="take the place of a daemon that listens on the same UNIX sockets; then end it by SIGTERM",
     )  # fmt: skip
-    parser.add_argument("--version", action="version", version=f"{command} {__version__}")
+    parser.add_argument("--version", action="version", version=f"{command.partition(' ')[0]} {__version__}")
     return parser
 
 
