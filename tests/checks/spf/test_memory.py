@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from vaglio.checks.spf.domain import ask_mail_from
-from vaglio.checks.spf.evaluate import Limits, Memory, evaluate
+from vaglio.checks.spf.evaluate import Limits, evaluate
+from vaglio.checks.spf.memory import Memory
 from vaglio.checks.spf.outcome import Evaluation, Result
 from vaglio.ports import NXDOMAIN, Answer, Outcome
 

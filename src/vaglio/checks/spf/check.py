@@ -30,7 +30,8 @@ from vaglio.checks.spf.decide import (
     screen,
 )
 from vaglio.checks.spf.domain import ask_helo, ask_mail_from
-from vaglio.checks.spf.evaluate import Limits, Memory, evaluate
+from vaglio.checks.spf.evaluate import Limits, evaluate
+from vaglio.checks.spf.memory import Memory
 from vaglio.checks.spf.outcome import Evaluation, Identity, Question, Result
 from vaglio.checks.spf.received import last_outside
 from vaglio.checks.spf.record import allows, clean, term_for

@@ -17,13 +17,14 @@ import asyncio
 import ipaddress
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from vaglio.checks.spf.outcome import Evaluation, Identity, Question, Result, Step, StepKind
+from vaglio.checks.spf.memory import Key, Memory
+from vaglio.checks.spf.outcome import Evaluation, Question, Result, Step, StepKind
 from vaglio.eager import Rest, rest, start, together
 from vaglio.ports import Answer, Outcome, Resolver
 
@@ -41,9 +42,6 @@ MAX_NAMES = 10
 MAX_THEIRS = 1000
 """Characters of an explanation (exp=); a longer one is not read."""
 _NAME = 253
-
-Key = tuple[str, str]
-"""Name in lower case and type."""
 
 
 class Limits(NamedTuple):
@@ -114,33 +112,6 @@ class _Known:
 
 
 _LATE = Answer(Outcome.TEMPERROR, why="timeout")
-
-
-class Memory:
-    """Evaluations that may hold again, since mail of one sender comes in runs: finding one takes 3 us, evaluating 25.
-
-    Without macros, an evaluation depends on the client's address, the domain and the answers that it rests on: it holds
-    as long as the resolver has these very answers at hand, until their TTL is over.
-    """
-
-    MOST = 2000
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[str, str, Identity], tuple[Evaluation, Mapping[Key, Answer]]] = {}
-
-    def find(self, question: Question, resolver: Resolver) -> Evaluation | None:
-        """Return the evaluation of this question, if it still holds."""
-        kept = self._kept.get((question.address, question.domain, question.identity))
-        if kept is None or not all(resolver.at_hand(*key) is answer for key, answer in kept[1].items()):
-            return None
-        return kept[0]._replace(question=question)
-
-    def keep(self, found: Evaluation, rests_on: Mapping[Key, Answer]) -> None:
-        """Keep an evaluation, and for which answers it holds."""
-        if len(self._kept) >= self.MOST:
-            self._kept.clear()
-        question = found.question
-        self._kept[question.address, question.domain, question.identity] = found, rests_on
 
 
 async def evaluate(
