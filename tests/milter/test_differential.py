@@ -9,6 +9,7 @@ own tests.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ def play(mta: Mta, peer: Peer, helo: bytes, turns: Sequence[Turn]) -> Iterator[o
             outcome = mta.send(mail)
             ended = outcome.taken
             yield {check: told(outcome, check) for check in told_by(outcome)}  # for whoever has to read a failure
-            yield outcome
+            yield outcome._replace(quarantine=re.sub(rb"; ref \S+", b"", outcome.quarantine))  # never twice the same
             continue
         steps = list(events(mail, bool(mta.agreed.steps & Steps.LEADING_SPACE)))[:-1]
         for command, packet in steps[:given_up]:

@@ -135,8 +135,9 @@ def test_nothing_is_done_that_the_mail_server_does_not_offer(milter: TrivialMilt
             Actions.ADD_HEADERS: [Answer.INSERT_HEADER], Actions.CHANGE_HEADERS: [Answer.CHANGE_HEADER],
         }.get(actions, [])  # fmt: skip
         assert bool(outcome.quarantine) == (actions == Actions.QUARANTINE)
-        if actions != Actions.QUARANTINE:
-            milter.line("WARNING a message was to be held, and was delivered")
+        told = "WARNING a message was to be held, and was delivered"
+        if actions != Actions.QUARANTINE and told not in milter.seen:  # once a minute is enough
+            milter.line(told)
         assert mta.send(mail("reject")).reply == b"550 5.7.1 one says reject"
 
 

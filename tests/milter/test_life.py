@@ -17,7 +17,7 @@ from tests.milter.daemons import TrivialMilter, told, told_by
 from tests.milter.mta import Mail, Mta, Outcome, events
 from vaglio.daemon.clock import monotonic
 from vaglio.milter import wire
-from vaglio.milter.native import LINGER
+from vaglio.milter.agreed import LINGER
 from vaglio.milter.wire import Answer, Command
 
 PASSED = Outcome(Answer.CONTINUE)
