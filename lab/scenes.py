@@ -74,7 +74,7 @@ FORGERY = Scene(
     (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)), Attempt(ACCEPTED, (NOT_LISTED, RETRIED, SPF_FAIL))),
     bringing=f"{FORGED}\n", headers=(DISPROVEN,), without=re.escape(FORGED),
 )  # fmt: skip
-STORY = "SPF fail for tizio.it; delivered"
+STORY = "SPF fail for tizio.it"
 """What is told of it, by ``vaglio why`` and by ``vaglio try``."""
 
 SCENES = (
