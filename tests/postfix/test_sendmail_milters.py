@@ -140,7 +140,7 @@ def test_a_reply_may_have_percent_signs_but_of_other_letters_sendmail_takes_a_bi
 def test_a_message_is_quarantined_with_the_reason(host: Host, recipient: str) -> None:
     with host.client(FORGER) as client:
         assert sent(client, "anna@hold.test", recipient).code == 250
-    wanted = "SPF fail: 198.51.100.66 is not in the SPF record of hold.test"
+    wanted = "SPF fail hold.test; ref "
     until(lambda: any(reason.startswith(wanted) for reason in host.caio.quarantined()), "the message in quarantine")
     assert host.caio.mailbox(recipient) == []
 
