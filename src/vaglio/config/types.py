@@ -112,8 +112,8 @@ class MilterSection(DaemonSection):
     """What the section of a milter, or of a chain of them, has besides."""
 
     engine: Literal["native", "libmilter"] = "native"
-    """Who speaks the milter protocol: "native" is our own, "libmilter" is Sendmail's (the extra
-    vaglio[libmilter]), which listens on one socket only."""
+    """Who speaks the milter protocol: "native" is our own, "libmilter" is Sendmail's, which needs pymilter (pip install
+    '.[libmilter]') and listens on one socket only."""
     deadline: Annotated[Duration, Field(ge=1, le=240)] = 25
     """Longest time a check may take at the end of a message; then its result is "temperror", or what on_error says.
     Stay below milter_content_timeout of Postfix (300s), and in Sendmail below E of the filter's timeouts."""
