@@ -64,8 +64,3 @@ async def together(*works: Coroutine[Any, Any, T]) -> list[T]:
 async def rest(rest: Rest[T]) -> T:
     """Return what the rest of a coroutine returns: tasks are made of coroutines only."""
     return await rest
-
-
-async def whole(rest: Rest[T]) -> T:
-    """Return the result of the rest: what a task is made of."""
-    return await rest

@@ -15,7 +15,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from vaglio.eager import Rest, start, whole
+from vaglio.eager import Rest, rest, start
 from vaglio.milter.agreed import ACTIONS, LINGER, unwanted
 from vaglio.milter.host import Host
 from vaglio.milter.plan import Plan
@@ -332,7 +332,7 @@ class Connection:
         outcome = start(work())
         if isinstance(outcome, Rest):
             self._server.waits(1)
-            self._answering = asyncio.get_running_loop().create_task(whole(outcome))
+            self._answering = asyncio.get_running_loop().create_task(rest(outcome))
             self._answering.add_done_callback(partial(self._tell, answer))
         else:
             answer.set_result(outcome)

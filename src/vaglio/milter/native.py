@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
-from vaglio.eager import Rest, start, whole
+from vaglio.eager import Rest, rest, start
 from vaglio.examination import Needs
 from vaglio.milter import wire
 from vaglio.milter.agreed import ACTIONS, LINGER, MACROS, NOT_HELD, unwanted
@@ -310,7 +310,7 @@ class Connection(asyncio.Protocol):
         outcome = start(work)
         if not isinstance(outcome, Rest):
             return outcome
-        self._answering = asyncio.get_running_loop().create_task(whole(outcome))
+        self._answering = asyncio.get_running_loop().create_task(rest(outcome))
         self._answering.add_done_callback(self._answered)
         return b""
 
