@@ -28,6 +28,14 @@ class Action(StrEnum):
     HOLD = "hold"
 
 
+STRENGTH = (Action.PASS, Action.HOLD, Action.DEFER, Action.DISCARD, Action.REJECT)
+"""From weak to strong, for whoever has several answers to one message. What is deferred comes again and may be held
+then; who is refused hears of it, which is better than mail that vanishes."""
+
+BY_POLICY = {"accept": Action.PASS, "quarantine": Action.HOLD, "defer": Action.DEFER, "reject": Action.REJECT}
+"""What the words of a policy on a result mean."""
+
+
 class Reply(NamedTuple):
     """What the SMTP client is told (RFC 5321 4.2, enhanced codes of RFC 3463).
 

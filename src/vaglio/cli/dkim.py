@@ -24,7 +24,7 @@ from vaglio.cli.common import (
     print_json,
     usual_options,
 )
-from vaglio.cli.given import content, resolver_of
+from vaglio.cli.given import Still, content, resolver_of
 from vaglio.config.load import Loaded
 from vaglio.facts import Client, Envelope, Facts, Session, Stage
 from vaglio.milter.replay import read
@@ -65,24 +65,11 @@ def _verify(args: argparse.Namespace) -> int:
     return 0
 
 
-class _Still:
-    """A clock that stands."""
-
-    def __init__(self, unix: float) -> None:
-        self._unix = unix
-
-    def now(self) -> float:
-        return self._unix
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
 async def _judge(args: argparse.Namespace, loaded: Loaded, message: bytes) -> tuple[list[Judged], str]:
     """Return what became of each signature, and the author's domain."""
     headers, body = read(message)
     resolver = resolver_of(args.zone, loaded)
-    context = Context(_Still(now(args)), resolver, lambda: "", lambda _: "en")
+    context = Context(Still(now(args)), resolver, lambda: "", lambda _: "en")
     examination = DkimVerify(loaded.config.dkim.verify, context).examine(_NOBODY)
     try:
         examination.end_of_headers(headers)

@@ -34,6 +34,7 @@ from vaglio.cli.common import (
     print_table,
     warn,
 )
+from vaglio.cli.given import Still
 from vaglio.cli.ratelimit_usage import HEAD, KeyUse, View, asked_at_rcpt, document, rows, title, view_of
 from vaglio.config.load import Loaded
 from vaglio.facts import Client, Envelope, Facts, Session, Stage, client_of
@@ -69,20 +70,6 @@ class _Trial:
         result, writes = await self._store.transact(trial)
         self._written |= writes
         return result
-
-
-class _Now:
-    """A clock that stands still."""
-
-    def __init__(self, at: float) -> None:
-        self._at = at
-
-    def now(self) -> float:
-        """Return the time that was given."""
-        return self._at
-
-    async def sleep(self, seconds: float) -> None:
-        """Return at once."""
 
 
 class _Answer(NamedTuple):
@@ -152,7 +139,7 @@ async def _played(store: Store, args: argparse.Namespace, loaded: Loaded) -> _Ou
     logins = ListFiles(settings.sender_logins, parse_logins, warn, needed=True).current
     alarms: list[Alarm] = []
     context = Context(
-        clock=_Now(at),
+        clock=Still(at),
         store=_Trial(store),
         references=lambda: "",
         overrides=lambda: view.overrides,

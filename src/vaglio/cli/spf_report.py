@@ -27,9 +27,10 @@ from vaglio.cli.common import (
     print_table,
 )
 from vaglio.cli.decisions import ask_journal
-from vaglio.cli.story import CHAIN, told_by
+from vaglio.cli.story import told_by
 from vaglio.config.types import format_duration
 from vaglio.journal import Entry
+from vaglio.milter.combine import CHAIN
 from vaglio.verdict import Action, Fact
 
 _SPF = "spf"

@@ -10,12 +10,26 @@ from vaglio.checks.greylist import explain as greylist
 from vaglio.checks.ratelimit import explain as ratelimit
 from vaglio.checks.spf import explain as spf
 from vaglio.journal.entry import Entry
+from vaglio.milter.combine import CHAIN
+from vaglio.milter.session import MAX_FORGED, TOO_MANY_FORGED
 from vaglio.verdict import FAILED, FORGED, TIMED_OUT, Fact
 
 _Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
+_TOO_MANY = {
+    "en": (f"It brought along more than {MAX_FORGED} results in our name; so many are not taken out one by one.",
+           "It is the move of whoever sent it: no honest message has them. It was not taken."),
+    "it": (f"Portava con sé più di {MAX_FORGED} risultati a nostro nome: tanti non si tolgono uno per uno.",
+           "Tocca a chi l'ha spedito: nessun messaggio onesto ne ha. Non è stato accettato."),
+}  # fmt: skip
+
+
+def _too_many(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:  # noqa: ARG001
+    return _TOO_MANY[language]
+
+
 _EXPLAINERS: Mapping[str, _Explainer] = {
     "greylist": greylist.explain, "dnsbl": dnsbl.explain, "ratelimit": ratelimit.explain,
-    "spf": spf.explain, "dkim_verify": dkim.explain,
+    "spf": spf.explain, "dkim_verify": dkim.explain, TOO_MANY_FORGED.check: _too_many,
 }  # fmt: skip
 """By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
 
@@ -58,8 +72,6 @@ _END = {
 }
 
 _FAILED = {"en": "{check} failed", "it": "{check} non è riuscito"}
-
-CHAIN = "chain"
 
 
 def outcome(entry: Entry, language: str) -> str:

@@ -33,7 +33,6 @@ POLICY_CONNECTIONS = 10_000
 LONGEST_JUDGEMENT = 240.0
 """Seconds for which a message may be judged by all checks together: Postfix's milter_content_timeout is 300."""
 
-
 LONGEST_AT_RCPT = 8.0
 """Seconds for which a recipient may be judged: Sendmail waits 10 s for an answer to it, Postfix 30."""
 
@@ -148,8 +147,9 @@ class PolicyFront(_Listening):
 
     def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:  # noqa: ARG002
         """Put a check behind the guard."""
-        guard, check = _guard(section, self._around, self._around.name), service.work
+        around, check = self._around, service.work
         assert not isinstance(check, Milter)
+        guard = Guard(around.name, section.on_error, section.mode, section.deadline, around.note_failure)
 
         def use() -> None:
             self._guard = guard
@@ -204,7 +204,3 @@ def _guard_of(one: Hosted, section: MilterSection, around: Surroundings) -> Guar
     return Guard(
         one.check.name, own.on_error, own.mode, _deadline(one, section), around.note_failure, results=tuple(one.own)
     )
-
-
-def _guard(section: DaemonSection, around: Surroundings, name: str) -> Guard:
-    return Guard(name, section.on_error, section.mode, section.deadline, around.note_failure)

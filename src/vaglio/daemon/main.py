@@ -148,9 +148,6 @@ class _Process:
                         f"anybody who can reach {listener.address} can read the metrics: let metrics.listen be "
                         "inet:127.0.0.1:PORT or unix:/PATH, or see that a firewall guards the port"
                     )
-            def take_places() -> bool:
-                return self._take_places([*listeners, *metrics])
-
             supervisor = Supervisor(
                 workers,
                 partial(self._work, listeners, metrics, state, Shares(workers)),
@@ -160,7 +157,7 @@ class _Process:
                 self._info,
                 self._warn,
                 Limits(watchdog=watchdog_interval(os.environ)),
-                take_places,
+                partial(self._take_places, [*listeners, *metrics]),
             )
             gc.enable()  # vaglio_policyd switched it off
             return supervisor.run()

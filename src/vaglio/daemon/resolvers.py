@@ -39,9 +39,7 @@ class _Lent:
 class Resolvers:
     """Lends resolvers to services, on ``loop``."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, opener: Callable[[Dns], OpenResolver] = opened
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, opener: Callable[[Dns], OpenResolver] = opened) -> None:
         self._loop, self._opener = loop, opener
         self._lent: list[_Lent] = []  # the last one is that of the moment
 

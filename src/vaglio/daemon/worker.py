@@ -198,22 +198,22 @@ class _Worker:
         """Build what depends on the configuration, all of it before any of it is used."""
         daemon = self._job.daemon
         section = daemon.settings(config)
-        self._reference = partial(next, references()) if config.journal.enabled else _no_reference
-        service = daemon.build(config, self._ports(config))
+        reference = partial(next, references()) if config.journal.enabled else _no_reference
+        service = daemon.build(config, self._ports(config, reference))
         self._resolvers.used_by(service)
         journal = self._journal_for(config)
         lines = log.setup(config.log.format, config.log.level)
         self._service: Service = service
         self._use = self._front.fit(service, section, config)
-        self._log, self._journal = lines, journal
+        self._log, self._journal, self._reference = lines, journal, reference
         self._alerter = Alerter(config.alert, config.identity.hostname)
         self._recorder = Recorder(lines, self._meter, journal, daemon.name, self._clock.now, config.identity.hostname)
 
-    def _ports(self, config: VaglioConfig) -> Ports:
+    def _ports(self, config: VaglioConfig, reference: Callable[[], str]) -> Ports:
         return Ports(
             self._clock,
             self._store,
-            self._reference,
+            reference,
             self._job.state,
             self._warn,
             self._shared_store,

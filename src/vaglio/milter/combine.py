@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vaglio.verdict import Action, Fact, Verdict
-
-STRENGTH = (Action.PASS, Action.HOLD, Action.DEFER, Action.DISCARD, Action.REJECT)
-"""From weak to strong. A message that is deferred comes again and may be held then; who is refused hears of it, which
-is better than mail that vanishes."""
+from vaglio.verdict import STRENGTH, Action, Fact, Verdict
 
 CHAIN = "chain"
 """The check that a verdict of several is said to be of."""

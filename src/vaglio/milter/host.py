@@ -82,7 +82,7 @@ class Host:
         self._references, self._owner = references, owner
         forged = Needs.HEADERS if manner.forged else Needs.NOTHING
         self.needs = reduce(or_, (check.needs for check in checks), forged)
-        # Flags take a microsecond each time they are looked at: once is enough.
+        # Flags take up to half a microsecond each time they are looked at: once is enough.
         self._of_recipient = [place for place, check in enumerate(checks) if Needs.RECIPIENTS in check.needs]
         self.asks_recipients = bool(self._of_recipient)
         self.scans = Needs.BODY in self.needs

@@ -109,8 +109,7 @@ class Session:
 
     def header(self, name: bytes, value: bytes) -> None:
         """Take in a header field."""
-        message = self._message or self._begun("a header")
-        message.header(name, value)
+        self._begun("a header").header(name, value)
 
     def end_of_headers(self) -> None:
         """Take note that the header is complete."""

@@ -142,12 +142,8 @@ class Verifying(Examination):
         if name not in self._keys:
             resolver = self._check.context.resolver
             known = resolver.at_hand(name, "TXT")
-            self._keys[name] = known or asyncio.get_running_loop().create_task(_lookup(resolver, name))
+            self._keys[name] = known or asyncio.get_running_loop().create_task(resolver.lookup(name, "TXT"))
 
     async def _answer(self, name: str) -> Answer:
         key = self._keys[name]
         return await key if isinstance(key, asyncio.Task) else key
-
-
-async def _lookup(resolver: Resolver, name: str) -> Answer:
-    return await resolver.lookup(name, "TXT")

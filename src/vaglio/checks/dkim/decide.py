@@ -8,12 +8,11 @@ from typing import NamedTuple
 from vaglio.checks.dkim.outcome import Reason, Result
 from vaglio.checks.dkim.settings import DkimVerifySettings
 from vaglio.checks.dkim.verify import Judged, distance
-from vaglio.verdict import Action, Fact
+from vaglio.verdict import BY_POLICY, Action, Fact
 
 _ORDER = (Result.PASS, Result.TEMPERROR, Result.FAIL, Result.POLICY, Result.PERMERROR, Result.NEUTRAL)
 """Which result speaks for the message: what may yet pass comes before what never will."""
 
-_ACTIONS = {"accept": Action.PASS, "defer": Action.DEFER, "reject": Action.REJECT, "quarantine": Action.HOLD}
 _TOLD = 6
 
 
@@ -33,7 +32,7 @@ def decide(found: Sequence[Judged], author: str, settings: DkimVerifySettings) -
     result = best.result if best else Result.NONE
     if result is Result.PASS:
         return Decision(Action.PASS, reason, best)
-    action = _ACTIONS[getattr(settings.policies, result.value)]
+    action = BY_POLICY[getattr(settings.policies, result.value)]
     by = "" if action is Action.PASS else f"dkim.verify.policies.{result}"
     return Decision(action, reason, best, by)
 

@@ -16,6 +16,7 @@ from vaglio.checks.dkim.key import LEAST_BITS, Key, key_of
 from vaglio.checks.dkim.outcome import RESULTS, Flaw, Flawed, Reason, Result, shown
 from vaglio.checks.dkim.signature import Signature, ascii_name, read, without_value
 from vaglio.examination import Field
+from vaglio.mailboxes import mailboxes
 from vaglio.names import registered_domain
 from vaglio.ports import Answer
 
@@ -25,7 +26,6 @@ MAX_READ = 25
 MAX_SIGNED = 256 * 1024
 """Bytes of header fields that a signature may be about."""
 
-_MAX_FROM = 2000
 _COPIES, _ALIKE = 100, 10
 """Fields of z= that are looked at, and fields of one name."""
 
@@ -89,14 +89,14 @@ class Header:
         return len(self._places.get(name, ()))
 
     def author(self) -> str:
-        """Return the domain of the address in From, in A-labels; "" where there is not exactly one field."""
+        """Return the domain of the address in From, in A-labels; "" where there is not exactly one field
+        with one address.
+        """
         places = self._places.get(b"from", ())
         if len(places) != 1:
             return ""
-        text = self._fields[places[0]].value[:_MAX_FROM].decode("utf-8", "replace").strip()
-        if text.endswith(">"):
-            text = text[text.rfind("<") + 1 : -1]
-        return ascii_name(text.rpartition("@")[2].strip()) if "@" in text else ""
+        authors = mailboxes(self._fields[places[0]].value)
+        return ascii_name(authors[0].domain) if len(authors) == 1 else ""
 
     def signed(self, signature: Signature, own: int) -> bytes:
         """Return the bytes that a signature signs; ``own`` is its own place. Raises Flawed if they are too many."""

@@ -16,7 +16,7 @@ from vaglio.checks.spf.record import allows, clean, is_no_mail, lets_all, term_f
 from vaglio.checks.spf.settings import Policies, Rule, SpfSettings
 from vaglio.facts import Client, Facts
 from vaglio.lists import AddressList, ClientList, NetworkSet
-from vaglio.verdict import Action, Fact
+from vaglio.verdict import BY_POLICY, STRENGTH, Action, Fact
 
 
 class Reason(StrEnum):
@@ -172,12 +172,8 @@ class Decision(NamedTuple):
     by: str = ""
 
 
-_ACTIONS = {"accept": Action.PASS, "defer": Action.DEFER, "reject": Action.REJECT, "quarantine": Action.HOLD}
-_STRENGTH = (Action.PASS, Action.HOLD, Action.DEFER, Action.REJECT)
-
-
 def _strength(decision: Decision) -> int:
-    return _STRENGTH.index(decision.action)
+    return STRENGTH.index(decision.action)
 
 
 def decide(found: Found, chosen: Chosen, settings: SpfSettings) -> Decision:
@@ -195,10 +191,10 @@ def _by_policy(found: Evaluation, policies: Policies, section: str) -> Decision:
     key = found.result.value
     if found.result is Result.PASS:
         return Decision(Action.PASS, Reason.PASS, found)
-    action, reason = _ACTIONS[getattr(policies, key)], Reason(key)
+    action, reason = BY_POLICY[getattr(policies, key)], Reason(key)
     if found.result is Result.FAIL and is_no_mail(found):
-        stronger = _ACTIONS[policies.no_mail]
-        if _STRENGTH.index(stronger) >= _STRENGTH.index(action):
+        stronger = BY_POLICY[policies.no_mail]
+        if STRENGTH.index(stronger) >= STRENGTH.index(action):
             action, reason, key = stronger, Reason.NO_MAIL, "no_mail"
     return Decision(action, reason, found, f"{section}.{key}")
 
