@@ -80,6 +80,8 @@ class Session(NamedTuple):
     missing: tuple[str, ...] = ()
     """Attributes that the mail server should have sent and did not."""
     process: str = ""
+    listener: str = ""
+    """Name of the mail server's service that took the message: milter_macro_daemon_name of Postfix."""
 
 
 class Facts(NamedTuple):

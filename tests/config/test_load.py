@@ -184,3 +184,13 @@ def verdict(path: Path) -> ConfigError:
     except ConfigError as error:
         return error
     return ConfigError([])
+
+
+def test_keys_that_must_be_there_are_named_all_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "vaglio.toml"
+    path.write_text('[[dkim.sign.keys]]\ndomain = "tizio.it"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert [str(one) for one in caught.value.problems] == [
+        f"{path}:1: dkim.sign.keys[0]: found a table without selector, file, wanted a table that has these keys"
+    ]

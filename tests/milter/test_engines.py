@@ -80,7 +80,8 @@ def test_macros_are_asked_for_by_name(milter: TrivialMilter) -> None:
     with milter.mta() as mta:
         macros = mta.negotiate().macros
     assert {stage: names.split() for stage, names in macros.items()} == {
-        Stage.CONNECT: ["{client_ptr}"], Stage.MAIL: ["i", "{auth_authen}"], Stage.END_OF_MESSAGE: ["i"],
+        Stage.CONNECT: ["{client_ptr}", "{daemon_name}"], Stage.MAIL: ["i", "{auth_authen}"],
+        Stage.END_OF_MESSAGE: ["i"],
     }  # fmt: skip
 
 

@@ -88,7 +88,8 @@ def _section_lines(model: type[BaseModel], path: Path, told: _Told) -> Iterator[
 
 
 def _key_line(model: type[BaseModel], name: str, kind: Kind) -> str:
-    value = model.model_fields[name].get_default(call_default_factory=True)
+    field = model.model_fields[name]
+    value = (field.examples or [None])[0] if field.is_required() else field.get_default(call_default_factory=True)
     return f"#{name} = {written(kind, value)}" if value is not None else f"# {name} = {_example(kind)}"
 
 

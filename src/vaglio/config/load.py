@@ -281,6 +281,9 @@ def _field_problem(document: _Document, path: KeyPath, errors: list[ErrorDetails
         return document.problem(path, f"the key {words.found(path[-1])}", words.wanted(keys))
     if first["type"] == "value_error" and len(errors) == 1:
         return document.problem(path, found, str(first["ctx"]["error"]))
+    missing = [str(one["loc"][-1]) for one in errors if one["type"] == "missing"]
+    if missing:
+        return document.problem(path, f"a table without {', '.join(missing)}", "a table that has these keys")
     wanted = words.wanted(words.kind_at(VaglioConfig, path))
     if path[:-1] == ("chain",) and path[-1] in ChainSettings.model_fields:
         wanted += f", and {path[-1]} in it: write [chain.{next(iter(READY))}], or another name, above the line"

@@ -11,7 +11,7 @@ LINGER = 2.0
 """Seconds that a connection between two messages may stay open at a stop, for the mail server to end it."""
 
 MACROS: Mapping[int, str] = {
-    Stage.CONNECT: "{client_ptr}", Stage.MAIL: "i {auth_authen}", Stage.END_OF_MESSAGE: "i",
+    Stage.CONNECT: "{client_ptr} {daemon_name}", Stage.MAIL: "i {auth_authen}", Stage.END_OF_MESSAGE: "i",
 }  # fmt: skip
 """What is asked for by name: a mail server need not send it by itself, and any of it may be missing. Postfix knows the
 queue id (``i``) at the end of a message, Sendmail at MAIL; it does not heed what is asked of it for the end."""

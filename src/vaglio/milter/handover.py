@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
@@ -180,10 +180,10 @@ class Connection:
         self.agreed = self._server.last = agreed
         return agreed
 
-    def connect(self, peer: Peer, reverse: bytes) -> None:
-        """Take note of the client, and of what its address leads to."""
+    def connect(self, peer: Peer, macros: Mapping[bytes, bytes]) -> None:
+        """Take note of the client."""
         self._connected = True
-        self._note(self._session.connect, peer, {b"{client_ptr}": reverse})
+        self._note(self._session.connect, peer, macros)
 
     def helo(self, name: bytes) -> None:
         """Take note of HELO."""
@@ -254,7 +254,7 @@ class Connection:
         elif self._connected:
             self.helo(raw)
         else:
-            self.connect(Peer(raw), b"")
+            self.connect(Peer(raw), {})
             self.warn("libmilter can't tell the address of a client whose name is no UTF-8")
 
     def spoil(self) -> None:

@@ -76,7 +76,8 @@ def _negotiate(connection: Connection, context: Any, options: list[int]) -> int:
 
 
 def _connect(connection: Connection, context: Any, name: str, _: int, address: Any) -> None:
-    connection.connect(_peer(name.encode(), address), _macro(context, "{client_ptr}"))
+    macros = {one.encode(): _macro(context, one) for one in ("{client_ptr}", "{daemon_name}")}
+    connection.connect(_peer(name.encode(), address), macros)
 
 
 def _helo(connection: Connection, _: Any, name: str) -> None:

@@ -50,11 +50,11 @@ class Session:
     a clock in seconds.
     """
 
-    __slots__ = ("_client", "_helo", "_host", "_message", "_timer")
+    __slots__ = ("_client", "_helo", "_host", "_listener", "_message", "_timer")
 
     def __init__(self, host: Callable[[], Host], timer: Callable[[], float]) -> None:
         self._host, self._timer = host, timer
-        self._client, self._helo = _NOBODY, ""
+        self._client, self._helo, self._listener = _NOBODY, "", ""
         self._message: _Message | None = None
 
     @property
@@ -71,6 +71,7 @@ class Session:
             address = address[5:]
         name = text(peer.name)
         reverse = text(macros.get(b"{client_ptr}", b""))
+        self._listener = text(macros.get(b"{daemon_name}", b""))
         # An address in brackets stands for a client without a name, or with one that does not lead back to it.
         self._client = client_of(address, _unless_literal(name), _unless_literal(reverse))
 
@@ -85,7 +86,10 @@ class Session:
         login = text(macros.get(b"{auth_authen}", b""))
         envelope = Envelope(_address(arguments), "", 0, _size(arguments))
         queue_id = text(macros.get(b"i", b""))
-        facts = Facts(self._client, envelope, Smtp(Stage.MAIL, self._helo, queue_id=queue_id, sasl_username=login))
+        session = Smtp(
+            Stage.MAIL, self._helo, queue_id=queue_id, sasl_username=login, listener=self._listener
+        )
+        facts = Facts(self._client, envelope, session)
         self._message = _Message(host, facts)
 
     async def recipient(self, arguments: Sequence[bytes]) -> str:

@@ -19,7 +19,7 @@ from vaglio.checks.dkim import canonical
 from vaglio.checks.dkim.canonical import BodyHash, Form
 from vaglio.checks.dkim.check import Context, DkimVerify, Verifying
 from vaglio.checks.dkim.settings import DkimVerifySettings
-from vaglio.checks.dkim.sign import PrivateKey, private_key
+from vaglio.checks.dkim.signing.sign import PrivateKey, private_key
 from vaglio.checks.dkim.verify import Header, Judged
 from vaglio.examination import Field, Message
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of

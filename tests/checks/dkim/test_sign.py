@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from tests.checks.dkim import signing, theirs
 from tests.checks.dkim.signing import BODY, HEADER, NOW, judge, record
-from vaglio.checks.dkim import canonical, sign
+from vaglio.checks.dkim import canonical
 from vaglio.checks.dkim.canonical import BodyHash, Form
 from vaglio.checks.dkim.outcome import Reason
-from vaglio.checks.dkim.sign import NEVER, BadKey, Signer, Style, names_to_sign, private_key, signatures
+from vaglio.checks.dkim.signing import sign
+from vaglio.checks.dkim.signing.sign import NEVER, BadKey, Signer, Style, names_to_sign, private_key, signatures
 from vaglio.checks.dkim.verify import Header
 from vaglio.examination import Field
 

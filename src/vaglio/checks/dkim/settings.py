@@ -1,4 +1,6 @@
-"""The section ``[dkim.verify]``: how many signatures are verified, what is asked of them, and what results lead to."""
+"""The section ``[dkim]``, and ``[dkim.verify]`` in it: how many signatures are verified, what is asked of them, and
+what results lead to.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
 
 Policy = Literal["accept", "defer", "reject", "quarantine"]
@@ -57,3 +60,5 @@ class DkimSettings(Section):
 
     verify: DkimVerifySettings = Field(default_factory=DkimVerifySettings)
     """Verifying."""
+    sign: DkimSignSettings = Field(default_factory=DkimSignSettings)
+    """Signing."""

@@ -1,0 +1,132 @@
+"""Whether a message is signed, and in whose name. No I/O, no clock, no keys, no texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from vaglio.checks.dkim.signature import ascii_name
+from vaglio.checks.dkim.signing.settings import DkimSignSettings
+from vaglio.facts import Facts
+from vaglio.lists import AddressList, NetworkSet
+from vaglio.mailboxes import Mailbox
+from vaglio.names import registered_domain
+from vaglio.verdict import Action
+
+
+class Reason(StrEnum):
+    """Why a message is signed, or is not."""
+
+    SIGNED = "signed"
+    NOT_OURS = "not-ours"
+    """The client is neither logged in nor one of ours."""
+    NO_AUTHOR = "no-author"
+    """There is no From, or none that can be read."""
+    SEVERAL_FROM = "several-from"
+    """There is more than one From."""
+    SEVERAL_AUTHORS = "several-authors"
+    """From has addresses of several domains."""
+    EXEMPT_AUTHOR = "exempt-author"
+    EXEMPT_RECIPIENT = "exempt-recipient"
+    SENDER_MISMATCH = "sender-mismatch"
+    LOGIN_MISMATCH = "login-mismatch"
+    NO_KEY = "no-key"
+    """There is no key for the author's domain."""
+    KEY_TROUBLE = "key-trouble"
+    """There is one, and it can't be used."""
+
+
+class Decision(NamedTuple):
+    """What is done, and why; ``by`` is the setting that wants it so, "" where none does."""
+
+    action: Action
+    reason: Reason
+    by: str = ""
+
+
+SIGN = Decision(Action.PASS, Reason.SIGNED)
+NOT_OURS = Decision(Action.PASS, Reason.NOT_OURS)
+"""Nothing to do with us: not even told in the journal."""
+
+
+class Policy:
+    """The settings, made ready to be asked."""
+
+    def __init__(self, settings: DkimSignSettings) -> None:
+        self.settings = settings
+        self._networks = NetworkSet(settings.networks)
+        self._daemon_names = frozenset(settings.daemon_names)
+        self._exempt_authors, _ = AddressList.parse(settings.exempt_domains, "")
+        self._exempt_recipients, _ = AddressList.parse(settings.exempt_recipients, "")
+        self._logins = {who.lower(): {ascii_name(one) for one in domains}
+                        for who, domains in settings.login_domains.items()}  # fmt: skip
+
+    def is_ours(self, facts: Facts) -> bool:
+        """Say whether it is for us to sign what this client sends. One without an address came by no network."""
+        client, session = facts.client, facts.session
+        return (
+            (self.settings.authenticated and bool(session.sasl_username))
+            or session.listener in self._daemon_names
+            or client.packed in self._networks
+            or (not client.packed and bool(self.settings.networks))
+        )
+
+    def decide(self, facts: Facts, count: int, authors: Sequence[Mailbox], recipients: Sequence[str]) -> Decision:
+        """Return whether a message of ours is to be signed. ``count`` is the number of From fields, ``authors`` are the
+        addresses in the first one, their domains in A-labels.
+        """
+        settings = self.settings
+        if count > 1:
+            return _policy(settings.several_from, Reason.SEVERAL_FROM, "several_from")
+        if not authors:
+            return Decision(Action.PASS, Reason.NO_AUTHOR)
+        if len({one.domain for one in authors}) > 1:
+            return Decision(Action.PASS, Reason.SEVERAL_AUTHORS)
+        author = authors[0]
+        if by := self._exempt_authors.matches(f"{author.local}@{author.domain}"):
+            return Decision(Action.PASS, Reason.EXEMPT_AUTHOR, f"dkim.sign.exempt_domains: {by}")
+        if by := next(filter(None, map(self._exempt_recipients.matches, recipients)), ""):
+            return Decision(Action.PASS, Reason.EXEMPT_RECIPIENT, f"dkim.sign.exempt_recipients: {by}")
+        if not self._may(facts.session.sasl_username, author.domain):
+            return _policy(settings.login_mismatch, Reason.LOGIN_MISMATCH, "login_mismatch")
+        if not _is_kin(facts.envelope.sender, author.domain):
+            return _policy(settings.sender_mismatch, Reason.SENDER_MISMATCH, "sender_mismatch")
+        return SIGN
+
+    def _may(self, login: str, domain: str) -> bool:
+        """Say whether mail of this author may be signed for a login; one without a domain fits all."""
+        login = login.lower()
+        _, at, theirs = login.rpartition("@")
+        if not at and login not in self._logins:
+            return True
+        ours = ascii_name(theirs)
+        may = {ours} if at else set()
+        may |= self._logins.get(login, set()) | self._logins.get(ours, set())
+        return any(domain == one or domain.endswith(f".{one}") for one in may)
+
+
+def _policy(word: str, reason: Reason, setting: str) -> Decision:
+    if word == "sign":
+        return SIGN
+    action = Action.REJECT if word == "reject" else Action.PASS
+    return Decision(action, reason, f"dkim.sign.{setting}")
+
+
+def without_key(settings: DkimSignSettings) -> Decision:
+    """Return what becomes of a message for whose author there is no key."""
+    return _policy(settings.no_key, Reason.NO_KEY, "no_key")
+
+
+def with_trouble(settings: DkimSignSettings) -> Decision:
+    """Return what becomes of a message whose key can't be used."""
+    action = Action.DEFER if settings.on_error == "defer" else Action.PASS
+    return Decision(action, Reason.KEY_TROUBLE, "dkim.sign.on_error")
+
+
+def _is_kin(sender: str, domain: str) -> bool:
+    """Say whether an envelope sender, unless it is the null sender, is of the same organization as a domain."""
+    theirs = ascii_name(sender.rpartition("@")[2])
+    if not theirs or theirs == domain:
+        return True
+    return registered_domain(theirs) == (registered_domain(domain) or domain)

@@ -1,0 +1,129 @@
+"""The section ``[dkim.sign]``: whose mail is signed, by which keys, and how."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from vaglio.config.entries import AddressEntry, Network
+from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
+
+Mismatch = Literal["sign", "skip", "reject"]
+
+_TABLE = re.compile(r"(?:(?:refile|file):)?/\S+|")
+_FILE = re.compile(r"/\S.*|credential:[A-Za-z0-9._-]+")
+_DELTA = re.compile(r"[+-][!-9;-~]+")
+_NAME = re.compile(r"[^\s@;:=]+\.[^\s@;:=]+")
+_SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_TRACE = frozenset({
+    "return-path", "received", "received-spf", "authentication-results", "dkim-signature", "bcc", "resent-bcc",
+    "delivered-to", "x-original-to", "arc-seal", "arc-message-signature", "arc-authentication-results",
+})  # fmt: skip
+
+
+def _fits(pattern: re.Pattern[str], wanted: str) -> AfterValidator:
+    def validate(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(wanted)
+        return text
+
+    return AfterValidator(validate)
+
+
+def _change(text: str) -> str:
+    name = text[1:].lower()
+    if not _DELTA.fullmatch(text):
+        raise ValueError('"+" or "-" and the name of a header field, such as "+X-Mailer" or "-Sender"')
+    if name in _TRACE:
+        raise ValueError("another field: mail servers add and change this one on the way, so it is never signed")
+    if text.lower() == "-from":
+        raise ValueError("another field: RFC 6376 5.4 has From signed always")
+    return text
+
+
+_WANTED_TABLE = 'a path such as "/etc/opendkim/KeyTable" or "refile:/etc/opendkim/SigningTable", or ""'
+
+TableFile = Annotated[str, _fits(_TABLE, _WANTED_TABLE)]
+KeyFile = Annotated[str, _fits(_FILE, 'an absolute path, or "credential:" and its name')]
+Domain = Annotated[str, Field(max_length=253), _fits(_NAME, 'a domain such as "tizio.it"')]
+Selector = Annotated[str, Field(max_length=63), _fits(_SELECTOR, 'a selector such as "2026a"')]
+FieldChange = Annotated[str, AfterValidator(_change)]
+
+
+class KeySettings(Section):
+    """A key that signs the mail of a domain; several for one domain sign together, RSA and Ed25519 for example."""
+
+    domain: Domain = Field(examples=["tizio.it"])
+    """The domain of the authors, and d= of the signature."""
+    selector: Selector = Field(examples=["2026a"])
+    """The selector: the public key is in the DNS at SELECTOR._domainkey.DOMAIN."""
+    file: KeyFile = Field(examples=["/etc/vaglio/tizio.pem"])
+    """The private key, PEM: an absolute path, or "credential:NAME" for one that systemd hands over (LoadCredential)."""
+
+
+class DkimSignSettings(MilterSection):
+    """DKIM signing of your own users' mail: of clients that have logged in, or that come from your networks. Mail of
+    others is not touched. A message that is to be signed and can't be is deferred."""
+
+    listen: Annotated[list[SocketAddress], Field(min_length=1)] = ["unix:/run/vaglio/dkim-sign.sock"]
+    """Sockets to listen on."""
+    on_error: Literal["pass", "defer"] = "defer"
+    """What becomes of a message that can't be signed since a key or the program fails: "defer" has it tried again,
+    "pass" lets it go unsigned, which costs reputation."""
+    keys: list[KeySettings] = []
+    """Keys that are named here, each as a [[dkim.sign.keys]]: domain, selector, file."""
+    key_dir: Annotated[str, Field(pattern=r"^(/\S+)?$", description='an absolute path, or ""')] = "/etc/vaglio/dkim"
+    """Directory of the keys that "vaglio dkim new" makes; they sign without being named here. "" for none."""
+    key_table: TableFile = ""
+    """OpenDKIM's KeyTable: a line is NAME DOMAIN:SELECTOR:FILE."""
+    signing_table: TableFile = ""
+    """OpenDKIM's SigningTable: a line is ADDRESS NAME, with patterns behind "refile:"."""
+    all_matches: bool = False
+    """Sign by every line of the signing table that fits, not by the first one alone (OpenDKIM's MultipleSignatures)."""
+    subdomains: bool = True
+    """Mail of a subdomain without a key of its own is signed by the domain above it."""
+    authenticated: bool = True
+    """Sign for clients that have logged in."""
+    networks: list[Network] = ["127.0.0.0/8", "::1/128"]
+    """Sign for clients of these networks, as of Postfix's mynetworks, and for mail that came by no network."""
+    daemon_names: list[str] = ["ORIGINATING"]
+    """Sign for what came in by a service of this name: milter_macro_daemon_name of Postfix, Name= of Sendmail's
+    DaemonPortOptions. Only give it to services where clients must log in."""
+    exempt_domains: list[AddressEntry] = []
+    """Authors whose mail is not signed: addresses or domains."""
+    exempt_recipients: list[AddressEntry] = []
+    """A message to any of these is not signed: addresses or domains."""
+    several_from: Literal["reject", "skip"] = "reject"
+    """A message with more than one From field, which RFC 5322 3.6 does not allow: which of them a reader is shown,
+    nobody knows."""
+    sender_mismatch: Mismatch = "sign"
+    """A message whose envelope sender is of another organization than its author. The null sender is none."""
+    login_mismatch: Mismatch = "skip"
+    """A message whose author is not of the domain of the login: "skip" does not sign it, so that no customer speaks for
+    another one. A login without a domain fits all."""
+    login_domains: dict[str, list[str]] = {}
+    """Domains of authors that a login, or all of a domain, may have signed besides its own:
+    {"tizio@tizio.it" = ["other.it"], "tizio.it" = ["tizio.com"]}."""
+    no_key: Literal["skip", "reject"] = "skip"
+    """A message of an author for whose domain there is no key."""
+    header_form: Literal["relaxed", "simple"] = "relaxed"
+    """Canonical form of the header (c=). "simple" breaks when a field is folded anew."""
+    body_form: Literal["relaxed", "simple"] = "relaxed"
+    """Canonical form of the body (c=)."""
+    valid: Annotated[Duration, Field(le=365 * 86400)] = 7 * 86400
+    """How long a signature holds (x=): longer than a queue keeps mail (5 days), as short as can be against those who
+    send a message again to others. "0s" leaves x= out."""
+    oversign: list[FieldChange] = []
+    """Changes to the fields that are signed once more than they are there, so that none can be added: "+X-Mailer",
+    "-Sender". They are From, To, Cc, Subject, Date, Reply-To, Sender, Message-ID, MIME-Version, Content-Type and
+    Content-Transfer-Encoding."""
+    sign_headers: list[FieldChange] = []
+    """Changes to the fields that are signed where they are there: "+X-Mailer", "-Autocrypt"."""
+    identity: Literal["none", "author"] = "none"
+    """"author" puts the author's address into the signature (i=) where it is of the signing domain."""
+    remove_signatures: bool = False
+    """Take out signatures that a message has already, as made by a mail client or at an earlier pass."""
+    check_keys: bool = True
+    """Compare each key with its record in the DNS at the start and once a day, and warn when they differ."""
