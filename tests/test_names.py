@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vaglio.facts import client_of, pack_address
 from vaglio.names import GENERIC_WORDS as WORDS
-from vaglio.names import is_generic, name_state, registered_domain
+from vaglio.names import a_labels, is_generic, name_state, registered_domain
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,23 @@ def test_no_name_makes_the_pool_fail(name: str, packed: bytes) -> None:
 def test_hostile_names_cost_no_more_than_a_bounded_prefix(hostile: str) -> None:
     assert is_generic(hostile, b"1234", WORDS)
     assert registered_domain(hostile) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("tizio.it", "tizio.it"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("straße.example", "xn--strae-oqa.example"),  # strasse.example is somebody else's
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("例え。jp", "xn--r8jz45g.jp"),
+    ],
+)
+def test_names_become_a_labels(name: str, labels: str) -> None:
+    assert a_labels(name) == labels
+
+
+@pytest.mark.parametrize("name", ["\udcff.it", "ü" * 254, "-ü.it", "ü" * 60 + ".it"])
+def test_what_cant_be_a_name_has_no_a_labels(name: str) -> None:
+    with pytest.raises(UnicodeError):
+        a_labels(name)

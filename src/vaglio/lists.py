@@ -30,6 +30,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vaglio.names import a_labels
+
 if TYPE_CHECKING:
     from vaglio.facts import Client
 
@@ -249,10 +251,8 @@ def _ascii_name(name: str) -> str:
     name = name.lower().removesuffix(".")
     if len(name) > MAX_NAME:
         return ""
-    if name.isascii():
-        return name
     try:
-        return name.encode("idna").decode("ascii")
+        return a_labels(name)
     except UnicodeError:
         return ""
 

@@ -36,6 +36,21 @@ def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
+def a_labels(name: str) -> str:
+    """Return a name in A-labels (IDNA 2008, UTS 46, not transitional); one in ASCII as it is. Raises UnicodeError.
+
+    Python's own codec is of 2003, and takes straße.de for strasse.de, which is somebody else's.
+    """
+    if name.isascii():
+        return name
+    if len(name) > _MAX_NAME:  # what follows takes time in proportion to the square
+        raise UnicodeError("longer than a name can be")
+    import idna  # costs 34 ms, so not before the first such name
+
+    labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
+    return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels)
+
+
 @functools.lru_cache(maxsize=4096)
 def registered_domain(name: str) -> str:
     """Return the registered domain of a host name in lower case: ``caio.it`` for ``mx1.out.caio.it``.

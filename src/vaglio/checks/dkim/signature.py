@@ -15,6 +15,7 @@ from vaglio.checks.dkim.canonical import Form
 from vaglio.checks.dkim.outcome import Flaw, Flawed, Reason, shown
 from vaglio.checks.dkim.tags import BLANKS, BadTags, parse_tags, unfolded
 from vaglio.examination import Field
+from vaglio.names import a_labels
 
 MAX_FIELD = 16 * 1024
 """Bytes of a signature: it may have a copy of the header in it (z=)."""
@@ -157,10 +158,8 @@ def ascii_name(name: str) -> str:
     """Return a name in lower case and A-labels (RFC 8616 3); "" where it can't be one."""
     if len(name) > MAX_NAME:
         return ""
-    if name.isascii():
-        return name.lower()
     try:
-        return name.encode("idna").decode("ascii").lower()
+        return a_labels(name).lower()
     except UnicodeError:
         return ""
 

@@ -36,6 +36,7 @@ from typing import NamedTuple
 
 from vaglio.facts import pack_address, unpack_address
 from vaglio.lists import MAX_LINE, MAX_PROBLEMS, Problem
+from vaglio.names import a_labels
 
 MAX_ENTRIES = 2_000_000
 """Most entries of one file, where a range counts as the prefixes that make it up: 32 MB."""
@@ -181,11 +182,10 @@ def _network(number: int, width: int, shift: int) -> str:
 def _normal_name(text: str) -> str:
     """Return a name in lower case, A-labels for U-labels, no dot at its end; "" if it is none."""
     name = text[:256].lower().removesuffix(".")
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError:
-            return ""
+    try:
+        name = a_labels(name)
+    except UnicodeError:
+        return ""
     return name if len(name) <= 253 and _NAME.fullmatch(name) else ""
 
 

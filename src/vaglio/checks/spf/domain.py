@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-import idna
-
 from vaglio.checks.spf.outcome import Identity, Question
+from vaglio.names import a_labels
 
 MAX_NAME = 253
 MAX_LOCAL = 512
@@ -29,11 +28,9 @@ def domain_of(text: str) -> tuple[str, str]:
         return "", "there is no domain"
     if name.startswith("["):
         return "", "an address in brackets is no domain"
-    if not name.isascii():
-        if len(name) > MAX_NAME:
-            return "", "the domain is too long"
+    if len(name) <= MAX_NAME:
         try:
-            name = _a_labels(name)
+            name = a_labels(name)
         except UnicodeError:
             return "", "the domain can't be one of the DNS"
     if len(name) > MAX_NAME:
@@ -43,16 +40,6 @@ def domain_of(text: str) -> tuple[str, str]:
     if not _DOMAIN.fullmatch(name):
         return "", "the domain has an empty label, one of more than 63 characters, or characters that none has"
     return name, ""
-
-
-def _a_labels(name: str) -> str:
-    """Return a name in A-labels (IDNA 2008, UTS 46, not transitional). Raises UnicodeError. Quadratic: for short names
-    only.
-
-    Python's own codec is of 2003, and takes straße.de for strasse.de, which is somebody else's.
-    """
-    labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
-    return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels)
 
 
 def ask_mail_from(address: str, sender: str, helo: str) -> Question:
