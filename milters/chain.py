@@ -59,22 +59,22 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from vaglio_milters import dkim_verify, spf_verify
+from vaglio_milters import dkim_sign, dkim_verify, spf_verify
 
 from vaglio.config.chain import READY, ChainSettings
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
-from vaglio.daemon.service import Daemon, Hosted, Milter, Ports, Service
+from vaglio.daemon.service import Daemon, Hosted, Ports, Service, milter
 
 HOSTED: Mapping[str, Callable[[VaglioConfig, Ports], Hosted]] = {
-    "spf": spf_verify.hosted, "dkim_verify": dkim_verify.hosted,
+    "spf": spf_verify.hosted, "dkim_verify": dkim_verify.hosted, "dkim_sign": dkim_sign.hosted,
 }  # fmt: skip
 """How each check is put together, by its name in ``chain.NAME.checks``."""
 
 
 def build(name: str, config: VaglioConfig, ports: Ports) -> Service:
     """Put the milter together for one worker."""
-    return Service(Milter([HOSTED[check](config, ports) for check in config.chain[name].checks]))
+    return milter([HOSTED[check](config, ports) for check in config.chain[name].checks])
 
 
 def settings(name: str, config: VaglioConfig) -> ChainSettings:

@@ -44,7 +44,7 @@ import sys
 from vaglio.checks.dkim.check import Context, DkimVerify
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
-from vaglio.daemon.service import Daemon, Hosted, Milter, Ports, Service
+from vaglio.daemon.service import Daemon, Hosted, Ports, Service, milter
 
 
 def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
@@ -60,7 +60,7 @@ def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
 
 def build(config: VaglioConfig, ports: Ports) -> Service:
     """Put the milter together for one worker."""
-    return Service(Milter([hosted(config, ports)]))
+    return milter([hosted(config, ports)])
 
 
 DAEMON = Daemon(

@@ -71,7 +71,7 @@ from vaglio.checks.spf.check import Context, Spf
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
 from vaglio.daemon.seldom import seldom
-from vaglio.daemon.service import Daemon, Hosted, Milter, Ports, Service
+from vaglio.daemon.service import Daemon, Hosted, Ports, Service, milter
 
 
 def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
@@ -92,7 +92,7 @@ def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
 
 def build(config: VaglioConfig, ports: Ports) -> Service:
     """Put the milter together for one worker."""
-    return Service(Milter([hosted(config, ports)], results=config.spf.header != "received-spf"))
+    return milter([hosted(config, ports)], results=config.spf.header != "received-spf")
 
 
 DAEMON = Daemon(

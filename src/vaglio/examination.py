@@ -14,6 +14,10 @@ from typing import NamedTuple, Protocol
 from vaglio.facts import Facts
 from vaglio.verdict import Verdict
 
+MAX_FIELDS = 2000
+MAX_HEADER = 2 * 1024 * 1024
+"""Fields of a header, and their bytes, that are kept: checks hear of no others."""
+
 
 class Field(NamedTuple):
     """A header field as it came: any bytes but NUL. ``value`` has the blank behind the colon, if there was one; a

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from vaglio.checks.dkim import explain as dkim
+from vaglio.checks.dkim.signing import explain as signing
 from vaglio.checks.dnsbl import explain as dnsbl
 from vaglio.checks.greylist import explain as greylist
 from vaglio.checks.ratelimit import explain as ratelimit
@@ -29,7 +30,7 @@ def _too_many(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: 
 
 _EXPLAINERS: Mapping[str, _Explainer] = {
     "greylist": greylist.explain, "dnsbl": dnsbl.explain, "ratelimit": ratelimit.explain,
-    "spf": spf.explain, "dkim_verify": dkim.explain, TOO_MANY_FORGED.check: _too_many,
+    "spf": spf.explain, "dkim_verify": dkim.explain, "dkim_sign": signing.explain, TOO_MANY_FORGED.check: _too_many,
 }  # fmt: skip
 """By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
 
@@ -62,7 +63,7 @@ _FORGED = {
 }
 
 _BRIEFS: Mapping[str, Callable[[str, Mapping[str, Fact], str], str]] = {
-    "spf": spf.brief, "dkim_verify": dkim.brief,
+    "spf": spf.brief, "dkim_verify": dkim.brief, "dkim_sign": signing.brief,
 }  # fmt: skip
 """By check of messages: one clause of the story. Given reason, facts and language."""
 

@@ -27,23 +27,6 @@ Check = Callable[[Facts], Coroutine[Any, Any, Verdict]]
 """Answers one question. May raise anything: the guard turns that into the failure verdict."""
 
 
-class Hosted(NamedTuple):
-    """A check of messages, and the section whose on_error, mode and deadline hold for it. ``own`` are the fields,
-    besides Authentication-Results, in which it tells its results, each with our name there.
-    """
-
-    check: MessageCheck
-    section: DaemonSection
-    own: Mapping[str, str] = MappingProxyType({})
-
-
-class Milter(NamedTuple):
-    """What a milter does: its checks in their order, and whether their results become Authentication-Results."""
-
-    checks: Sequence[Hosted]
-    results: bool = True
-
-
 NO_TABLES = Schema("none", ())
 """The store of a daemon that keeps nothing."""
 
@@ -67,6 +50,26 @@ async def no_housekeeping() -> float:
 def no_gauges() -> Gauges:
     """Report no figures."""
     return {}
+
+
+class Hosted(NamedTuple):
+    """A check of messages, and the section whose on_error, mode and deadline hold for it. ``own`` are the fields,
+    besides Authentication-Results, in which it tells its results, each with our name there. ``refresh`` and ``upkeep``
+    are as in ``Service``.
+    """
+
+    check: MessageCheck
+    section: DaemonSection
+    own: Mapping[str, str] = MappingProxyType({})
+    refresh: Callable[[], None] = nothing
+    upkeep: Callable[[], Coroutine[Any, Any, float]] = no_housekeeping
+
+
+class Milter(NamedTuple):
+    """What a milter does: its checks in their order, and whether their results become Authentication-Results."""
+
+    checks: Sequence[Hosted]
+    results: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,19 @@ class Service:
     write_back: Callable[[], Coroutine[Any, Any, None]] = nothing_to_wait_for
     gauges: Callable[[], Gauges] = no_gauges
     begin: Callable[[], Coroutine[Any, Any, None]] = nothing_to_wait_for
+
+
+def milter(checks: Sequence[Hosted], results: bool = True) -> Service:
+    """Return the service of a milter with these checks."""
+
+    def refresh() -> None:
+        for one in checks:
+            one.refresh()
+
+    async def upkeep() -> float:
+        return min([await one.upkeep() for one in checks], default=SELDOM)
+
+    return Service(Milter(checks, results), refresh, upkeep)
 
 
 @dataclass(frozen=True, slots=True)

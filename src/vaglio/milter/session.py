@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from vaglio.examination import Examination, Field, Message
+from vaglio.examination import MAX_FIELDS, MAX_HEADER, Examination, Field, Message
 from vaglio.facts import Client, Envelope, Facts, Stage, client_of
 from vaglio.facts import Session as Smtp
 from vaglio.milter.authres import claims, mentions, names_it
@@ -32,10 +32,6 @@ MAX_RESULTS = 32_768
 
 MAX_TOLD = 20
 """Recipients of a message of which log and journal tell."""
-
-MAX_FIELDS = 2000
-MAX_HEADER = 2 * 1024 * 1024
-"""Fields of a header, and their bytes, that are kept. Forged results are looked for in those beyond, too."""
 
 _NOBODY = Client("", b"")
 

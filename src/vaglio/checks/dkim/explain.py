@@ -153,8 +153,8 @@ class _Facts(dict[str, str]):
 def advice(reason: str, facts: Mapping[str, Fact], language: str) -> tuple[str, str]:
     """Return what is so with a signature, and who must do what; "" where nobody must."""
     why, move = _SENTENCES[language if language in _SENTENCES else "en"].get(reason, ("", ""))
-    filled = _filled(facts)
-    return why.format_map(filled), move.format_map(filled)
+    known = filled(facts)
+    return why.format_map(known), move.format_map(known)
 
 
 def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:
@@ -162,12 +162,13 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
     more = _MORE[language if language in _MORE else "en"]
     why, move = advice(reason, facts, language)
     if "all" in facts:
-        why += " " + more["all"].format_map(_filled(facts))
+        why += " " + more["all"].format_map(filled(facts))
     done = more["rehearsed"] if rehearsed else more["by" if facts.get("by") else "passed"]
-    return why, f"{done.format_map(_filled(facts))} {move}".strip()
+    return why, f"{done.format_map(filled(facts))} {move}".strip()
 
 
-def _filled(facts: Mapping[str, Fact]) -> _Facts:
+def filled(facts: Mapping[str, Fact]) -> dict[str, str]:
+    """Return the facts as a template takes them: one that is missing reads ``?``."""
     return _Facts({name: str(fact) or "?" for name, fact in facts.items()})
 
 
@@ -178,4 +179,4 @@ def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:
     signed, unsigned = _BRIEF[language if language in _BRIEF else "en"]
     if reason == Reason.UNSIGNED:
         return unsigned
-    return signed.format_map(_filled(facts))
+    return signed.format_map(filled(facts))

@@ -35,6 +35,8 @@ class Reason(StrEnum):
     """There is no key for the author's domain."""
     KEY_TROUBLE = "key-trouble"
     """There is one, and it can't be used."""
+    TOO_LARGE = "too-large"
+    """The header is larger than what is looked at."""
 
 
 class Decision(NamedTuple):
@@ -72,9 +74,9 @@ class Policy:
             or (not client.packed and bool(self.settings.networks))
         )
 
-    def decide(self, facts: Facts, count: int, authors: Sequence[Mailbox], recipients: Sequence[str]) -> Decision:
-        """Return whether a message of ours is to be signed. ``count`` is the number of From fields, ``authors`` are the
-        addresses in the first one, their domains in A-labels.
+    def decide(self, facts: Facts, count: int, authors: Sequence[Mailbox]) -> Decision:
+        """Return whether a message of ours is to be signed, as far as its recipients do not matter. ``count`` is the
+        number of From fields, ``authors`` are the addresses in the first one, their domains in A-labels.
         """
         settings = self.settings
         if count > 1:
@@ -86,13 +88,16 @@ class Policy:
         author = authors[0]
         if by := self._exempt_authors.matches(f"{author.local}@{author.domain}"):
             return Decision(Action.PASS, Reason.EXEMPT_AUTHOR, f"dkim.sign.exempt_domains: {by}")
-        if by := next(filter(None, map(self._exempt_recipients.matches, recipients)), ""):
-            return Decision(Action.PASS, Reason.EXEMPT_RECIPIENT, f"dkim.sign.exempt_recipients: {by}")
         if not self._may(facts.session.sasl_username, author.domain):
             return _policy(settings.login_mismatch, Reason.LOGIN_MISMATCH, "login_mismatch")
         if not _is_kin(facts.envelope.sender, author.domain):
             return _policy(settings.sender_mismatch, Reason.SENDER_MISMATCH, "sender_mismatch")
         return SIGN
+
+    def exempts(self, recipients: Sequence[str]) -> Decision | None:
+        """Return the decision not to sign a message to these recipients; None if there is nothing against it."""
+        by = next(filter(None, map(self._exempt_recipients.matches, recipients)), "")
+        return Decision(Action.PASS, Reason.EXEMPT_RECIPIENT, f"dkim.sign.exempt_recipients: {by}") if by else None
 
     def _may(self, login: str, domain: str) -> bool:
         """Say whether mail of this author may be signed for a login; one without a domain fits all."""

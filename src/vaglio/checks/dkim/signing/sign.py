@@ -35,6 +35,10 @@ SIGNED = (b"in-reply-to", b"references", b"list-id", b"list-help", b"list-unsubs
           b"autocrypt", b"auto-submitted", b"feedback-id")  # fmt: skip
 """Signed where they are there."""
 
+ADDED = frozenset({b"date", b"message-id"})
+"""What mail servers add where it is missing (RFC 5321 6.3; Sendmail does so behind its milters): signed once more where
+they are there, and not at all where they are not, or that would break the signature."""
+
 NEVER = frozenset({
     b"return-path", b"received", b"received-spf", b"authentication-results", b"dkim-signature", b"bcc", b"resent-bcc",
     b"comments", b"keywords", b"delivered-to", b"x-original-to", b"arc-seal", b"arc-message-signature",
@@ -123,8 +127,9 @@ def names_to_sign(header: Header, style: Style) -> list[bytes]:
     names: list[bytes] = []
     for name in dict.fromkeys((b"from", *style.oversigned, *style.signed)):
         if name not in NEVER:
-            extra = name == b"from" or name in style.oversigned
-            names += [name] * (header.count(name) + extra)
+            count = header.count(name)
+            extra = name == b"from" or (name in style.oversigned and (count > 0 or name not in ADDED))
+            names += [name] * (count + extra)
     return names
 
 
@@ -167,7 +172,8 @@ def _folded(tags: Sequence[str]) -> str:
     """Return the tags in lines of at most 72 bytes where that can be; b= begins a line, so that it moves no other."""
     lines = ["v=1"]
     for tag in tags[1:]:
-        if tag == "b=" or len(lines[-1]) + len(tag) + 3 > _LINE:
+        room = _LINE if len(lines) > 1 else _LINE - len("DKIM-Signature: ")
+        if tag == "b=" or len(lines[-1]) + len(tag) + 3 > room:
             lines[-1] += ";"
             lines += _wrapped_names(f"\t{tag}")
         else:
