@@ -179,19 +179,22 @@ def test_rate_limits_stand_behind_the_lines_of_main_cf(host: Host) -> None:
 def test_an_unknown_daemon_is_named(host: Host) -> None:
     said = host.run("postconf", "dkim")
     assert said.status == 2
-    wanted = "dnsbl, greylist, ratelimit, spf, chain.inbound, chain.outbound"
+    wanted = "dnsbl, greylist, ratelimit, spf, dkim.verify, chain.inbound, chain.outbound, dkim.sign"
     assert f"found 'dkim', wanted one of {wanted}" in said.err
 
 
 # --- milters ---
 
 IN_THE_SPOOL = {name: f'listen = ["unix:/var/spool/postfix/vaglio/{name}.sock"]\n'
-                for name in ("spf", "inbound", "outbound", "lists")}  # fmt: skip
+                for name in ("spf", "dkim-verify", "dkim-sign", "inbound", "outbound", "lists")}  # fmt: skip
 WAITS = "connect_timeout=10s, command_timeout=30s, content_timeout={}s"
 
 
 def service(name: str, content: int = 60, default: str = "accept") -> str:
     return f"{{ unix:vaglio/{name}.sock, {WAITS.format(content)}, default_action={default} }}"
+
+
+SIGNED = service("outbound", 60, "tempfail")
 
 
 @needs_postfix
@@ -201,13 +204,22 @@ def service(name: str, content: int = 60, default: str = "accept") -> str:
         (f"[spf]\n{IN_THE_SPOOL['spf']}", [service("spf")], [service("spf")]),
         (f'[spf]\n{IN_THE_SPOOL["spf"]}on_error = "defer"\ndeadline = "50s"',
          [service("spf", 85, "tempfail")], [service("spf", 85, "tempfail")]),
-        (f"[chain.inbound]\n{IN_THE_SPOOL['inbound']}[spf]", [service("inbound")], [service("inbound")]),
+        (f"[chain.inbound]\n{IN_THE_SPOOL['inbound']}[spf]", [service("inbound", 85)], [service("inbound", 85)]),
         (f"[chain.inbound]\n{IN_THE_SPOOL['inbound']}[chain.outbound]\n{IN_THE_SPOOL['outbound']}",
-         [service("inbound")], [service("outbound")]),
+         [service("inbound", 85)], [SIGNED]),
         (f'[chain.inbound]\n{IN_THE_SPOOL["inbound"]}[chain.lists]\n{IN_THE_SPOOL["lists"]}checks = []\n'
          "remove_forged = false",
-         [service("inbound"), service("lists", 35)], [service("inbound"), service("lists", 35)]),
-        (f"[chain.outbound]\n{IN_THE_SPOOL['outbound']}", [], [service("outbound")]),
+         [service("inbound", 85), service("lists", 35)], [service("inbound", 85), service("lists", 35)]),
+        (f"[chain.outbound]\n{IN_THE_SPOOL['outbound']}", [], [SIGNED]),
+        (f"[dkim.verify]\n{IN_THE_SPOOL['dkim-verify']}", [service("dkim-verify")], [service("dkim-verify")]),
+        (f"[dkim.sign]\n{IN_THE_SPOOL['dkim-sign']}", [], [service("dkim-sign", 60, "tempfail")]),
+        (f'[dkim.sign]\n{IN_THE_SPOOL["dkim-sign"]}on_error = "pass"', [], [service("dkim-sign")]),
+        (f"[spf]\n{IN_THE_SPOOL['spf']}[dkim.sign]\n{IN_THE_SPOOL['dkim-sign']}",
+         [service("spf")], [service("dkim-sign", 60, "tempfail")]),
+        (f"[spf]\n{IN_THE_SPOOL['spf']}[dkim.verify]\n{IN_THE_SPOOL['dkim-verify']}remove_forged = false",
+         [service("spf"), service("dkim-verify")], [service("spf"), service("dkim-verify")]),
+        (f'[chain.lists]\n{IN_THE_SPOOL["lists"]}checks = ["dkim_sign"]\ndeadline = "9s"', [],
+         [service("lists", 44, "tempfail")]),
     ],
 )  # fmt: skip
 def test_postfix_reads_the_lines_of_milters_without_a_warning(
@@ -219,6 +231,52 @@ def test_postfix_reads_the_lines_of_milters_without_a_warning(
     assert found["non_smtpd_milters"] == ", ".join(non_smtpd)
     assert found["milter_protocol"] == "6"
     assert "smtpd_recipient_restrictions" not in found
+
+
+@needs_postfix
+@pytest.mark.parametrize(
+    ("text", "default"),
+    [
+        ("", "tempfail"),
+        ('[dkim.sign]\non_error = "pass"\n', "accept"),
+        ('[dkim.sign]\non_error = "pass"\n[spf]\non_error = "defer"\n', "tempfail"),
+        ('[dkim.sign]\non_error = "pass"\n[chain.all]\non_error = "defer"\n', "tempfail"),
+        ('[dkim.sign]\non_error = "pass"\n[dkim.verify]\non_error = "defer"\n', "accept"),
+    ],
+)
+def test_mail_waits_for_a_chain_if_one_of_its_checks_can_not_be_done_without(
+    host: Host, tmp_path: Path, text: str, default: str
+) -> None:
+    """Unsigned mail costs reputation, so a milter that is down must not let it through; the chain says no more."""
+    chain = 'listen = ["unix:/var/spool/postfix/vaglio/all.sock"]\nchecks = ["spf", "dkim_sign"]\n'
+    text = text if "[chain.all]" in text else f"{text}[chain.all]\n"
+    host.config.write_text(text.replace("[chain.all]\n", f"[chain.all]\n{chain}"))
+    found = postfix_reads(tmp_path, host.fine("postconf", "chain.all"))
+    assert found["smtpd_milters"] == found["non_smtpd_milters"] == service("all", 85, default)
+
+
+@needs_postfix
+@pytest.mark.parametrize("name", ["dkim.sign", "vaglio-dkim-sign"])
+def test_what_users_hand_in_is_signed_at_both_ports(host: Host, tmp_path: Path, name: str) -> None:
+    host.config.write_text(f"[dkim.sign]\n{IN_THE_SPOOL['dkim-sign']}[ratelimit]\n")
+    main_cf, _, master_cf = host.fine("postconf", name, "ratelimit").partition("\n\n# Lines for master.cf")
+    found = postfix_masters(tmp_path, f"#{master_cf}", main_cf)
+    for port in ("submission", "submissions"):
+        assert found[f"{port}/inet/smtpd_milters"] == "$vaglio_dkim_sign"
+    assert re.search(r"^smtpd_milters", main_cf, re.MULTILINE) is None  # of port 25
+    assert main_cf.splitlines()[-1] == "#  -o smtpd_milters=$vaglio_dkim_sign"
+    assert host.json("postconf", name)["submissions"] == {"smtpd_milters": "$vaglio_dkim_sign"}
+
+
+@needs_postfix
+def test_who_signs_stands_behind_all_that_may_change_the_header(host: Host, tmp_path: Path) -> None:
+    host.config.write_text(f'[chain.outbound]\n{IN_THE_SPOOL["outbound"]}checks = ["spf"]\n'
+                           f"[dkim.sign]\n{IN_THE_SPOOL['dkim-sign']}remove_forged = false\n[ratelimit]\n")  # fmt: skip
+    main_cf, _, master_cf = host.fine("postconf").partition("\n\n# Lines for master.cf")
+    both = "$vaglio_outbound, $vaglio_dkim_sign"
+    assert postfix_masters(tmp_path, f"#{master_cf}", main_cf)["submission/inet/smtpd_milters"] == both
+    assert f"#  -o {{ smtpd_milters = {both} }}" in main_cf
+    assert f"non_smtpd_milters = {both}" in main_cf
 
 
 @needs_postfix
@@ -240,6 +298,38 @@ def test_a_check_that_a_chain_has_is_not_wired_twice(host: Host) -> None:
     assert said.status == 2
     assert "chain.inbound has the check spf in it: name one of the two" in said.err
     assert host.run("postconf", "spf", "chain.outbound").status == 0  # own mail is another matter
+
+
+@pytest.mark.parametrize(
+    ("sections", "wired"),
+    [
+        ("[dkim.verify]\n[dkim.sign]\n", {"vaglio_dkim_verify", "vaglio_dkim_sign"}),
+        ("[dkim.verify]\n[dkim.sign]\n[chain.inbound]\n", {"vaglio_inbound", "vaglio_dkim_sign"}),
+        ("[dkim.verify]\n[dkim.sign]\n[chain.outbound]\n", {"vaglio_dkim_verify", "vaglio_outbound"}),
+        ("[dkim]\n[chain.outbound]\n", {"vaglio_outbound"}),
+        ('[dkim.sign]\n[chain.all]\nchecks = ["spf", "dkim_sign"]\n', {"vaglio_all"}),
+    ],
+)
+def test_signing_and_verifying_are_each_wired_once(host: Host, sections: str, wired: set[str]) -> None:
+    host.config.write_text(sections)
+    document = json.loads(host.run("postconf", "--json").out)
+    assert {name for name in document if name.startswith("vaglio_")} == wired
+
+
+def test_mail_is_not_signed_twice(host: Host) -> None:
+    said = host.run("postconf", "dkim.sign", "chain.outbound")
+    assert said.status == 2
+    assert "chain.outbound has the check dkim.sign in it: name one of the two" in said.err
+    assert host.run("postconf", "dkim.sign", "chain.inbound").status == 0
+
+
+def test_two_chains_with_the_same_check_are_warned_of(host: Host) -> None:
+    host.config.write_text('[chain.inbound]\n[chain.lists]\nchecks = ["dkim_verify"]\nremove_forged = false\n')
+    told = "chain.inbound and chain.lists both have the check dkim.verify, for the same mail: wire one of the two"
+    said = host.run("postconf")
+    assert f"# Warning: {told}" in said.out
+    host.config.write_text('[chain.inbound]\n[chain.outbound]\nchecks = ["spf", "dkim_sign"]\n')
+    assert "both have the check" not in host.run("postconf").out  # own mail is another matter
 
 
 def test_an_empty_section_of_a_chain_is_one(host: Host) -> None:
@@ -265,6 +355,9 @@ def test_a_milter_out_of_the_chroots_reach_is_warned_of(host: Host) -> None:
     assert said.out.startswith("# Warning: unix:/run/vaglio/spf.sock is out of reach for a chrooted smtpd (Debian's ")
     assert 'let spf.listen be ["unix:/var/spool/postfix/vaglio/spf.sock"]' in said.out
     assert "out of reach for a chrooted smtpd" in said.err
+    assert 'let dkim.sign.listen be ["unix:/var/spool/postfix/vaglio/dkim-sign.sock"]' in (
+        host.run("postconf", "dkim.sign").out
+    )
 
 
 def test_who_wires_no_milter_is_told_how(host: Host) -> None:

@@ -7,6 +7,7 @@ submission ports.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,10 +24,12 @@ DAEMONS = ("dnsbl", "greylist")
 """Those of main.cf, in the order in which Postfix is to ask them."""
 SUBMISSION = "ratelimit"
 """The one that is asked about what users send, so its lines stand in master.cf."""
-MILTERS = ("spf",)
+SIGNING = "dkim.sign"
+"""The milter that signs, the last of all, so that nobody changes what it has signed."""
+MILTERS = ("spf", "dkim.verify", SIGNING)
 """Milters of one check; chains are called chain.NAME."""
 OUTBOUND = "chain.outbound"
-"""The milter for mail of own users; any other is for port 25."""
+"""The chain for mail of own users; chains that only sign are for that, too."""
 
 _LATER = 5
 """Seconds that Postfix waits longer than the daemon takes at most, so that the daemon's own on_error decides."""
@@ -40,15 +43,15 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = command(
         commands, "postconf", _postconf, "print the lines for Postfix, by the current configuration",
-        "vaglio postconf\nvaglio postconf dnsbl greylist\nvaglio postconf ratelimit\n"
+        "vaglio postconf\nvaglio postconf dnsbl greylist\nvaglio postconf ratelimit\nvaglio postconf dkim.sign\n"
         "vaglio postconf chain.inbound chain.outbound\nvaglio postconf --json",
         "Without the name of a daemon: those that have a section in the configuration, greylist where none has; the\n"
         "lines of the other policy daemons are comments. A check that stands in a chain is the chain's. A parameter\n"
         "that main.cf has already keeps its other entries. Those of ratelimit are for master.cf, and so is the last\n"
-        "one of chain.outbound. Then: postfix reload",
+        "one of dkim.sign and chain.outbound, which are for mail of your own users. Then: postfix reload",
     )  # fmt: skip
     parser.add_argument("daemons", nargs="*", metavar="DAEMON",
-                        help="dnsbl, greylist, ratelimit, spf or chain.NAME")  # fmt: skip
+                        help="dnsbl, greylist, ratelimit, spf, dkim.verify, dkim.sign or chain.NAME")  # fmt: skip
     usual_options(parser)
 
 
@@ -92,13 +95,13 @@ def submission(config: VaglioConfig) -> dict[str, str]:
     return found
 
 
-def _of_services(config: VaglioConfig, limits: bool, outbound: bool) -> dict[str, str]:
-    """Return the parameters that the submission ports get."""
-    milters = {"smtpd_milters": f"${_variable(OUTBOUND)}"} if outbound else {}
+def _of_services(config: VaglioConfig, limits: bool, inside: Sequence[str]) -> dict[str, str]:
+    """Return the parameters that the submission ports get; ``inside`` are the milters for mail of own users."""
+    milters = {"smtpd_milters": _list(inside)} if inside else {}
     return {**(submission(config) if limits else {}), **milters}
 
 
-def _master_lines(config: VaglioConfig, outbound: bool) -> Iterator[str]:
+def _master_lines(config: VaglioConfig, inside: Sequence[str]) -> Iterator[str]:
     """Yield the lines of master.cf; a value with blanks stands in braces (postconf(5) of Postfix 3.0 and later)."""
     yield "# Lines for master.cf. A service that is already there keeps its other options: add those with the braces."
     for port, options in _PORTS.items():
@@ -106,8 +109,12 @@ def _master_lines(config: VaglioConfig, outbound: bool) -> Iterator[str]:
         yield from (f"  {option}" for option in options.splitlines())
         yield "  -o smtpd_sasl_auth_enable=yes"
         yield "  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject"
-        for name, value in _of_services(config, True, outbound).items():
-            yield f"  -o {{ {name} = {value} }}" if " " in value else f"  -o {name}={value}"
+        for name, value in _of_services(config, True, inside).items():
+            yield _option(name, value)
+
+
+def _option(name: str, value: str) -> str:
+    return f"  -o {{ {name} = {value} }}" if " " in value else f"  -o {name}={value}"
 
 
 def _section(config: VaglioConfig, name: str) -> DaemonSection:
@@ -124,19 +131,32 @@ def _service(settings: DaemonSection, defer: str = "DEFER_IF_PERMIT") -> str:
 
 
 def milter_parameters(config: VaglioConfig, milters: Sequence[str]) -> dict[str, str]:
-    """Return the parameters of main.cf by name. Mail that comes by no network goes to the outbound chain, without one
-    to the others: also there Authentication-Results in our name are forged.
+    """Return the parameters of main.cf by name. Mail that comes by no network goes to the milters for own users,
+    without one to the others: also there Authentication-Results in our name are forged.
     """
-    found = {_variable(name): _filter(_milter_section(config, name)) for name in milters}
-    outside = [f"${_variable(name)}" for name in milters if name != OUTBOUND]
-    inside = [f"${_variable(name)}" for name in milters if name == OUTBOUND]
+    found = {_variable(name): _filter(config, name) for name in milters}
+    outside, inside = _sides(config, milters)
     if outside:
-        found["smtpd_milters"] = ", ".join(outside)
-    return {**found, "non_smtpd_milters": ", ".join(inside or outside), "milter_protocol": "6"}
+        found["smtpd_milters"] = _list(outside)
+    return {**found, "non_smtpd_milters": _list(inside or outside), "milter_protocol": "6"}
+
+
+def _sides(config: VaglioConfig, milters: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the milters for port 25, and those for mail of own users."""
+    inside = [name for name in milters if _is_inside(config, name)]
+    return [name for name in milters if name not in inside], inside
+
+
+def _is_inside(config: VaglioConfig, name: str) -> bool:
+    return name == OUTBOUND or _checks(config, name) == [SIGNING]
+
+
+def _list(milters: Sequence[str]) -> str:
+    return ", ".join(f"${_variable(name)}" for name in milters)
 
 
 def _variable(name: str) -> str:
-    return f"vaglio_{name.removeprefix('chain.').replace('-', '_')}"
+    return f"vaglio_{re.sub('[.-]', '_', name.removeprefix('chain.'))}"
 
 
 def _milter_section(config: VaglioConfig, name: str) -> MilterSection:
@@ -145,10 +165,18 @@ def _milter_section(config: VaglioConfig, name: str) -> MilterSection:
     return section
 
 
-def _filter(section: MilterSection) -> str:
-    default = "accept" if section.on_error == "pass" else "tempfail"
-    number = len(section.checks) if isinstance(section, ChainSettings) else 1
-    longest = round(min(LONGEST_JUDGEMENT, section.deadline * number))
+def _checks(config: VaglioConfig, name: str) -> list[str]:
+    """Return the checks of a milter by the names of their sections."""
+    section = _milter_section(config, name)
+    return [check.replace("_", ".") for check in section.checks] if isinstance(section, ChainSettings) else [name]
+
+
+def _filter(config: VaglioConfig, name: str) -> str:
+    section = _milter_section(config, name)
+    checks = [_milter_section(config, check) for check in _checks(config, name)]
+    # What becomes of mail without the milter is for its checks to say: one that signs can't be done without.
+    default = "accept" if all(one.on_error == "pass" for one in (section, *checks)) else "tempfail"
+    longest = round(min(LONGEST_JUDGEMENT, sum(min(one.deadline, section.deadline) for one in checks)))
     # A worker may have others to judge first.
     waits = f"connect_timeout=10s, command_timeout=30s, content_timeout={longest + 35}s"
     return f"{{ {endpoint(section.listen[0])}, {waits}, default_action={default} }}"
@@ -159,16 +187,16 @@ def _milter_lines(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]
     if any(_milter_section(config, name).listen[0].startswith("unix:") for name in milters):
         yield "# postfix must be let into the sockets: the shipped socket units do so; without them, set socket_group."
     yield from (f"{name} = {value}" for name, value in milter_parameters(config, milters).items())
-    if OUTBOUND in milters:
+    if inside := _sides(config, milters)[1]:
         yield "# What users hand in is outbound, too. In master.cf, below submission and submissions:"
-        yield f"#  -o smtpd_milters=${_variable(OUTBOUND)}"
+        yield f"#{_option('smtpd_milters', _list(inside))}"
 
 
 def _hosted_by(config: VaglioConfig, chains: Sequence[str]) -> dict[str, str]:
-    """Return for each check of chains for port 25 the chain that it is in."""
+    """Return for each milter of one check the first of these chains that does its work, for the same mail."""
     return {
-        check: name for name in chains if name != OUTBOUND
-        for check in config.chain[name.removeprefix("chain.")].checks
+        check: name for name in reversed(chains) for check in _checks(config, name)
+        if not _is_inside(config, name) or _is_inside(config, check)
     }  # fmt: skip
 
 
@@ -179,15 +207,15 @@ def _chosen(loaded: Loaded, named: Sequence[str]) -> list[str]:
     """Return the daemons to be wired, in their order; raises WrongUsage."""
     config = loaded.config
     chains = [f"chain.{name}" for name in config.chain]
-    known = (*DAEMONS, SUBMISSION, *MILTERS, *chains)
-    wanted = {name.removeprefix("vaglio-") for name in named}
+    known = (*DAEMONS, SUBMISSION, *MILTERS[:-1], *chains, SIGNING)
+    commands = {name.replace(".", "-"): name for name in MILTERS}
+    wanted = {commands.get(name, name) for name in (name.removeprefix("vaglio-") for name in named)}
     if unknown := sorted(wanted.difference(known)):
         raise WrongUsage(f"found {unknown[0]!r}, wanted one of {', '.join(known)}")
     if not named:
-        written = [name for name in chains if any(f"{key}.".startswith(f"{name}.") for key in loaded.origins)]
-        hosted = _hosted_by(config, written)
-        singles = config.model_fields_set.intersection((*DAEMONS, SUBMISSION, *MILTERS))
-        wanted = {*written, *(name for name in singles if name not in hosted)} or {"greylist"}
+        written = [name for name in known if any(f"{key}.".startswith(f"{name}.") for key in loaded.origins)]
+        hosted = _hosted_by(config, [name for name in written if name in chains])
+        wanted = {name for name in written if name not in hosted} or {"greylist"}
     hosted = _hosted_by(config, [name for name in chains if name in wanted])
     if twice := next((name for name in MILTERS if name in wanted and name in hosted), ""):
         raise WrongUsage(f"{hosted[twice]} has the check {twice} in it: name one of the two, or mail is judged twice")
@@ -206,11 +234,22 @@ def _out_of_reach(config: VaglioConfig, chosen: Sequence[str]) -> Iterator[str]:
 
 def _undone(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]:
     """Yield the milters that would take the results of the one before them for forgeries."""
-    outside = [name for name in milters if name != OUTBOUND]
-    for name in outside[1:]:
-        if _milter_section(config, name).remove_forged:
-            yield (f"{name} stands behind {outside[0]} and takes what that has written for a forgery: set "
-                   f"{name}.remove_forged = false, or wire one of the two")  # fmt: skip
+    for side in _sides(config, milters):
+        for name in side[1:]:
+            if _milter_section(config, name).remove_forged:
+                yield (f"{name} stands behind {side[0]} and takes what that has written for a forgery: set "
+                       f"{name}.remove_forged = false, or wire one of the two")  # fmt: skip
+
+
+def _done_twice(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]:
+    """Yield the checks that two milters have which are asked about the same mail."""
+    for side in _sides(config, milters):
+        seen: dict[str, str] = {}
+        for name in side:
+            for check in _checks(config, name):
+                first = seen.setdefault(check, name)
+                if first != name:
+                    yield f"{first} and {name} both have the check {check}, for the same mail: wire one of the two"
 
 
 def _postconf(args: argparse.Namespace) -> int:
@@ -219,7 +258,7 @@ def _postconf(args: argparse.Namespace) -> int:
     chosen = _chosen(loaded, args.daemons)
     daemons = [name for name in DAEMONS if name in chosen]
     milters = [name for name in chosen if name not in (*DAEMONS, SUBMISSION)]
-    doubts = [*_out_of_reach(config, chosen), *_undone(config, milters)]
+    doubts = [*_out_of_reach(config, chosen), *_undone(config, milters), *_done_twice(config, milters)]
     if args.json or not sys.stdout.isatty():  # who looks at the lines sees the comments
         for doubt in doubts:
             warn(doubt)
@@ -234,7 +273,7 @@ def _postconf(args: argparse.Namespace) -> int:
     if milters:
         parts.append([*_milter_lines(config, milters)])
     if SUBMISSION in chosen:
-        parts.append([*_master_lines(config, OUTBOUND in milters)])
+        parts.append([*_master_lines(config, _sides(config, milters)[1])])
     if not (milters or args.daemons):
         named = " ".join(("chain.inbound", OUTBOUND))
         parts.append([f"# Milters have no section in the configuration. Their lines: vaglio postconf {named}"])
@@ -247,7 +286,7 @@ def _document(config: VaglioConfig, daemons: Sequence[str], limits: bool, milter
     found: dict[str, Any] = dict(parameters(config, daemons)) if daemons else {}
     if milters:
         found |= milter_parameters(config, milters)
-    if services := _of_services(config, limits, OUTBOUND in milters):
+    if services := _of_services(config, limits, _sides(config, milters)[1]):
         found |= dict.fromkeys(_PORTS, services)
     return found
 
