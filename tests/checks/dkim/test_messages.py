@@ -9,8 +9,8 @@ from typing import Any
 import authres
 import pytest
 
+from tests.checks.dkim.letters import CASES, Letter
 from tests.checks.dkim.signing import BODY, HEADER, NOW, Dns, check, ed25519, rsa, sign, verdict, zone
-from tests.checks.dkim.test_corpora import CASES, Letter
 from vaglio.examination import Field
 from vaglio.facts import Facts
 from vaglio.milter import replay
