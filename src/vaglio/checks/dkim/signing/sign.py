@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -48,6 +48,7 @@ NEVER = frozenset({
 
 _LINE = 72
 _PADDING, _SHA256 = PKCS1v15(), hashes.SHA256()
+_PROBE = b"vaglio"
 
 
 class BadKey(ValueError):
@@ -67,7 +68,7 @@ class PrivateKey(NamedTuple):
 
 def private_key(pem: bytes) -> PrivateKey:
     """Read a private key, RSA or Ed25519, in PEM (PKCS#1 or PKCS#8); or an Ed25519 seed in base64, as dkimpy has it.
-    Costs tens of milliseconds: keep it. Raises BadKey.
+    Costs half a millisecond (RSA-2048): keep it. Raises BadKey.
     """
     text = pem.strip()
     if b"-----" not in text and len(text) == 44:
@@ -76,7 +77,7 @@ def private_key(pem: bytes) -> PrivateKey:
         except ValueError:
             raise BadKey("it is neither PEM nor an Ed25519 seed in base64") from None
     try:
-        key = load_pem_private_key(text, None)
+        key = load_pem_private_key(text, None, unsafe_skip_rsa_key_validation=True)  # _prove does better
     except TypeError:
         raise BadKey("it is encrypted: a daemon can't ask for a password") from None
     except (ValueError, UnsupportedAlgorithm):
@@ -93,7 +94,19 @@ def _of_rsa(key: RSAPrivateKey) -> PrivateKey:
         raise BadKey(f"it has {key.key_size} bits: others verify {LEAST_BITS} to {MOST_BITS} only (RFC 8301 3.2)")
     der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     public = base64.b64encode(der).decode()
+    _prove(key)
     return PrivateKey("rsa-sha256", lambda data: key.sign(data, _PADDING, _SHA256), public, key.key_size)
+
+
+def _prove(key: RSAPrivateKey) -> None:
+    """Sign a few bytes and verify them, so that a damaged key never signs; raises BadKey.
+
+    RSA-2048 takes 0.5 ms so, of which loading is 0.02; loading it with the checks of its own (are p and q prime?), 35.
+    """
+    try:
+        key.public_key().verify(key.sign(_PROBE, _PADDING, _SHA256), _PROBE, _PADDING, _SHA256)
+    except (InvalidSignature, InternalError, ValueError):
+        raise BadKey("it is damaged: what it signs is not verified by its own public half") from None
 
 
 def _of_ed25519(key: Ed25519PrivateKey) -> PrivateKey:
