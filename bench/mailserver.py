@@ -77,22 +77,27 @@ class Event(NamedTuple):
     packet: bytes
 
 
+def parts(message: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the header fields, name and value, of a message with LF line ends, and its body with CRLF."""
+    head, _, body = message.partition(b"\n\n")
+    return _FIELD.findall(head + b"\n"), body.replace(b"\n", b"\r\n")
+
+
 def events(message: bytes) -> Iterator[Event]:
     """Return what happens when a message with LF line ends comes in over a connection of its own."""
 
     def event(command: Command, *parts: bytes) -> Event:
         return Event(command, wire.with_strings(command, *parts))
 
-    head, _, body = message.partition(b"\n\n")
+    fields, body = parts(message)
     yield Event(Command.CONNECT, wire.connect(Peer(HELO.encode(), b"4", 45678, CLIENT.encode())))
     yield event(Command.HELO, HELO.encode())
     yield event(Command.MAIL, f"<{SENDER}>".encode())
     yield event(Command.RCPT, f"<{RECIPIENT}>".encode())
     yield Event(Command.DATA, wire.packet(Command.DATA))
-    for name, value in _FIELD.findall(head + b"\n"):
+    for name, value in fields:
         yield event(Command.HEADER, name, value)
     yield Event(Command.END_OF_HEADERS, wire.packet(Command.END_OF_HEADERS))
-    body = body.replace(b"\n", b"\r\n")
     for start in range(0, len(body), _PIECE):
         yield Event(Command.BODY, wire.packet(Command.BODY, body[start : start + _PIECE]))
     yield Event(Command.END_OF_MESSAGE, wire.packet(Command.END_OF_MESSAGE))

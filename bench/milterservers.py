@@ -26,6 +26,8 @@ ENGINES: tuple[Engine, ...] = ("native", "libmilter")
 PYTHON = "/usr/bin/python3"
 """The system's, for which Debian's python3-milter is built."""
 
+PYSPF = "/usr/bin/pyspf-milter"
+
 _NEGOTIATION = struct.pack(">IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 
 
@@ -68,7 +70,6 @@ class Ours(MilterServer, Daemon):
         section = f'[{self.section}]\nengine = "{engine}"\nsocket_mode = "0666"\n'
         identity = '[identity]\nhostname = "mx.example.com"\nauthserv_id = "mx.example.com"\n'
         super().__init__(directory, cores, identity + servers + section + settings, workers)
-
 
     def __enter__(self) -> Self:
         server = super().__enter__()
@@ -156,5 +157,5 @@ class PyspfMilter(MilterServer):
     def command(self) -> list[str]:
         """Return the command and its arguments."""
         shell = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
-        program = ["/usr/bin/pyspf-milter", str(self.directory / "config")]
+        program = [PYSPF, str(self.directory / "config")]
         return ["unshare", "--mount", "sh", "-c", shell, str(self.directory / "resolv.conf"), *program]

@@ -3,19 +3,21 @@
 It reads no more of a message than its question, and answers from bytes made before. Eight zones, bl1.test to bl8.test,
 have the entry that RFC 5782 5 wants and list 203.0.113.0/24; all else there is NXDOMAIN, for an hour. About names below
 silent.test it says nothing. sender.example, and out.sender.example which is the HELO name of its mail host, let
-192.0.2.0/24 and 203.0.113.0/24 send (SPF). One blocking socket; it says when it is ready.
+192.0.2.0/24 and 203.0.113.0/24 send (SPF). More TXT records it can be told, as JSON (keys of DKIM); they come whole
+over UDP, whatever their size. One blocking socket; it says when it is ready.
 
-    python -m bench.nameserver 127.0.0.77 53
+    python -m bench.nameserver 127.0.0.77 53 '{"name.example": "text"}'
 """
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -52,24 +54,36 @@ _EDNS = b"\0" + struct.pack("!HHIH", _OPT, 1232, 0, 0)
 _ENTRIES = tuple(wire(f"{reverse}.{zone}") for zone in ZONES for reverse in ("2.0.0.127", "113.0.203"))
 _QUIET = wire(SILENT)
 _SPF = b"v=spf1 ip4:192.0.2.0/24 ip4:203.0.113.0/24 -all"
-_POLICY = {_TXT: _record(_QUESTION, _TXT, bytes((len(_SPF),)) + _SPF)}
-_SENDERS = (wire("sender.example"), wire("out.sender.example"))
+_SENDERS = ("sender.example", "out.sender.example")
+
+Texts = Mapping[bytes, Mapping[int, bytes]]
 
 
-def answer(message: bytes) -> bytes:
+def texts(more: Mapping[str, str]) -> Texts:
+    """Return the TXT records, by name as in a message: those of the senders, and ``more``."""
+    known = {**dict.fromkeys(_SENDERS, _SPF), **{name: text.encode() for name, text in more.items()}}
+    return {wire(name): {_TXT: _record(_QUESTION, _TXT, _strings(text))} for name, text in known.items()}
+
+
+def _strings(text: bytes) -> bytes:
+    pieces = (text[start : start + 255] for start in range(0, len(text), 255))
+    return b"".join(bytes((len(piece),)) + piece for piece in pieces)
+
+
+def answer(message: bytes, records: Texts) -> bytes:
     """Return the answer to a question; empty where none is given."""
     end = message.find(b"\0", 12) + 1
     name, rrtype = message[12:end], int.from_bytes(message[end : end + 2])
     if not end or len(message) < end + 4 or name.endswith(_QUIET):
         return b""
-    known = _YES if name.endswith(_ENTRIES) else _POLICY if name in _SENDERS else None
+    known = _YES if name.endswith(_ENTRIES) else records.get(name)
     found = known.get(rrtype, b"") if known else b""
     edns = _EDNS if message[11] else b""
     head = struct.pack("!HHHHH", 0x8180 if known else 0x8183, 1, bool(found), not found, bool(edns))
     return b"".join((message[:2], head, message[12 : end + 4], found or _NO, edns))
 
 
-def serve(address: tuple[str, int], ready: Callable[[], None]) -> None:
+def serve(address: tuple[str, int], records: Texts, ready: Callable[[], None]) -> None:
     """Answer until somebody ends the process. Raises OSError where the address can't be had."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
@@ -77,19 +91,23 @@ def serve(address: tuple[str, int], ready: Callable[[], None]) -> None:
         ready()
         while True:
             message, sender = sock.recvfrom(512)
-            if said := answer(message):
+            if said := answer(message, records):
                 sock.sendto(said, sender)
 
 
 class NameServer:
-    """It, running on ``cores``; at port 53 of an address of its own, since policyd-weight knows no other port."""
+    """It, running on ``cores``; at port 53 of an address of its own, since policyd-weight knows no other port. ``more``
+    are TXT records that it has besides its own.
+    """
 
-    def __init__(self, cores: Sequence[int]) -> None:
+    def __init__(self, cores: Sequence[int], more: Mapping[str, str] | None = None) -> None:
         self.address = _free_address()
+        self._more = json.dumps(more or {})
         self._cores = ",".join(map(str, cores))
 
     def __enter__(self) -> Self:
-        command = ["taskset", "-c", self._cores, sys.executable, "-m", "bench.nameserver", self.address, "53"]
+        program = [sys.executable, "-m", "bench.nameserver", self.address, "53", self._more]
+        command = ["taskset", "-c", self._cores, *program]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         if self._process.stdout.readline() != "ready\n":
@@ -120,4 +138,4 @@ def _free_address() -> str:
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        serve((sys.argv[1], int(sys.argv[2])), lambda: print("ready", flush=True))
+        serve((sys.argv[1], int(sys.argv[2])), texts(json.loads(sys.argv[3])), lambda: print("ready", flush=True))

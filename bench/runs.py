@@ -62,6 +62,8 @@ class Runs(ABC):
         self.generator = generator
         self.busy: list[float] = []
         """How many cores other processes took, run by run."""
+        self.remarks: list[str] = []
+        """What this run has to say of itself."""
         self._directory, self._say = directory, say
         self._server, self._load = ([core] for core in cores()[:2])
         self._count = 0
@@ -177,7 +179,7 @@ def measure(subject: Subject, quick: bool, json_wanted: bool, write: bool) -> No
         generator = find(CACHE, subject.generator)
         bench = subject.make(quick, generator, directory, lambda text: print(text, file=sys.stderr, flush=True))
         rows = list(bench.rows())
-    remarks = [*notes(bench), *subject.remarks]
+    remarks = [*notes(bench), *bench.remarks, *subject.remarks]
     if json_wanted:
         found = [report.as_json(row, subject.column) for row in rows]
         print(json.dumps({**facts, "notes": remarks, "rows": found}, indent=2))

@@ -1,7 +1,7 @@
 # Sourced by the scripts beside it, never executed: what they all need before they can begin.
 #
 #   need_packages NAME...   Debian packages that it does not work without: says which are missing, installs them.
-#   want_packages NAME...   the same for packages that some tests use: installs what it can, never fails.
+#   want_packages NAME...   the same for packages that it can do without: installs what it can, never fails.
 #   $basics                 the packages that .venv takes: need_packages $basics ... (libmilter's is compiled there).
 #   need_venv               .venv with this checkout installed in it, renewed when setup.cfg changed.
 #   as_root COMMAND...      run as root, by sudo if need be; exec_as_root becomes that command, signals and all.
@@ -87,9 +87,9 @@ want_packages() {
         apt-cache show "$package" >/dev/null 2>&1 && [ -z "$(removed_by "$package")" ] && available="$available $package"
     done
     [ "$available" ] || return 0
-    say "Debian packages to be installed for some tests:$available"
+    say "More Debian packages to be installed:$available"
     # shellcheck disable=SC2086
-    install_quietly $available >>"$log" 2>&1 || say "(that did not work; see $log; tests that need them will be skipped)"
+    install_quietly $available >>"$log" 2>&1 || say "(that did not work; see $log; what needs them will be left out)"
 }
 
 need_venv() {

@@ -9,15 +9,18 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from bench.nameserver import LISTED, SILENT, TTL, ZONES, NameServer, answer, wire
+from bench.nameserver import LISTED, SILENT, TTL, ZONES, NameServer, answer, texts, wire
 from bench.servers import BenchError
 from vaglio.checks.dnsbl.decide import reversed_address
 from vaglio.facts import pack_address
 
+LONG = "v=DKIM1; k=rsa; p=" + "A" * 700
+RECORDS = texts({"rsa._domainkey.sender.example": LONG})
+
 
 def ask(name: str, rrtype: str, *, edns: bool = True) -> dns.message.Message:
     question = dns.message.make_query(name, rrtype, use_edns=0 if edns else -1)
-    found = dns.message.from_wire(answer(question.to_wire()))
+    found = dns.message.from_wire(answer(question.to_wire(), RECORDS))
     assert question.is_response(found)
     assert (found.edns >= 0) is edns
     return found
@@ -51,7 +54,7 @@ def test_a_name_that_only_ends_like_an_entry_is_none() -> None:
 
 
 def test_the_silent_list_says_nothing() -> None:
-    assert answer(dns.message.make_query(f"2.0.0.127.{SILENT}", "A").to_wire()) == b""
+    assert answer(dns.message.make_query(f"2.0.0.127.{SILENT}", "A").to_wire(), RECORDS) == b""
 
 
 @pytest.mark.parametrize("name", ["sender.example", "out.sender.example"])
@@ -62,10 +65,16 @@ def test_the_sender_and_its_host_have_an_spf_record_and_nothing_else(name: str) 
     assert ask(f"other.{name}", "TXT").rcode() == dns.rcode.NXDOMAIN
 
 
+def test_a_text_that_it_was_told_comes_in_strings_of_255_bytes() -> None:
+    (record,) = ask("rsa._domainkey.sender.example", "TXT").answer[0]
+    assert [len(one) for one in record.strings] == [255, 255, len(LONG) - 510]
+    assert b"".join(record.strings).decode() == LONG
+
+
 @pytest.mark.parametrize("length", range(40))
 def test_half_a_question_is_no_reason_to_fail(length: int) -> None:
     whole = dns.message.make_query(f"7.2.0.192.{ZONES[0]}", "A").to_wire()
-    assert isinstance(answer(whole[:length]), bytes)
+    assert isinstance(answer(whole[:length], RECORDS), bytes)
 
 
 def test_a_name_is_written_label_by_label() -> None:
