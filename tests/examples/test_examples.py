@@ -14,7 +14,7 @@ from vaglio.config.load import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KNOWN = {".toml", ".mc", ".dnsbl", ".greylist", ".ratelimit", ".submission", ".milters", ".service", ".socket",
-         ".sysusers", ""}  # fmt: skip
+         ".timer", ".conf", ".sysusers", ""}  # fmt: skip
 MAIN_CF = sorted(EXAMPLES.rglob("main.cf.*"))
 RESTRICTIONS = [path for path in MAIN_CF if path.suffix != ".milters"]
 MILTERS = EXAMPLES / "postfix/main.cf.milters"
@@ -83,24 +83,29 @@ def test_each_milter_says_itself_what_becomes_of_mail_without_it(tmp_path: Path,
     lines = variant(MILTERS.read_text())
     (tmp_path / "main.cf").write_text(f"compatibility_level = 3.6\n{lines}")
     (tmp_path / "master.cf").touch()
-    for list_ in ("smtpd_milters", "non_smtpd_milters"):
+    for list_, default in (("smtpd_milters", "accept"), ("non_smtpd_milters", "tempfail")):
         found = postconf(tmp_path, "-x", "-h", list_)
-        assert re.fullmatch(r"\{ unix:vaglio/\w+\.sock, connect_timeout=\d+s, command_timeout=\d+s, "
-                            r"content_timeout=\d+s, default_action=accept \}\n", found)  # fmt: skip
+        assert re.fullmatch(r"\{ unix:vaglio/[\w-]+\.sock, connect_timeout=\d+s, command_timeout=\d+s, "
+                            rf"content_timeout=\d+s, default_action={default} \}}\n", found)  # fmt: skip
 
 
 @needs_postfix
 def test_the_milter_lines_are_those_that_postconf_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listen = "".join(
-        f'[{section}]\nlisten = ["unix:/var/spool/postfix/vaglio/{section.rpartition(".")[2]}.sock"]\n'
-        for section in ("spf", "chain.inbound", "chain.outbound")
-    )
+        f'[{section}]\nlisten = ["unix:/var/spool/postfix/vaglio/{file}.sock"]\n'
+        for section, file in (("spf", "spf"), ("dkim.sign", "dkim-sign"), ("chain.inbound", "inbound"),
+                              ("chain.outbound", "outbound"))
+    )  # fmt: skip
     (tmp_path / "vaglio.toml").write_text(listen)
-    for variant, milters in ((as_shipped, ["chain.inbound", "chain.outbound"]), (with_alternatives, ["spf"])):
+    chains, singles = ["chain.inbound", "chain.outbound"], ["spf", "dkim.sign"]
+    ports = MILTERS.with_name("master.cf.milters").read_text()
+    for variant, milters in ((as_shipped, chains), (with_alternatives, singles)):
         shipped = variant(MILTERS.read_text())
         assert main(["postconf", *milters, "--config", str(tmp_path / "vaglio.toml")]) == 0
-        printed = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")]
-        assert set(printed) <= set(shipped.splitlines())
+        lines = capsys.readouterr().out.splitlines()
+        assert {line for line in lines if not line.startswith("#")} <= set(shipped.splitlines())
+        (option,) = [line.removeprefix("#  ") for line in lines if line.startswith("#  -o ")]
+        assert ports.count(option) == (2 if milters == chains else 1)  # of each port; the other way in its comment
 
 
 @needs_postfix
@@ -163,6 +168,6 @@ def test_the_containerfile_builds_the_daemons_alone() -> None:
         pytest.skip(reason)
     image = containers.build("vaglio")
     for daemon in ("vaglio-greylist", "vaglio-dnsbl", "vaglio-ratelimit", "vaglio-spf", "vaglio-dkim-verify",
-                   "vaglio-chain"):  # fmt: skip
+                   "vaglio-dkim-sign", "vaglio-chain"):  # fmt: skip
         said = containers.podman("run", "--rm", "--network=none", image, f"/opt/vaglio/bin/{daemon}", "--version")
         assert re.search(rf"{daemon} \d+\.\d+", said)

@@ -10,7 +10,9 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples" / "postfix"
 ROOT = EXAMPLES.parents[1]
 SERVICES = sorted(EXAMPLES.glob("*.service"))
-UNITS = [*SERVICES, *sorted(EXAMPLES.glob("*.socket"))]
+UNITS = [*SERVICES, *sorted(EXAMPLES.glob("*.socket")), *sorted(EXAMPLES.glob("*.timer"))]
+BY_TIMER = {"vaglio-dkim-rotate.service", "vaglio-dkim-rotate.timer"}
+"""What is no daemon."""
 
 pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 
@@ -25,7 +27,7 @@ def test_each_daemon_has_a_service_and_a_socket_chains_by_their_name() -> None:
     names = [re.findall(r"vaglio-[a-z-]+", path.read_text())[0] for path in files]
     daemons = ["vaglio-chain@" if name == "vaglio-chain" else name for name in names]
     wanted = {f"{name}{ending}" for name in daemons for ending in (".service", ".socket")}
-    assert {unit.name for unit in UNITS} == wanted
+    assert {unit.name for unit in UNITS} == wanted | BY_TIMER
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
@@ -53,7 +55,7 @@ def test_the_sandbox_of_the_rate_limits_is_that_of_greylisting_directive_by_dire
     assert directives(EXAMPLES / "vaglio-ratelimit.service") == directives(EXAMPLES / "vaglio-greylist.service")
 
 
-@pytest.mark.parametrize("milter", ["vaglio-spf", "vaglio-chain@"])
+@pytest.mark.parametrize("milter", ["vaglio-spf", "vaglio-dkim-verify", "vaglio-dkim-sign", "vaglio-chain@"])
 def test_the_sandbox_of_a_milter_is_that_of_blocklists_directive_by_directive(milter: str) -> None:
     """That of greylisting, but for addresses: both ask name servers, wherever these are."""
     wanted = directives(EXAMPLES / "vaglio-dnsbl.service")
@@ -67,10 +69,23 @@ def test_the_sandbox_of_a_milter_is_that_of_blocklists_directive_by_directive(mi
     ]
 
 
+def test_the_sandbox_of_the_command_for_keys_is_that_of_who_signs() -> None:
+    """It is root all the same, who owns the keys, and it writes where they are."""
+    daemon, command = (set(directives(EXAMPLES / f"vaglio-dkim-{name}.service")) for name in ("sign", "rotate"))
+    assert {line for line in command - daemon if not line.startswith("ExecStart=")} == {
+        "After=network-online.target nss-lookup.target", "Wants=network-online.target",
+        "Type=oneshot", "TimeoutStartSec=15min", "User=root", "ReadWritePaths=/etc/vaglio",
+    }  # fmt: skip
+    left_out = ("After=", "Before=", "Type=", "Exec", "WatchdogSec=", "KillMode=", "TimeoutStopSec=", "Restart",
+                "User=", "State", "Runtime", "WantedBy=")  # fmt: skip
+    kept = ("RestrictAddressFamilies=", "RestrictSUIDSGID=", "RestrictNamespaces=", "RestrictRealtime=")
+    assert {line for line in daemon - command if not line.startswith(left_out) or line.startswith(kept)} == set()
+
+
 def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
     # Where Vaglio is not installed its program is missing; the container test verifies the files as they are.
     for unit in UNITS:
-        text = re.sub(r"/opt/vaglio/bin/vaglio-[\w-]+", "/bin/true", unit.read_text())
+        text = re.sub(r"/opt/vaglio/bin/vaglio[\w-]*", "/bin/true", unit.read_text())
         (tmp_path / instance(unit.name)).write_text(text)
     _, said = analyze("verify", "--man=no", *(str(tmp_path / instance(unit.name)) for unit in UNITS))
     # It also speaks of the machine's other units; unknown keys and bad values leave its exit status at 0.
