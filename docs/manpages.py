@@ -110,7 +110,8 @@ def command_page() -> str:
         '.SH "FILES"',
         "/etc/vaglio/vaglio.toml, /var/lib/vaglio",
         '.SH "SEE ALSO"',
-        "vaglio\\-greylist(8), vaglio\\-dnsbl(8), vaglio\\-ratelimit(8), vaglio\\-spf(8), vaglio\\-chain(8)",
+        "vaglio\\-greylist(8), vaglio\\-dnsbl(8), vaglio\\-ratelimit(8), vaglio\\-spf(8), vaglio\\-dkim\\-verify(8),",
+        "vaglio\\-dkim\\-sign(8), vaglio\\-chain(8)",
     ]
     return "\n".join(out) + "\n"
 

@@ -10,8 +10,9 @@ DESCRIPTION
     journal, so that "vaglio why" tells one story of the message, and give one answer: the strongest verdict wins, and
     of equals that of the first check says why. What each check does is the same as in a daemon of its own.
 
-    Two chains ship. "inbound" is for mail from outside (smtpd_milters of the port 25), "outbound" for that of your own
-    users (the submission ports, and non_smtpd_milters).
+    Two chains ship. "inbound" is for mail from outside (smtpd_milters of the port 25), and has the checks spf and
+    dkim_verify; "outbound" is for that of your own users (the submission ports, and non_smtpd_milters), and has
+    dkim_sign.
 
     A check that fails costs its own result only, as its own section's on_error says.
 
@@ -50,7 +51,7 @@ FILES
     /var/lib/vaglio/journal.sqlite
 
 SEE ALSO
-    vaglio(1), vaglio-spf(8), postconf(5)
+    vaglio(1), vaglio-spf(8), vaglio-dkim-verify(8), vaglio-dkim-sign(8), postconf(5)
 """
 
 from __future__ import annotations
