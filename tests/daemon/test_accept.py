@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
 from vaglio.daemon import accept
-from vaglio.daemon.accept import Acceptor
+from vaglio.daemon.accept import Acceptor, UvloopAcceptor
 from vaglio.daemon.sockets import Access, open_listeners
 
 
@@ -34,7 +36,24 @@ class Waiter(asyncio.Protocol):
         Waiter.open -= 1
 
 
-def test_connections_beyond_the_limit_wait_in_the_queue_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def uvloop_or_not() -> list[Callable[[], asyncio.AbstractEventLoop]]:
+    factories: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
+    with suppress(ImportError):
+        import uvloop
+
+        factories.append(uvloop.new_event_loop)
+    return factories
+
+
+def kinds() -> list[tuple[type[Acceptor], Callable[[], asyncio.AbstractEventLoop]]]:
+    on_asyncio, *on_uvloop = uvloop_or_not()
+    return [(Acceptor, on_asyncio), *((kind, loop) for loop in on_uvloop for kind in (Acceptor, UvloopAcceptor))]
+
+
+@pytest.mark.parametrize(("kind", "factory"), kinds())
+def test_connections_beyond_the_limit_wait_in_the_queue_with_one_warning(
+    kind: type[Acceptor], factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(accept, "PAUSE", 0.01)
     warned: list[str] = []
     count = 3
@@ -42,7 +61,7 @@ def test_connections_beyond_the_limit_wait_in_the_queue_with_one_warning(monkeyp
     async def scenario() -> bytes:
         nonlocal count
         listeners = open_listeners(["inet:127.0.0.1:0"], Access())
-        acceptor = Acceptor(listeners, Greeter, lambda: count, 3, warned.append)
+        acceptor = kind(listeners, Greeter, lambda: count, 3, warned.append)
         acceptor.open()
         loop = asyncio.get_running_loop()
         with socket.socket() as client:
@@ -56,17 +75,42 @@ def test_connections_beyond_the_limit_wait_in_the_queue_with_one_warning(monkeyp
         acceptor.close()
         return heard
 
-    assert asyncio.run(scenario()) == b"hello"
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(scenario()) == b"hello"
     assert warned == ["3 connections are open, which is the limit of a worker; further ones wait"]
 
 
-def uvloop_or_not() -> list[Callable[[], asyncio.AbstractEventLoop]]:
-    factories: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop]
-    with suppress(ImportError):
-        import uvloop
+uvloop_only = pytest.mark.skipif(len(uvloop_or_not()) == 1, reason="uvloop is not installed")
 
-        factories.append(uvloop.new_event_loop)
-    return factories
+
+@uvloop_only
+@pytest.mark.parametrize(("limit", "files", "most"), [(2, 10_000, 2), (50, accept.OTHER_FILES + 2, 2), (2, -1, 2)])
+def test_uvloop_takes_no_more_than_the_limit_or_than_there_are_files(
+    limit: int, files: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    full = asyncio.Event()
+    path = tmp_path / "sock"
+
+    async def scenario() -> None:
+        listeners = open_listeners([f"unix:{path}"], Access())
+        acceptor = UvloopAcceptor(listeners, Waiter, lambda: Waiter.open, limit, lambda _: full.set())
+        acceptor.open()
+        with ExitStack() as stack:
+            for _ in range(4):
+                stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+            await asyncio.wait_for(full.wait(), 5)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert Waiter.open == most
+        acceptor.close()
+        async with asyncio.timeout(5):
+            while Waiter.open:
+                await asyncio.sleep(0.001)
+        assert path.exists()  # other workers listen there
+
+    with asyncio.Runner(loop_factory=uvloop_or_not()[-1]) as runner:
+        runner.run(scenario())
 
 
 @pytest.mark.parametrize("turns", range(6))
@@ -103,13 +147,13 @@ def test_a_connection_that_was_just_taken_is_closed_and_no_task_is_left_behind(
 
 
 @pytest.mark.parametrize("turns", range(8))
-@pytest.mark.parametrize("factory", uvloop_or_not())
+@pytest.mark.parametrize(("kind", "factory"), kinds())
 def test_a_connection_that_a_stop_catches_half_way_is_lost_for_its_protocol_too(
-    factory: Callable[[], asyncio.AbstractEventLoop], turns: int
+    kind: type[Acceptor], factory: Callable[[], asyncio.AbstractEventLoop], turns: int
 ) -> None:
     async def scenario() -> None:
         listeners = open_listeners(["inet:127.0.0.1:0"], Access())
-        acceptor = Acceptor(listeners, Waiter, lambda: Waiter.open, 3, print)
+        acceptor = kind(listeners, Waiter, lambda: Waiter.open, 3, print)
         acceptor.open()
         with socket.create_connection(listeners[0].sock.getsockname()):
             for _ in range(turns):

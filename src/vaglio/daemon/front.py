@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from vaglio.config.model import VaglioConfig
 from vaglio.config.sense import WANT_PYMILTER
 from vaglio.config.types import DaemonSection, MilterSection
-from vaglio.daemon.accept import Acceptor
+from vaglio.daemon.accept import Acceptor, UvloopAcceptor
 from vaglio.daemon.clock import timer
 from vaglio.daemon.guard import Guard, GuardedCheck
 from vaglio.daemon.seldom import seldom
@@ -99,20 +99,11 @@ def obstacle(section: DaemonSection, listeners: Sequence[Listener]) -> str:
     )
 
 
-def _never(_: int) -> bool:
-    return False
-
-
 class _Listening:
-    """The sockets of a front whose connections are ours. ``long`` says whether connections last: then they are spread
-    over the workers. Short ones spread by themselves, over who is idle; to step aside would only cost time (two workers
-    then did less than one).
-    """
+    """The sockets of a front whose connections are ours."""
 
-    def __init__(self, server: PolicyServer | MilterServer, around: Surroundings, most: int, long: bool) -> None:
-        self._server = server
-        has_most = around.has_most if long else _never
-        self._acceptor = Acceptor(around.listeners, server, lambda: server.connections, most, around.warn, has_most)
+    def __init__(self, server: PolicyServer | MilterServer, acceptor: Acceptor) -> None:
+        self._server, self._acceptor = server, acceptor
 
     @property
     def connections(self) -> int:
@@ -139,8 +130,11 @@ class PolicyFront(_Listening):
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._policy = PolicyServer(around.settle, self._failed, around.record, timer, around.warn)
-        super().__init__(self._policy, around, POLICY_CONNECTIONS, long=True)
+        self._policy = server = PolicyServer(around.settle, self._failed, around.record, timer, around.warn)
+        acceptor = Acceptor(
+            around.listeners, server, lambda: server.connections, POLICY_CONNECTIONS, around.warn, around.has_most
+        )
+        super().__init__(server, acceptor)
 
     def _failed(self, facts: Facts, error: StoreError) -> Verdict:
         return self._guard.failed(facts, error)
@@ -159,12 +153,17 @@ class PolicyFront(_Listening):
 
 
 class MilterFront(_Listening):
-    """The milter protocol, by the engine of our own."""
+    """The milter protocol, by the engine of our own. Its connections are short and spread by themselves, over who is
+    idle; to step aside would only cost time (two workers then did less than one).
+    """
 
     def __init__(self, section: MilterSection, around: Surroundings) -> None:
         self._around = around
-        self._milter = MilterServer(timer, seldom(around.warn))
-        super().__init__(self._milter, around, section.max_connections, long=False)
+        self._milter = server = MilterServer(timer, seldom(around.warn))
+        on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+        kind = UvloopAcceptor if on_uvloop else Acceptor
+        acceptor = kind(around.listeners, server, lambda: server.connections, section.max_connections, around.warn)
+        super().__init__(server, acceptor)
 
     def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:
         """Put checks of messages behind guards of their own, and their judgement behind another."""
