@@ -12,13 +12,14 @@ import pytest
 from tests.milter.fakes import Hosting, Listener
 from tests.milter.mta import CLIENT, OLD, POSTFIX, Mail, events
 from vaglio.daemon.sockets import Access, open_listeners
-from vaglio.examination import Message
+from vaglio.examination import Message, Needs
 from vaglio.milter import native, wire
 from vaglio.milter.native import Connection, Server
 from vaglio.milter.wire import Answer, Command, Options
 from vaglio.verdict import Verdict
 
 CONTINUE = wire.packet(Answer.CONTINUE)
+BEGIN = wire.with_strings(Command.MAIL, b"<a@tizio.it>") + wire.with_strings(Command.RCPT, b"<anna@caio.it>")
 MAIL = b"".join(packet for command, packet in events(Mail()) if command is not Command.DATA)
 
 
@@ -99,6 +100,24 @@ def test_all_answers_to_what_came_at_once_are_written_at_once() -> None:
         bench = Bench(OLD)
         bench.connection.data_received(MAIL)
         assert bench.wire.written == [CONTINUE * 7]
+
+    run(play)
+
+
+def test_a_forgery_is_found_among_fields_that_are_passed_over() -> None:
+    async def play() -> None:
+        bench = Bench()
+        bench.server.host = Hosting(Listener(needs=Needs.NOTHING)).host
+        names = (b"Subject", b"ARC-Seal", b"authentication-Results", b"X-Authentication-Results")
+        for name in names:
+            bench.wire, bench.connection = bench.connect()
+            field = wire.with_strings(Command.HEADER, name, b" mx.caio.it; spf=pass")
+            bench.connection.data_received(BEGIN + field + wire.packet(Command.END_OF_MESSAGE))
+            [answer] = bench.wire.written
+            assert (answer[4] == Answer.CHANGE_HEADER) == (name == b"authentication-Results")
+        bench.wire, bench.connection = bench.connect()
+        bench.connection.data_received(wire.with_strings(Command.HEADER, b"Subject", b" hello"))
+        assert bench.wire.was_aborted()  # there was no MAIL
 
     run(play)
 

@@ -13,13 +13,12 @@ from tests.milter.mta import Edit, edited
 from vaglio.examination import Field
 from vaglio.milter import wire
 from vaglio.milter.native import packets_of
-from vaglio.milter.plan import Insert, Plan, Replace
+from vaglio.milter.plan import UNTOUCHED, Insert, Plan, Replace
 from vaglio.milter.replay import CHUNK, Letter, Outcome, applied, play, read
 from vaglio.milter.session import Session
 from vaglio.milter.wire import Actions, Peer
 from vaglio.verdict import Action, Header, Reply, Verdict
 
-NOTHING = Plan([], [])
 LETTER = Letter(
     Peer(b"mail.tizio.it", b"4", 0, b"192.0.2.25"), b"mail.tizio.it", b"tizio@tizio.it", (b"anna@caio.it",),
     (Field(b"Subject", b" Ciao"),), b"Ciao\r\n",
@@ -76,7 +75,7 @@ def played(letter: Letter, check: Listener) -> Outcome:
 def test_a_check_hears_of_it_as_of_a_message_that_a_mail_server_takes() -> None:
     check = Listener()
     body = b"x" * (CHUNK + 1)
-    assert played(LETTER._replace(body=body, login=b"tizio"), check) == Outcome({}, NOTHING)
+    assert played(LETTER._replace(body=body, login=b"tizio"), check) == Outcome({}, UNTOUCHED)
     heard = check.last
     assert heard.calls == ["recipient", "header", "end_of_headers", "body", "body", "verdict", "close"]
     (message,) = heard.messages
@@ -91,7 +90,7 @@ def test_a_recipient_that_is_refused_gets_nothing_and_the_others_do() -> None:
     refused = Verdict(Action.REJECT, "one", "no", Reply(550, "5.7.1", "not you"))
     check.of_recipient = lambda recipient: refused if recipient.startswith("anna") else None
     outcome = played(LETTER._replace(recipients=(b"anna@caio.it", b"bea@caio.it")), check)
-    assert outcome == Outcome({b"anna@caio.it": "550 5.7.1 not you"}, NOTHING)
+    assert outcome == Outcome({b"anna@caio.it": "550 5.7.1 not you"}, UNTOUCHED)
     assert check.last.messages[0].recipients == ("bea@caio.it",)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.milter.fakes import MANNER, Hosting, Listener
 from vaglio.examination import Field, Message, Needs
 from vaglio.facts import Facts, Stage
 from vaglio.milter.host import Host, Manner
-from vaglio.milter.plan import Plan, Replace
+from vaglio.milter.plan import UNTOUCHED, Plan, Replace
 from vaglio.milter.session import MAX_FIELDS, MAX_FORGED, MAX_HEADER, MAX_RECIPIENTS, MAX_TOLD, Session
 from vaglio.milter.wire import Garbled, Peer
 from vaglio.verdict import Action, Reply, Verdict
@@ -200,7 +201,7 @@ def test_the_facts_at_the_end_have_the_first_recipient_their_count_and_the_real_
 
 def test_a_message_without_recipients_and_without_anything_is_judged() -> None:
     talk = Talk().mail()
-    assert talk.end() == Plan([], [])
+    assert talk.end() is UNTOUCHED
     assert talk.seen == Message(talk.seen.facts, ())
 
 
@@ -299,10 +300,23 @@ def test_forged_results_of_one_message_do_not_count_for_the_next() -> None:
     talk.mail().fields((AR, FORGED))
     talk.session.close()
     talk.mail().fields((AR, FOREIGN))
-    assert talk.end().replace == []
+    assert not talk.end().replace
 
 
 SPF = b"Received-SPF"
+
+
+def test_fields_can_be_passed_over_while_a_message_is_under_way_of_which_nobody_wants_to_hear() -> None:
+    deaf = Listener(needs=Needs.RECIPIENTS)
+    for checks, manner, skims in (
+        ([deaf], MANNER, True), ([Listener()], MANNER, False),
+        ([deaf], replace(MANNER, own={b"received-spf": "mx.caio.it"}), False),
+    ):  # fmt: skip
+        talk = Talk(*checks, manner=manner)
+        assert not talk.session.skims
+        assert talk.mail().session.skims == skims
+        talk.end()
+        assert not talk.session.skims
 
 
 def test_other_fields_that_tell_our_results_are_forged_if_they_name_us() -> None:
@@ -319,7 +333,7 @@ def test_other_fields_that_tell_our_results_are_forged_if_they_name_us() -> None
 
 
 def test_other_fields_stay_where_we_write_none_of_them() -> None:
-    assert Talk().mail().fields((SPF, b" pass (mx.caio.it: allowed)")).end().replace == []
+    assert not Talk().mail().fields((SPF, b" pass (mx.caio.it: allowed)")).end().replace
 
 
 def test_forged_results_are_told_of() -> None:
@@ -332,7 +346,7 @@ def test_forged_results_are_told_of() -> None:
 
 def test_forged_results_stay_where_the_admin_wants_them() -> None:
     talk = Talk(manner=Manner("mx.caio.it", forged=False)).mail().fields((AR, FORGED))
-    assert talk.end() == Plan([], [])
+    assert talk.end() is UNTOUCHED
 
 
 def test_in_rehearsal_even_forged_results_stay() -> None:

@@ -206,7 +206,8 @@ class _Guarded(Examination):
     async def _verdict(self, message: Message) -> Verdict:
         self._raise()
         verdict = await self._inner.verdict(message)
-        for name in [one.name for one in verdict.headers] + [one.name for one in verdict.changes]:
+        names = [one.name for edits in (verdict.headers, verdict.changes) for one in edits]
+        for name in names:
             if not is_field_name(name):
                 raise ValueError(f"{name!r} is no name of a header field")
         return verdict

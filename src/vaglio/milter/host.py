@@ -61,11 +61,12 @@ class Host:
     ``guard`` stands before judgements of messages, ``recipient_guard`` before those of recipients, which have less
     time. ``record`` is told of each verdict with the seconds that it took from the end of the message (from RCPT, for
     one on a recipient alone). ``references`` names what is journalled and no check has named; ``owner`` lives as long
-    as the host does. ``of_header`` and ``of_body`` are the places of the checks that hear of these.
+    as the host does. ``of_header`` and ``of_body`` are the places of the checks that hear of these; ``skims`` says that
+    of a header only Authentication-Results are of interest.
     """
 
     __slots__ = ("_guard", "_of_recipient", "_owner", "_recipient_guard", "_references", "asks_recipients", "checks",
-                 "manner", "needs", "of_body", "of_header", "record", "scans")  # fmt: skip
+                 "manner", "needs", "of_body", "of_header", "record", "scans", "skims")  # fmt: skip
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class Host:
         self.scans = Needs.BODY in self.needs
         self.of_header = [place for place, check in enumerate(checks) if Needs.HEADERS in check.needs]
         self.of_body = [place for place, check in enumerate(checks) if Needs.CHUNKS in check.needs]
+        self.skims = not self.of_header and not manner.own
 
     def examine(self, facts: Facts) -> list[Examination]:
         """Begin with a message."""
@@ -106,8 +108,10 @@ class Host:
         for check, examination in zip(self.checks, examinations, strict=True):
             found[check.name] = await examination.verdict(message)
         verdict = combined(found)
+        if len(found) < 2:
+            return verdict
         failed = ",".join(name for name, one in found.items() if one.reason in _FAILURES)
-        return verdict._replace(facts={**verdict.facts, FAILURES: failed}) if failed and len(found) > 1 else verdict
+        return verdict._replace(facts={**verdict.facts, FAILURES: failed}) if failed else verdict
 
     async def judge_recipient(self, examinations: Sequence[Examination], facts: Facts) -> Verdict:
         """Return the first refusal of the recipient in ``facts`` alone, else a pass, which tells of the first one that

@@ -18,7 +18,7 @@ from vaglio.examination import Needs
 from vaglio.milter import wire
 from vaglio.milter.agreed import ACTIONS, LINGER, MACROS, NOT_HELD, unwanted
 from vaglio.milter.host import Host
-from vaglio.milter.plan import Plan
+from vaglio.milter.plan import UNTOUCHED, Plan
 from vaglio.milter.session import Session
 from vaglio.milter.text import doubled
 from vaglio.milter.wire import Actions, Answer, Command, Garbled, Options, Steps
@@ -34,6 +34,11 @@ _CONTINUE = wire.packet(Answer.CONTINUE)
 _DISCARD = wire.packet(Answer.DISCARD)
 _NO_MACROS: Mapping[bytes, bytes] = {}
 
+# Plain numbers: to ask whether a flag is among others takes 0.7 us, and 0.03 with these.
+_ADD_HEADERS, _CHANGE_HEADERS, _QUARANTINE = map(
+    int, (Actions.ADD_HEADERS, Actions.CHANGE_HEADERS, Actions.QUARANTINE)
+)
+
 _SILENCE = {
     Command.CONNECT: Steps.SILENT_CONNECT,
     Command.HELO: Steps.SILENT_HELO,
@@ -47,7 +52,7 @@ _SILENCE = {
 }
 """What has to be agreed on so that an event has no answer."""
 
-_MACRO_PACKET = int(Command.MACROS)
+_MACRO_PACKET, _QUIT = int(Command.MACROS), int(Command.QUIT)
 _HEEDED = frozenset(bytes([one]) for one in (Command.CONNECT, Command.MAIL, Command.END_OF_MESSAGE))
 """The events before which they are kept."""
 
@@ -58,7 +63,7 @@ class Agreement(NamedTuple):
 
     packet: bytes
     answers: Mapping[int, bytes]
-    actions: Actions
+    actions: int
     leading_space: bool
 
 
@@ -73,10 +78,10 @@ def agreement(theirs: bytes, needs: Needs) -> Agreement:
     macros = MACROS if Actions.SET_MACROS in actions else {}
     ours = Options(min(offer.version, wire.VERSION), actions, steps, macros)
     answers = {int(command): b"" if silence in steps else _CONTINUE for command, silence in _SILENCE.items()}
-    return Agreement(wire.options(ours), answers, actions, Steps.LEADING_SPACE in steps)
+    return Agreement(wire.options(ours), answers, int(actions), Steps.LEADING_SPACE in steps)
 
 
-_BEFORE = Agreement(b"", dict.fromkeys(map(int, _SILENCE), _CONTINUE), Actions(0), leading_space=False)
+_BEFORE = Agreement(b"", dict.fromkeys(map(int, _SILENCE), _CONTINUE), 0, leading_space=False)
 """A mail server that does not negotiate."""
 
 
@@ -127,6 +132,7 @@ class Server:
 
     async def drain(self) -> None:
         """Let messages under way come to their end, then close all connections. The caller bounds the time."""
+        await asyncio.sleep(0)  # one that was just taken is opened now
         if self._open:
             self._leaving = asyncio.Event()
             asyncio.get_running_loop().call_later(LINGER, self._close_idle)
@@ -207,12 +213,15 @@ class Connection(asyncio.Protocol):
                 handle = _HANDLERS.get(command)
                 if handle is None:
                     raise Garbled(f"the command {command:#x}")
-                if answer := handle(self, data):
+                answer = handle(self, data)
+                if answer is None:
+                    answer = self._agreed.answers.get(command)
+                if answer:
                     answers.append(answer)
                 if self._answering:
                     self._unread = iter(list(packets))
                     break
-                if self._transport.is_closing():
+                if command == _QUIT:
                     return
         except Garbled as error:
             self._give_up(error)
@@ -239,47 +248,37 @@ class Connection(asyncio.Protocol):
         data = self._macros.pop(command, b"")
         return wire.read_macros(data)[1] if data else _NO_MACROS
 
-    def _answer(self, command: Command) -> bytes:
-        return self._agreed.answers[command]
-
-    def _connect(self, data: bytes) -> bytes:
+    def _connect(self, data: bytes) -> None:
         self._session.connect(wire.read_connect(data), self._macros_for(Command.CONNECT))
-        return self._answer(Command.CONNECT)
 
-    def _helo(self, data: bytes) -> bytes:
+    def _helo(self, data: bytes) -> None:
         self._session.helo(data.partition(b"\0")[0])
-        return self._answer(Command.HELO)
 
-    def _mail(self, data: bytes) -> bytes:
+    def _mail(self, data: bytes) -> None:
         self._session.mail(wire.strings(data), self._macros_for(Command.MAIL))
-        return self._answer(Command.MAIL)
 
     def _rcpt(self, data: bytes) -> bytes:
         return self._await(self._recipient(wire.strings(data)))
 
     async def _recipient(self, arguments: list[bytes]) -> bytes:
         refused = await self._session.recipient(arguments)
-        return _refusal(refused) if refused else self._answer(Command.RCPT)
+        return _refusal(refused) if refused else self._agreed.answers[Command.RCPT]
 
-    def _data(self, data: bytes) -> bytes:  # noqa: ARG002  # an event like any other
-        return self._answer(Command.DATA)
+    def _pass_over(self, data: bytes) -> None:
+        """Take no note of an event."""
 
-    def _unknown(self, data: bytes) -> bytes:  # noqa: ARG002  # an event like any other
-        return self._answer(Command.UNKNOWN)
-
-    def _header(self, data: bytes) -> bytes:
+    def _header(self, data: bytes) -> None:
+        if self._session.skims and data[:1] not in b"Aa":  # nearly all of them: to read one takes 1.5 us
+            return
         name, value = wire.read_header(data)
         # The blank that a mail server keeps to itself is put back: that there was one is the best guess.
         self._session.header(name, value if self._agreed.leading_space else b" " + value)
-        return self._answer(Command.HEADER)
 
-    def _end_of_headers(self, data: bytes) -> bytes:  # noqa: ARG002  # an event like any other
+    def _end_of_headers(self, data: bytes) -> None:  # noqa: ARG002  # an event like any other
         self._session.end_of_headers()
-        return self._answer(Command.END_OF_HEADERS)
 
-    def _body(self, data: bytes) -> bytes:
+    def _body(self, data: bytes) -> None:
         self._session.body(data)
-        return self._answer(Command.BODY)
 
     def _end_of_message(self, data: bytes) -> bytes:
         if data:  # the last piece of a body may come with the end
@@ -288,7 +287,7 @@ class Connection(asyncio.Protocol):
 
     async def _judgement(self, macros: Mapping[bytes, bytes]) -> bytes:
         plan = await self._session.end_of_message(macros)
-        if plan.quarantine and Actions.QUARANTINE not in self._agreed.actions:
+        if plan.quarantine and not self._agreed.actions & _QUARANTINE:
             self._server.warn(NOT_HELD)
         return packets_of(plan, self._agreed.actions, self._agreed.leading_space)
 
@@ -361,8 +360,8 @@ _EVENTS: Mapping[Command, Callable[[Connection, bytes], bytes | None]] = {
     Command.OPTIONS: Connection._options,
     Command.QUIT: Connection._quit,
     Command.RCPT: Connection._rcpt,
-    Command.DATA: Connection._data,
-    Command.UNKNOWN: Connection._unknown,
+    Command.DATA: Connection._pass_over,
+    Command.UNKNOWN: Connection._pass_over,
 }
 _HANDLERS = {int(command): handle for command, handle in _EVENTS.items()}
 
@@ -371,19 +370,21 @@ def _refusal(reply: str) -> bytes:
     return wire.with_strings(Answer.REPLY_CODE, doubled(reply).encode("utf-8", "replace"))
 
 
-def packets_of(plan: Plan, may: Actions, leading_space: bool) -> bytes:
-    """Return the packets that carry out a plan as far as the mail server lets us, the final answer last. A value has
-    the blank behind the colon where ``leading_space`` was agreed on; else the mail server puts it there.
+def packets_of(plan: Plan, may: int, leading_space: bool) -> bytes:
+    """Return the packets that carry out a plan as far as the mail server lets us (``Actions``), the final answer last.
+    A value has the blank behind the colon where ``leading_space`` was agreed on; else the mail server puts it there.
     """
+    if plan is UNTOUCHED:
+        return _CONTINUE
     if plan.reply:
         return _refusal(plan.reply)
     if plan.discard:
         return _DISCARD
     edits, blank = [], b" " if leading_space else b""
-    if plan.replace and Actions.CHANGE_HEADERS in may:
+    if plan.replace and may & _CHANGE_HEADERS:
         edits += [wire.change_header(one.name, one.nth, one.value and blank + one.value) for one in plan.replace]
-    if plan.insert and Actions.ADD_HEADERS in may:
+    if plan.insert and may & _ADD_HEADERS:
         edits += [wire.insert_header(0, one.name, blank + one.value) for one in plan.insert]
-    if plan.quarantine and Actions.QUARANTINE in may:
+    if plan.quarantine and may & _QUARANTINE:
         edits.append(wire.with_strings(Answer.QUARANTINE, plan.quarantine))
     return b"".join([*edits, _CONTINUE]) if edits else _CONTINUE

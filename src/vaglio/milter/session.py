@@ -46,12 +46,14 @@ class Session:
     a clock in seconds.
     """
 
-    __slots__ = ("_client", "_helo", "_host", "_listener", "_message", "_timer")
+    __slots__ = ("_client", "_helo", "_host", "_listener", "_message", "_timer", "skims")
 
     def __init__(self, host: Callable[[], Host], timer: Callable[[], float]) -> None:
         self._host, self._timer = host, timer
         self._client, self._helo, self._listener = _NOBODY, "", ""
         self._message: _Message | None = None
+        self.skims = False
+        """True while a message is under way of whose header nobody wants to hear but fields that begin with A."""
 
     @property
     def busy(self) -> bool:
@@ -87,6 +89,7 @@ class Session:
         )
         facts = Facts(self._client, envelope, session)
         self._message = _Message(host, facts)
+        self.skims = host.skims
 
     async def recipient(self, arguments: Sequence[bytes]) -> str:
         """Take note of a recipient; return the reply that refuses it, "" if it is let in. Never waits unless a check
@@ -140,7 +143,7 @@ class Session:
 
     def close(self) -> None:
         """Forget the message under way, if there is one: it was given up, or another one begins."""
-        message, self._message = self._message, None
+        message, self._message, self.skims = self._message, None, False
         if message:
             for examination in message.examinations:
                 examination.close()
