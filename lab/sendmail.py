@@ -48,7 +48,7 @@ dnl The lab is in a hurry, and one client stands for many.
 define(`confDONT_PROBE_INTERFACES', `True')dnl
 define(`confTO_IDENT', `0')dnl
 define(`confREFUSE_LA', `0')dnl
-define(`confQUEUE_LA', `0')dnl
+define(`confQUEUE_LA', `1000')dnl
 define(`confDELAY_LA', `0')dnl
 define(`confCONNECTION_RATE_THROTTLE', `0')dnl
 define(`confMAX_DAEMON_CHILDREN', `0')dnl
