@@ -1,4 +1,4 @@
-"""``vaglio dkim``: verify the signatures of a message as ``vaglio-dkim-verify`` would, without a mail server."""
+"""``vaglio dkim``: keys and their records; ``verify``, which judges a message as ``vaglio-dkim-verify`` would."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vaglio.checks.dkim.decide import Decision, basis, decide
 from vaglio.checks.dkim.explain import advice
 from vaglio.checks.dkim.outcome import Result
 from vaglio.checks.dkim.verify import Judged
+from vaglio.cli import dkim_check, dkim_import, dkim_list, dkim_new, dkim_rotate
 from vaglio.cli.arguments import unix_time
 from vaglio.cli.common import (
     Commands,
@@ -40,7 +41,7 @@ _NOBODY = Facts(Client("", b""), Envelope("", ""), Session(Stage.END_OF_MESSAGE)
 
 def add_to(commands: Commands) -> None:
     """Add the subcommands."""
-    inner = group(commands, "dkim", "verify signatures (DKIM)")
+    inner = group(commands, "dkim", "verify signatures, look after keys (DKIM)")
     verify = command(
         inner, "verify", _verify, "tell of each signature of a message whether it is good, and who must do what if not",
         "vaglio dkim verify message.eml\n"
@@ -52,6 +53,8 @@ def add_to(commands: Commands) -> None:
     verify.add_argument("--zone", default="", metavar="FILE", help="answer from this zone file, ask nobody")
     verify.add_argument("--now", type=unix_time, metavar="UNIX", help="the time, for signatures that expire")
     usual_options(verify)
+    for module in (dkim_new, dkim_check, dkim_rotate, dkim_list, dkim_import):
+        module.add_to(inner)
 
 
 def _verify(args: argparse.Namespace) -> int:

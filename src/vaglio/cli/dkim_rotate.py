@@ -1,0 +1,318 @@
+"""``vaglio dkim rotate``: new keys take the place of old ones, one step at each run, none before the DNS is ready."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from vaglio.checks.dkim.signing.published import gone, judge
+from vaglio.checks.dkim.signing.record import record_name, revoked_text
+from vaglio.checks.dkim.signing.ring import (
+    Ring,
+    RingKey,
+    retire_due,
+    revoke,
+    switch,
+    unrevoked,
+    without_revoked,
+)
+from vaglio.checks.dkim.signing.survey import Judge, Survey
+from vaglio.cli.arguments import count
+from vaglio.cli.common import (
+    CliError,
+    Commands,
+    WrongUsage,
+    clean,
+    command,
+    configuration,
+    day_of,
+    now,
+    paragraph,
+    print_json,
+    usual_options,
+    warn,
+)
+from vaglio.cli.dkim_ask import Asker, asked, asking_options, explained, told
+from vaglio.cli.dkim_folder import Folder, domain, folders, key_directory
+from vaglio.cli.dkim_new import bits_option, make, remark_on_bits, selectors_for, to_publish
+from vaglio.cli.dkim_records import ToPublish, show
+from vaglio.config.load import Loaded
+
+TO_PUBLISH = 3
+"""Exit status while the DNS is not as it must be for the next step."""
+
+QUEUE_DAYS = 5
+"""So long a mail server tries to deliver a message (Postfix: maximal_queue_lifetime)."""
+
+_DAY = 86400
+_PAUSE = 60.0
+_MORE = f"""\
+Run it again and again, by hand or daily by a timer; each run takes the step that can be taken, and says what you must
+do for the next one:
+ 1 no change is under way, and new keys are due: it makes them and prints their records;
+ 2 not all name servers of the zone tell them yet: it says which don't, and changes nothing;
+ 3 all tell them: they sign from now on. The old ones are retired: their records must stay;
+ 4 --days later: it prints the records with an empty p= that shall take their place;
+ 5 all name servers tell those: the old keys are revoked. Their files stay, until --purge.
+Keys of the directory key_dir only; those of OpenDKIM come there by "vaglio dkim import --copy-keys".
+Exit status 0 when you need do nothing now, {TO_PUBLISH} while something is to be published, 1 for an error."""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = command(
+        commands, "rotate", _rotate, "replace keys by new ones, step by step, as far as the DNS allows",
+        "vaglio dkim rotate tizio.it\n"
+        "vaglio dkim rotate tizio.it --at-once --wait\n"
+        "vaglio dkim rotate --all                 # what a daily timer runs",
+        _MORE,
+    )  # fmt: skip
+    parser.add_argument("domain", nargs="?", type=domain, metavar="DOMAIN", help="keys of this domain")
+    parser.add_argument("--all", action="store_true", help="of all domains in key_dir")
+    parser.add_argument("--days", type=count, default=30, metavar="N",
+                        help="how long records of retired keys stay (default 30): more than signatures hold "
+                             f"(dkim.sign.valid) and {QUEUE_DAYS} days in a queue")  # fmt: skip
+    parser.add_argument("--every", type=count, default=180, metavar="N",
+                        help="new keys are due when the newest one has signed for N days (default 180)")  # fmt: skip
+    parser.add_argument("--at-once", action="store_true", help="new keys are due now")
+    parser.add_argument("--wait", action="store_true",
+                        help="ask each minute until all name servers tell what they must")  # fmt: skip
+    parser.add_argument("--purge", action="store_true", help="delete revoked keys, their files too")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+    bits_option(parser)
+    asking_options(parser)
+    usual_options(parser)
+
+
+class Turn(NamedTuple):
+    """What a run did for a domain, or found. ``records`` are to be published; ``lacking`` is who does not tell them."""
+
+    domain: str
+    step: str
+    text: str
+    records: Sequence[ToPublish] = ()
+    lacking: Sequence[str] = ()
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return TO_PUBLISH if self.records else 0
+
+    def row(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"domain": self.domain, "step": self.step, "text": self.text, "lacking": list(self.lacking),
+                "publish": [record.row() for record in self.records]}  # fmt: skip
+
+
+def _rotate(args: argparse.Namespace) -> int:
+    loaded = configuration(args)
+    _check_days(args.days, loaded)
+    remark_on_bits(args.rsa_bits)
+    turns: list[Turn] = []
+    failed = False
+    for folder in _chosen(args, loaded):
+        try:
+            turns += _turned(args, _Rotation(args, loaded, folder))
+        except CliError as error:
+            if not args.all:
+                raise
+            warn(str(error))  # the other domains go on
+            failed = True
+    if args.json:
+        print_json({"turns": [turn.row() for turn in turns]})
+    elif not turns and not failed:
+        print("there is nothing to do")
+    return 1 if failed else max((turn.status for turn in turns), default=0)
+
+
+def _turned(args: argparse.Namespace, rotation: _Rotation) -> list[Turn]:
+    """Take the steps that can be taken; with --wait, until nothing is left to wait for."""
+    turns = rotation.run()
+    if not args.json:
+        _tell(turns)
+    while args.wait and not args.dry_run and any(turn.status for turn in turns):
+        asyncio.run(_pause())
+        before, turns = turns, rotation.run()
+        if not any(turn.status for turn in turns):
+            if not args.json:
+                _tell(turns)
+        elif turns != before:
+            for line in [line for turn in turns for line in turn.lacking]:
+                warn(f"waiting: {line}")
+    return turns
+
+
+async def _pause() -> None:
+    await asyncio.sleep(_PAUSE)
+
+
+def _check_days(days: int, loaded: Loaded) -> None:
+    """A key stays in the DNS until the last message that it signed was verified."""
+    least = math.ceil(loaded.config.dkim.sign.valid / _DAY) + QUEUE_DAYS
+    if days < least:
+        raise WrongUsage(f"--days {days}: found fewer than {least}: signatures hold {least - QUEUE_DAYS} days "
+                         f"(dkim.sign.valid), and {QUEUE_DAYS} more a message may wait in a queue")  # fmt: skip
+
+
+def _chosen(args: argparse.Namespace, loaded: Loaded) -> list[Folder]:
+    above = key_directory(loaded)
+    found = folders(above)
+    if bool(args.domain) == args.all and (args.all or len(found) != 1):
+        raise WrongUsage(f"say DOMAIN or --all: in {above} are keys of {len(found)} domains")
+    if not args.domain:
+        return found
+    chosen = [folder for folder in found if folder.domain == args.domain]
+    if not chosen:
+        raise CliError(f"there are no keys of {args.domain} in {above}: vaglio dkim new {args.domain} makes some; "
+                       "those that the configuration or OpenDKIM's tables name are not rotated")  # fmt: skip
+    return chosen
+
+
+class _Rotation:
+    """What happens to the keys of a domain."""
+
+    def __init__(self, args: argparse.Namespace, loaded: Loaded, folder: Folder) -> None:
+        self._args, self._loaded, self._folder = args, loaded, folder
+
+    def run(self) -> list[Turn]:
+        """Take the steps that can be taken now. Raises CliError."""
+        ring, unix = self._folder.load(), now(self._args)
+        turns = [self._publish(ring, unix)] if ring.of("new") else []
+        if due := retire_due(ring, unix, self._args.days):
+            turns.append(self._revoke(due, unix))
+        if not turns:
+            turns.append(self._rest(ring, unix))
+        if self._args.purge:
+            turns += self._purge()
+        return turns
+
+    # --- new keys ---
+
+    def _rest(self, ring: Ring, unix: float) -> Turn:
+        """Begin, unless there is a reason to wait."""
+        waiting = unrevoked(ring)
+        if waiting:
+            days = max(math.ceil((key.retired or 0) / _DAY + self._args.days - unix / _DAY) for key in waiting)
+            return self._turn("retiring", f"{_names(waiting)} are retired: leave their records as they are for "
+                                          f"{days} more days")  # fmt: skip
+        signing = ring.of("signing")
+        if not signing:
+            raise CliError(f"no key of {ring.domain} signs: vaglio dkim new {ring.domain} makes some")
+        due = max(key.switched or 0 for key in signing) + self._args.every * _DAY
+        if due > unix and not self._args.at_once:
+            return self._turn("resting", f"{_names(signing)} sign; new keys are due on {day_of(due)} (or --at-once)")
+        return self._begin(ring, unix)
+
+    def _begin(self, ring: Ring, unix: float) -> Turn:
+        algorithms = tuple(dict.fromkeys(key.algorithm for key in ring.of("signing")))
+        if self._args.dry_run:
+            return self._turn("would-begin", f"new keys would be made ({', '.join(algorithms)})")
+        with self._folder.change() as change:
+            if (now_there := self._folder.load()) != ring:
+                raise CliError(f"another command has changed the keys of {ring.domain} meanwhile: run this again")
+            chosen = selectors_for(change, now_there, algorithms, unix)
+            ring = make(change, ring, chosen, self._args.rsa_bits, unix)
+            change.save(ring)
+        text = f"new keys are made. Publish these records, then run vaglio dkim rotate {ring.domain} again"
+        return self._turn("begun", text, self._records(ring.of("new")))
+
+    def _publish(self, ring: Ring, unix: float) -> Turn:
+        """Let the new keys sign if all name servers tell them."""
+        new = ring.of("new")
+        judges = {key.selector: self._judge(key) for key in new}
+        lacking = self._survey(judges)
+        if lacking:
+            return self._turn("waiting", f"{_names(new)} are not published everywhere yet: nothing is changed",
+                              self._records(new), lacking)  # fmt: skip
+        if self._args.dry_run:
+            return self._turn("would-switch", f"all name servers tell {_names(new)}: they would sign from now on")
+        with self._folder.change() as change:
+            meanwhile = self._folder.load()
+            if meanwhile.of("new") != new:
+                raise CliError(f"another command has changed the keys of {ring.domain} meanwhile: run this again")
+            ring = switch(meanwhile, unix)
+            change.save(ring)
+        retired = [key for key in ring.of("retired") if key.retired == int(unix)]
+        more = f"; leave the records of {_names(retired)} as they are for {self._args.days} days" if retired else ""
+        return self._turn("switched", f"all name servers tell {_names(new)}: they sign from now on{more}")
+
+    def _judge(self, key: RingKey) -> Judge:
+        private, name = self._folder.key(key), record_name(self._folder.domain, key.selector)
+        return lambda answer: judge(answer, name, private)
+
+    def _records(self, keys: Sequence[RingKey]) -> list[ToPublish]:
+        return [to_publish(self._folder.domain, key.selector, self._folder.key(key)) for key in keys]
+
+    # --- old keys ---
+
+    def _revoke(self, due: Sequence[RingKey], unix: float) -> Turn:
+        """Take note of the keys that are no longer published; say what is to be published for the others."""
+        lacking = {key.selector: self._survey({key.selector: self._gone(key)}) for key in due}
+        seen, rest = [key for key in due if not lacking[key.selector]], [key for key in due if lacking[key.selector]]
+        if seen and not self._args.dry_run:
+            with self._folder.change() as change:
+                change.save(revoke(self._folder.load(), [key.selector for key in seen], unix))
+        done = f"{_names(seen)} are revoked everywhere" if seen else ""
+        if not rest:
+            return self._turn("revoked", f"{done}: their records can go, and --purge deletes their files")
+        domain_name = self._folder.domain
+        records = [ToPublish(domain_name, record_name(domain_name, key.selector), revoked_text(key.algorithm))
+                   for key in rest]  # fmt: skip
+        text = f"no mail signed by {_names(rest)} is on its way any more. Publish these records in place of theirs"
+        return self._turn("revoke", f"{done}; {text}" if done else text, records,
+                          [line for key in rest for line in lacking[key.selector]])  # fmt: skip
+
+    def _gone(self, key: RingKey) -> Judge:
+        name = record_name(self._folder.domain, key.selector)
+        return lambda answer: gone(answer, name)
+
+    def _purge(self) -> list[Turn]:
+        _, old = without_revoked(self._folder.load())
+        if not old:
+            return []
+        if self._args.dry_run:
+            return [self._turn("would-purge", f"{_names(old)} would be deleted")]
+        with self._folder.change() as change:
+            ring, old = without_revoked(self._folder.load())
+            change.save(ring)
+            for key in old:
+                change.delete(key.file)
+        return [self._turn("purged", f"{_names(old)} are deleted")]
+
+    # --- both ---
+
+    def _survey(self, judges: dict[str, Judge]) -> list[str]:
+        """Return who does not tell what they should, in words; nothing where all do."""
+
+        async def work(asker: Asker) -> list[str]:
+            found = await asyncio.gather(*(asker.survey(record_name(self._folder.domain, selector), one)
+                                           for selector, one in judges.items()))  # fmt: skip
+            return [line for one in found if not asker.is_seen(one) for line in _lines(asker, one)]
+
+        return asked(self._args, self._loaded, work)
+
+    def _turn(
+        self, step: str, text: str, records: Sequence[ToPublish] = (), lacking: Sequence[str] = ()
+    ) -> Turn:  # fmt: skip
+        return Turn(self._folder.domain, step, text, records, lacking)
+
+
+def _lines(asker: Asker, found: Survey) -> list[str]:
+    return [f"{found.name}: {line}" for line in (*map(told, asker.lacking(found)), *explained(found))]
+
+
+def _names(keys: Sequence[RingKey]) -> str:
+    return " and ".join(key.selector for key in keys)
+
+
+def _tell(turns: Sequence[Turn]) -> None:
+    for turn in turns:
+        print(clean(f"{turn.domain}: {turn.text}."))
+        for line in turn.lacking:
+            print(paragraph(clean(line)))
+        if turn.records:
+            print()
+            show(list(turn.records))

@@ -1,0 +1,143 @@
+"""The configuration of opendkim and dkimpy-milter, said in ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from vaglio.checks.dkim.signing.opendkim import Imported, Option, SingleKey, convert, parse
+
+FILES = {
+    "/etc/opendkim/hosts": "127.0.0.1\nlocalhost\n192.168.1.0/24  # the office\n\nhost.tizio.it\n",
+    "/etc/opendkim/more.conf": "Mode s\n",
+    "/loop": "Include /loop",
+}
+
+
+def read(path: str) -> str:
+    if path not in FILES:
+        raise ValueError(f"{path}: No such file or directory")
+    return FILES[path]
+
+
+def imported(text: str) -> Imported:
+    return convert(parse(text, read), read)
+
+
+def signing(text: str) -> dict[str, object]:
+    return dict(imported(text).settings.get("dkim.sign", {}))
+
+
+def whys(text: str) -> dict[str, str]:
+    return {one.name: one.why for one in imported(text).unmapped}
+
+
+def test_lines_are_names_and_values_and_comments() -> None:
+    assert parse("# all\n\nDomain\t tizio.it  # ours\n  Mode sv\nInclude /etc/opendkim/more.conf", read) == [
+        Option("Domain", "tizio.it"), Option("Mode", "sv"), Option("Mode", "s"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("Mode s\nDomain", "line 2: found 'Domain' without a value"), ("Include /loop", "files include each other"),
+     ("Include /nowhere", "/nowhere: No such file")],
+)  # fmt: skip
+def test_what_can_not_be_read_is_said(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse(text, read)
+
+
+def test_a_single_key() -> None:
+    one = imported("Domain tizio.it, Bücher.de\nSelector 2020\nKeyFile keys/a.private\nBaseDirectory /etc/dkimkeys")
+    assert one.keys == (SingleKey("tizio.it", "2020", "/etc/dkimkeys/keys/a.private"),
+                        SingleKey("xn--bcher-kva.de", "2020", "/etc/dkimkeys/keys/a.private"))  # fmt: skip
+    assert one.settings == {"dkim.sign": {"subdomains": False}}
+    assert one.unmapped == ()
+
+
+def test_both_keys_of_dkimpy_milter() -> None:
+    one = imported("Domain tizio.it\nSelector r\nKeyFile /r.key\nSelectorEd25519 e\nKeyFileEd25519 /e.key\n"
+                   "Subdomains yes")  # fmt: skip
+    assert one.keys == (SingleKey("tizio.it", "r", "/r.key"), SingleKey("tizio.it", "e", "/e.key"))
+    assert one.settings["dkim.sign"] == {"subdomains": True}
+
+
+def test_tables_are_read_where_they_are() -> None:
+    one = imported("KeyTable /etc/opendkim/KeyTable\nSigningTable refile:/etc/opendkim/SigningTable\n"
+                   "Domain tizio.it\nMultipleSignatures yes\nKeyTableEd25519 /x")  # fmt: skip
+    assert one.settings["dkim.sign"] == {
+        "key_table": "/etc/opendkim/KeyTable", "signing_table": "refile:/etc/opendkim/SigningTable",
+        "all_matches": True,
+    }  # fmt: skip
+    assert one.keys == ()
+    assert [(row.name, row.why[:30]) for row in one.unmapped] == [
+        ("Domain", "KeyTable takes its place"), ("KeyTableEd25519", "there is one key table: put it"),
+    ]  # fmt: skip
+    assert whys("KeyTable dsn:pgsql://x")["KeyTable"] == "only files are read, not dsn:"
+
+
+def test_half_a_key_is_told() -> None:
+    assert whys("Domain tizio.it")["Domain"] == "without selector and keyfile no mail is signed"
+
+
+def test_whose_mail_is_signed() -> None:
+    text = "InternalHosts refile:/etc/opendkim/hosts\nMTA MSA\nMacroList {daemon_name}|ORIGINATING|MSA, {auth_type}"
+    assert signing(text) == {"networks": ["127.0.0.1/32", "192.168.1.0/24"], "daemon_names": ["MSA", "ORIGINATING"]}
+    assert "host.tizio.it: networks has addresses only" in whys(text)["InternalHosts"]
+    assert signing("InternalHosts [2001:db8::1], 10.1.2.3/8") == {"networks": ["2001:db8::1/128", "10.0.0.0/8"]}
+    assert whys("InternalHosts /nowhere")["InternalHosts"] == "/nowhere: No such file or directory"
+    assert "client_name" in whys("MacroList client_name|x")["MacroList"]
+
+
+def test_whose_is_not() -> None:
+    text = "DontSignMailTo *@caio.it, list@tizio.it\nExemptDomains sempronio.it, .aulo.it"
+    assert signing(text) == {"exempt_recipients": ["@caio.it", "list@tizio.it"],
+                             "exempt_domains": ["@sempronio.it", ".aulo.it"]}  # fmt: skip
+
+
+def test_how_it_is_signed() -> None:
+    text = "Canonicalization relaxed\nSignatureTTL 604800\nRemoveOldSignatures 1\nSenderHeaders From"
+    assert signing(text) == {"header_form": "relaxed", "body_form": "simple", "valid": "604800s",
+                             "remove_signatures": True}  # fmt: skip
+    assert whys("Canonicalization nofws")["Canonicalization"] == "wanted simple or relaxed"
+    assert signing("SignatureTTL 99999999999") == {"valid": "31536000s"}
+    assert whys("SenderHeaders Sender,From")["SenderHeaders"] == "only From names an author"
+    assert "invalid literal" in whys("SignatureTTL week")["SignatureTTL"]
+
+
+def test_which_fields() -> None:
+    assert signing("OversignHeaders From,X-Mine\nSignHeaders *,+X-Foo,-Sender,-Autocrypt") == {
+        "oversign": ["+X-Mine", "-Sender"], "sign_headers": ["+X-Foo", "-Autocrypt"],
+    }  # fmt: skip
+    assert signing("SignHeaders From,To,X-Foo") == {"sign_headers": ["+X-Foo"]}
+    assert signing("OmitHeaders *,+Subject,X-Never-Signed") == {"oversign": ["-Subject"]}
+    assert "Received" in whys("OversignHeaders Received")["OversignHeaders"]
+    assert "From is always signed" in whys("OmitHeaders From")["OmitHeaders"]
+
+
+def test_what_is_verified() -> None:
+    one = imported("On-BadSignature tempfail\nOn-Default reject\nOn-NoSignature a\nOn-DNSError reject\n"
+                   "MinimumKeyBits 512\nMaximumSignaturesToVerify 3\nClockDrift 60\nOn-InternalError t\n"
+                   "AuthservID mx.tizio.it\nNameservers 127.0.0.1,::1\nDNSTimeout 7")  # fmt: skip
+    assert one.settings == {
+        "dkim.verify.policies": {"fail": "defer", "permerror": "reject", "temperror": "defer", "none": "accept"},
+        "dkim.verify": {"min_key_bits": 1024, "max_signatures": 3, "clock_slack": "60s", "on_error": "defer"},
+        "identity": {"authserv_id": "mx.tizio.it"},
+        "dns": {"servers": ["127.0.0.1", "::1"], "timeout": "7s"},
+    }
+    assert whys("On-BadSignature discard")["On-BadSignature"].endswith("never thrown away")
+    assert whys("DNSTimeout 0")["DNSTimeout"] == "the time limit of [dns] stays as it is"
+    assert "on_error in [dkim.sign]" in whys("On-SignatureError reject")["On-SignatureError"]
+
+
+def test_every_line_is_taken_over_or_named() -> None:
+    text = "Syslog yes\nUserID opendkim\nBodyLengthDB refile:/x\nSocket local:/x\nFoo bar\nAuthservID HOSTNAME"
+    assert list(whys(text)) == ["Syslog", "UserID", "BodyLengthDB", "Socket", "Foo", "AuthservID"]
+    assert whys(text)["Foo"] == "there is no counterpart"
+    assert "l= is never signed" in whys(text)["BodyLengthDB"]
+
+
+def test_what_is_otherwise_here_is_noted() -> None:
+    notes = imported("Mode s").notes
+    assert any("vaglio-dkim-sign take" in note for note in notes)
+    assert any("hold 7 days" in note for note in notes)

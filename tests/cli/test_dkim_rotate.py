@@ -1,0 +1,271 @@
+"""``vaglio dkim rotate`` and ``check``: the life of a key, day by day."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.dkimkeys import DAY, Admin
+from tests.cli.dkimkeys import admin as admin  # a fixture
+from vaglio.cli import dkim_ask, dkim_rotate
+from vaglio.dns.open import OpenResolver
+from vaglio.dns.zonefile import ZoneResolver, load_zone
+
+
+def test_a_whole_life(admin: Admin) -> None:
+    first = admin.run("new", "tizio.it")
+
+    said = admin.ask("rotate", "tizio.it")
+    assert said.status == 3
+    assert "tizio.it: 20261122e and 20261122r are not published everywhere yet: nothing is changed." in said.out
+    assert "20261122r._domainkey.tizio.it: resolver: there is no TXT record" in said.out
+    assert set(admin.states().values()) == {"new"}
+
+    admin.publish(first.out)
+    said = admin.ask("rotate", "tizio.it")
+    assert (said.status, said.out) == (
+        0, "tizio.it: all name servers tell 20261122e and 20261122r: they sign from now on.\n",
+    )  # fmt: skip
+    assert admin.states() == {"20261122e": "signing", "20261122r": "signing"}
+    assert admin.ask("check").status == 0
+
+    admin.time += 100 * DAY
+    said = admin.ask("rotate", "tizio.it")
+    assert (said.status, "new keys are due on 2027-05-21" in said.out) == (0, True)
+
+    admin.time += 80 * DAY
+    said = admin.ask("rotate", "tizio.it")
+    assert said.status == 3
+    assert admin.states() == {"20261122e": "signing", "20261122r": "signing", "20270521e": "new", "20270521r": "new"}
+    assert admin.ask("rotate", "tizio.it").status == 3
+
+    admin.publish(said.out)
+    said = admin.ask("rotate", "tizio.it")
+    assert said.status == 0
+    assert "leave the records of 20261122e and 20261122r as they are for 30 days" in said.out
+    assert admin.states() == {"20261122e": "retired", "20261122r": "retired", "20270521e": "signing",
+                              "20270521r": "signing"}  # fmt: skip
+
+    admin.time += 29.5 * DAY
+    said = admin.ask("rotate", "tizio.it", "--at-once")
+    assert (said.status, "leave their records as they are for 1 more days" in said.out) == (0, True)
+
+    admin.time += DAY
+    said = admin.ask("rotate", "tizio.it")
+    assert said.status == 3
+    assert '20261122r._domainkey.tizio.it. IN TXT "v=DKIM1; k=rsa; p="' in said.out
+    assert "the record at 20261122e._domainkey.tizio.it still has a key" in said.out
+    admin.publish('20261122r._domainkey.tizio.it. IN TXT "v=DKIM1; k=rsa; p="')
+    said = admin.ask("rotate", "tizio.it")
+    assert said.status == 3
+    assert "20261122r are revoked everywhere; no mail signed by 20261122e is on its way any more" in said.out
+    del admin.records["20261122e._domainkey.tizio.it"]
+    admin.write()
+    said = admin.ask("rotate", "tizio.it", "--purge")
+    assert (said.status, "20261122e and 20261122r are deleted" in said.out) == (0, True)
+    assert admin.states() == {"20270521e": "signing", "20270521r": "signing"}
+    assert sorted(path.name for path in (admin.keys / "tizio.it").glob("*.pem")) == ["20270521e.pem", "20270521r.pem"]
+    assert admin.ask("check", "tizio.it").status == 0
+
+
+def test_files_of_revoked_keys_stay_until_they_are_purged(admin: Admin) -> None:
+    admin.run("new", "tizio.it", "--only", "rsa", "--selector", "a", "--sign-now")
+    admin.run("new", "tizio.it", "--only", "rsa", "--selector", "b", "--sign-now")
+    admin.time += 31 * DAY
+    assert admin.ask("rotate", "tizio.it").status == 0
+    assert [key.revoked is not None for key in admin.ring().keys] == [True, False]
+    assert (admin.keys / "tizio.it" / "a.pem").exists()
+    assert [row["state"] for row in admin.json("list")["keys"]] == ["signing", "revoked"]
+
+
+def test_days_must_be_more_than_signatures_hold_and_queues_keep(admin: Admin) -> None:
+    admin.run("new", "tizio.it", "--sign-now")
+    assert admin.ask("rotate", "tizio.it", "--days", "12").status == 0
+    said = admin.ask("rotate", "tizio.it", "--days", "11")
+    assert (said.status, "--days 11: found fewer than 12: signatures hold 7 days" in said.err) == (2, True)
+    admin.configure('valid = "30d"')
+    assert admin.ask("rotate", "tizio.it").status == 2
+
+
+def test_a_dry_run_changes_nothing(admin: Admin) -> None:
+    first = admin.run("new", "tizio.it")
+    admin.publish(first.out)
+    before = admin.ring()
+    said = admin.ask("rotate", "tizio.it", "--dry-run")
+    assert (said.status, "they would sign from now on" in said.out) == (0, True)
+    assert admin.ring() == before
+    admin.ask("rotate", "tizio.it")
+    before = admin.ring()
+    assert "new keys would be made (ed25519, rsa)" in admin.ask("rotate", "--at-once", "--dry-run").out
+    assert admin.ring() == before
+
+
+def test_only_the_kinds_that_sign_are_replaced(admin: Admin) -> None:
+    admin.run("new", "tizio.it", "--only", "rsa", "--sign-now")
+    admin.ask("rotate", "tizio.it", "--at-once")
+    assert admin.states() == {"20261122r": "signing", "20261122r2": "new"}
+
+
+def test_a_key_in_test_mode_does_not_take_over(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "ed25519").out.replace("k=ed25519;", "k=ed25519; t=y;"))
+    said = admin.ask("rotate", "tizio.it")
+    assert (said.status, "the record says t=y" in said.out) == (3, True)
+
+
+def test_all_domains_at_once_and_one_that_fails_does_not_stop_the_others(admin: Admin) -> None:
+    for domain in ("aulo.it", "caio.it", "tizio.it"):
+        admin.publish(admin.run("new", domain, "--only", "rsa").out)
+    (admin.keys / "aulo.it" / "20261122r.pem").unlink()
+    said = admin.ask("rotate", "--all")
+    assert said.status == 1
+    assert "aulo.it" in said.err
+    assert (admin.states("aulo.it"), admin.states("caio.it")) == ({"20261122r": "new"}, {"20261122r": "signing"})
+    assert admin.states("tizio.it") == {"20261122r": "signing"}
+
+
+def test_it_must_be_clear_which_domain(admin: Admin) -> None:
+    assert "say DOMAIN or --all" in admin.ask("rotate").err
+    assert admin.ask("rotate", "--all").out == "there is nothing to do\n"
+    assert "vaglio dkim new tizio.it makes some" in admin.ask("rotate", "tizio.it").err
+    admin.run("new", "tizio.it")
+    assert admin.ask("rotate").status == 3
+    assert admin.ask("rotate", "tizio.it", "--all").status == 2
+
+
+def test_a_program_is_told_the_same(admin: Admin) -> None:
+    admin.run("new", "tizio.it", "--only", "rsa")
+    said = admin.ask("rotate", "--json")
+    [turn] = json.loads(said.out)["turns"]
+    assert (said.status, turn["domain"], turn["step"]) == (3, "tizio.it", "waiting")
+    assert turn["publish"][0]["name"] == "20261122r._domainkey.tizio.it"
+    assert turn["lacking"][0] == "20261122r._domainkey.tizio.it: resolver: there is no TXT record"
+
+
+def test_it_waits_until_the_records_are_seen(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = admin.run("new", "tizio.it", "--only", "rsa").out
+    pauses: list[str] = []
+
+    async def pause() -> None:
+        pauses.append(admin.states()["20261122r"])
+        if len(pauses) == 2:
+            admin.publish(printed.replace("v=DKIM1; ", "v=DKIM1\\\\; "))
+        if len(pauses) == 3:
+            admin.publish(printed)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(dkim_rotate, "_pause", pause)
+    said = admin.ask("rotate", "tizio.it", "--wait")
+    assert (said.status, pauses) == (0, ["new"] * 3)
+    assert said.out.endswith("they sign from now on.\n")
+    assert 'waiting: 20261122r._domainkey.tizio.it: resolver: there is a backslash before each ";"' in said.err
+
+
+# --- check ---
+
+
+def test_the_keys_of_all_sources_are_checked(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--sign-now").out)
+    said = admin.ask("check")
+    assert said.status == 0
+    assert said.out.count("ok  ") == 2
+    del admin.records["20261122r._domainkey.tizio.it"]
+    admin.write()
+    said = admin.ask("check", "tizio.it")
+    assert said.status == 1
+    assert "NOT OK  20261122r._domainkey.tizio.it  (signing)\n  resolver: there is no TXT record" in said.out
+    found = json.loads(admin.ask("check", "--json").out)
+    assert (found["fits"], [key["fits"] for key in found["keys"]]) == (False, [True, False])
+    assert found["keys"][1]["answers"][0]["result"] == "missing"
+
+
+def test_only_keys_that_sign_decide(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    admin.run("new", "tizio.it", "--only", "ed25519")
+    said = admin.ask("check")
+    assert (said.status, "NOT OK  20261122e" in said.out) == (0, True)
+
+
+def test_a_key_that_can_not_be_read_does_not_fit(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    (admin.keys / "tizio.it" / "20261122r.pem").write_text("nonsense")
+    said = admin.ask("check")
+    assert (said.status, "it is no private key in PEM" in said.out) == (1, True)
+
+
+def test_nothing_to_check_is_said(admin: Admin) -> None:
+    assert admin.ask("check").err == "vaglio: there are no keys\n"
+    assert admin.ask("check", "tizio.it").err == "vaglio: there is no key of tizio.it\n"
+
+
+@pytest.fixture
+def servers(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Give the zone two name servers, each with a file of its own."""
+    files = {address: admin.directory / f"{address}.zone" for address in ("192.0.2.1", "192.0.2.2")}
+
+    def open_at(address: str, timeout: float) -> OpenResolver:
+        assert timeout > 0
+        return ZoneResolver(load_zone(files[address]))
+
+    def resolver_of(zone: str, _: object) -> OpenResolver:
+        return ZoneResolver(load_zone(Path(zone)))
+
+    monkeypatch.setattr(dkim_ask, "open_at", open_at)
+    monkeypatch.setattr(dkim_ask, "resolver_of", resolver_of)
+    monkeypatch.setattr(dkim_ask.Asker, "is_offline", property(lambda _: False, lambda *_: None), raising=False)
+    return files
+
+
+NS = """tizio.it NS ns1.tizio.it
+tizio.it NS ns2.tizio.it
+tizio.it SOA ns1.tizio.it admin.tizio.it 1 2 3 4 900
+ns1.tizio.it A 192.0.2.1
+ns2.tizio.it A 192.0.2.2
+"""
+
+
+def test_no_key_takes_over_before_the_last_name_server_tells_it(admin: Admin, servers: dict[str, Path]) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa").out)
+    record = admin.zone.read_text()
+    admin.zone.write_text(NS + record)
+    servers["192.0.2.1"].write_text(record)
+    servers["192.0.2.2"].write_text("")
+    said = admin.ask("rotate", "tizio.it")
+    assert said.status == 3
+    assert "20261122r._domainkey.tizio.it: ns2.tizio.it (192.0.2.2): there is no TXT record" in said.out
+    assert "ns1" not in said.out.partition("In a web form")[0]
+    assert admin.states() == {"20261122r": "new"}
+    assert "ns2.tizio.it (192.0.2.2): there is no TXT record" in admin.ask("check").out
+
+    servers["192.0.2.2"].write_text(record)
+    assert admin.ask("rotate", "tizio.it").status == 0
+    assert "the record has the key that signs (2 name servers and the resolver)" in admin.ask("check").out
+
+
+def test_an_old_answer_of_the_resolver_is_told_as_such(admin: Admin, servers: dict[str, Path]) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa").out)
+    for file in servers.values():
+        file.write_text(admin.zone.read_text())
+    admin.zone.write_text(NS)
+    said = admin.ask("rotate", "tizio.it")
+    assert said.status == 3
+    assert "the resolver remembers an old answer for up to 900 s: all name servers of the zone tell another" in said.out
+    assert admin.ask("rotate", "tizio.it", "--ignore", "resolver").status == 0
+
+
+def test_a_server_can_be_left_out(admin: Admin, servers: dict[str, Path]) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa").out)
+    servers["192.0.2.1"].write_text(admin.zone.read_text())
+    servers["192.0.2.2"].write_text("20261122r._domainkey.tizio.it * TIMEOUT")
+    admin.zone.write_text(NS + admin.zone.read_text())
+    assert "ns2.tizio.it (192.0.2.2): the DNS did not tell (timeout)" in admin.ask("rotate", "tizio.it").out
+    assert admin.ask("rotate", "tizio.it", "--ignore", "NS2.tizio.it.").status == 0
+
+
+def test_without_known_name_servers_nothing_is_seen_everywhere(admin: Admin, servers: dict[str, Path]) -> None:
+    assert servers
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa").out)
+    said = admin.ask("rotate", "tizio.it")
+    assert (said.status, "there are no name servers for 20261122r._domainkey.tizio.it" in said.out) == (3, True)
