@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
@@ -54,6 +55,7 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     yield from _late_lookups(config.dnsbl)
     yield from _limit_misfits(config.ratelimit)
     yield from _late_spf(config)
+    yield from _half_tables(config.dkim.sign)
     for name, section in config.daemons():
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
             yield Clash(
@@ -100,6 +102,15 @@ def _late_spf(config: VaglioConfig) -> Iterator[Clash]:
         deadline, shown = (*path, "deadline"), format_duration(host.deadline)
         wanted = f'more than {CIRCUMSTANCES}s less than {dotted(deadline)}, which is "{shown}"'
         yield Clash((("spf", "time_limit"), deadline), f'"{format_duration(config.spf.time_limit)}"', wanted)
+
+
+def _half_tables(settings: DkimSignSettings) -> Iterator[Clash]:
+    """Yield one of OpenDKIM's tables without the other: who signs, or by which keys, nobody would know."""
+    if bool(settings.key_table) != bool(settings.signing_table):
+        there, missing = ("key_table", "signing_table") if settings.key_table else ("signing_table", "key_table")
+        paths: tuple[Path, ...] = (("dkim", "sign", there), ("dkim", "sign", missing))
+        wanted = f"dkim.sign.{missing} beside it: OpenDKIM's tables are read together"
+        yield Clash(paths, f'"{getattr(settings, there)}"', wanted)
 
 
 def _limit_misfits(settings: RatelimitSettings) -> Iterator[Clash]:
