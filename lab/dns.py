@@ -75,14 +75,16 @@ class Zones:
 
 
 class NameServer:
-    """Serves zones on 127.0.0.1:53 of the lab, from a thread of ours. ``asked`` is every question in order."""
+    """Serves zones on every address of the lab, so that it is the name server that each zone names, too; from a thread
+    of ours. ``asked`` is every question in order.
+    """
 
     def __init__(self, space: Space, zones: Zones) -> None:
         self.zones = zones
         self.asked: list[tuple[str, str]] = []
         with space.inside():
             self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._socket.bind(("127.0.0.1", 53))
+            self._socket.bind(("0.0.0.0", 53))
         self._thread = threading.Thread(target=self._serve, name="lab-dns", daemon=True)
         self._thread.start()
 

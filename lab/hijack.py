@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lab.logs import decisions
+from lab.scenes import OFFICE, PASSWORDS, SCENES
 from lab.smtp import letter
 from lab.vaglio import said, why
 from lab.waiting import until
@@ -18,14 +19,14 @@ from lab.world import TIZIOS_CONFIG, World, ratelimit_toml
 TITLE = "somebody has guessed Tizio's password; Sempronio, of the same house, works on"
 
 LOGIN, OTHER = "tizio@tizio.it", "sempronio@tizio.it"
-PASSWORDS = {LOGIN: "password1", OTHER: "Kz7-quarzo-lima"}
-THIEF, OFFICE = "198.51.100.66", "192.0.2.77"
-"""Where each of them sends from."""
+THIEF = "198.51.100.66"
 
 MESSAGES, ROUND = 60, 10
 """What the thief sends, and after how many of them Sempronio writes one message."""
 
 LIMIT = 20
+ROOM = LIMIT - sum(scene.user == LOGIN for scene in SCENES)
+"""What Tizio's own letters have left of it."""
 RATELIMIT = ratelimit_toml(f'[[ratelimit.rule]]\nname = "per-user"\nlimits = ["{LIMIT}/1h"]\n')
 
 ACCEPTED = r"^250 "
@@ -61,10 +62,10 @@ class Hijack:
 def judge(seen: Hijack) -> tuple[str, ...]:
     """Return what was not as it ought to be; nothing if all was."""
     ours, theirs = MESSAGES // ROUND, seen.answers[LOGIN]
-    wrong = [] if seen.accepted == LIMIT else [f"{seen.accepted} of the thief's messages were accepted, not {LIMIT}"]
-    wrong += [f"the thief heard {answer!r}" for answer in theirs[LIMIT:] if not re.search(REFUSED, answer)][:1]
+    wrong = [] if seen.accepted == ROOM else [f"{seen.accepted} of the thief's messages were accepted, not {ROOM}"]
+    wrong += [f"the thief heard {answer!r}" for answer in theirs[ROOM:] if not re.search(REFUSED, answer)][:1]
     wrong += [f"Sempronio heard {answer!r}" for answer in seen.answers[OTHER] if not re.search(ACCEPTED, answer)][:1]
-    if seen.decided != {LOGIN: [WITHIN] * LIMIT + [OVER] * (MESSAGES - LIMIT), OTHER: [WITHIN] * ours}:
+    if seen.decided != {LOGIN: [WITHIN] * ROOM + [OVER] * (MESSAGES - ROOM), OTHER: [WITHIN] * ours}:
         wrong.append(f"Vaglio decided {seen.decided}")
     if seen.landed != ours:
         wrong.append(f"{seen.landed} messages of Sempronio's landed instead of {ours}")
@@ -80,8 +81,7 @@ def judge(seen: Hijack) -> tuple[str, ...]:
 def play(world: World, say: Callable[[str], None]) -> Hijack:
     """Have the thief send, and Sempronio in between, and look at what the admin can see. LabError if it can't be."""
     say(f"\n{TITLE}\n  {LOGIN} sends {MESSAGES} messages from {THIEF}, {OTHER} some from {OFFICE}")
-    for login, password in PASSWORDS.items():
-        world.tizio.add_login(login, password)
+    before = len(_made(world))
     answers: dict[str, list[str]] = {LOGIN: [], OTHER: []}
     mailbox = "claudia@caio.it"
     for begin in range(0, MESSAGES, ROUND):
@@ -93,8 +93,7 @@ def play(world: World, say: Callable[[str], None]) -> Hijack:
     ours = MESSAGES // ROUND
     until(lambda: len(world.caio.mailbox(mailbox)) >= ours, "Sempronio's messages at caio's", 60)
     until(lambda: len(world.ratelimit.decisions(from_=OTHER)) >= ours, "all decisions")
-    log = world.ratelimit.log()
-    made = [found for found in decisions(log) if found.get("reason") != "counted-later"]
+    made = _made(world)[before:]
     ref = next((found["ref"] for found in made if "ref" in found), "")
     return Hijack(
         answers,
@@ -102,9 +101,13 @@ def play(world: World, say: Callable[[str], None]) -> Hijack:
         len(world.caio.mailbox(mailbox)),
         ref,
         why(world.space, ref, TIZIOS_CONFIG) if ref else "",
-        [line for line in log.splitlines() if ALARM in line],
+        [line for line in world.ratelimit.log().splitlines() if ALARM in line],
         said(world.space, "ratelimit", "quota", LOGIN, config=TIZIOS_CONFIG).strip(),
     )
+
+
+def _made(world: World) -> list[dict[str, str]]:
+    return [found for found in decisions(world.ratelimit.log()) if found.get("reason") != "counted-later"]
 
 
 def _submit(world: World, login: str, address: str, recipients: Sequence[str], subject: str) -> list[str]:

@@ -53,6 +53,12 @@ def settings(chains: bool = True) -> dict[str, str]:
     return found
 
 
+def of_chain(name: str) -> dict[str, str]:
+    """Return those of the shipped lines that wire one chain."""
+    other = "outbound" if name == "inbound" else "inbound"
+    return {key: value for key, value in settings().items() if other not in value}
+
+
 def folder(host: MailHost) -> str:
     """Return where the sockets of the shipped lines are for this host, as a path in the lab."""
     return f"{queue(host)}/vaglio"

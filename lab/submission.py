@@ -13,20 +13,28 @@ from pathlib import Path
 from lab.space import Space
 from lab.waiting import Unavailable
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples/postfix/master.cf.ratelimit"
+_EXAMPLES = Path(__file__).resolve().parents[1] / "examples/postfix"
+EXAMPLE = _EXAMPLES / "master.cf.ratelimit"
+_SIGNING = _EXAMPLES / "master.cf.milters"
 
 _RECIPIENTS = re.compile(r"^#(  -o \{ smtpd_recipient_restrictions = .*\n)#(  .*\n)", re.MULTILINE)
+_MILTERS = re.compile(r"^  -o smtpd_milters=.*\n", re.MULTILINE)
+_LAST_LINE = re.compile(r"^(  .*\n)(?=\n|\Z)", re.MULTILINE)
 _NONE = "  -o smtpd_recipient_restrictions=\n"
 _SASL = "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nmech_list: PLAIN\nsasldb_path: {home}/etc/sasl/passwords\n"
 SET_PASSWORD = 'printf %s "$4" | saslpasswd2 -p -c -f "$1" -u "$3" "$2" && chgrp postfix "$1"'
 """For the shell: file, user, domain, password."""
 
 
-def services(about_recipients: bool = False, example: Path = EXAMPLE) -> str:
-    """Return the shipped lines of master.cf, without the chroot; on demand those that ask about recipients, too."""
+def services(about_recipients: bool = False, example: Path = EXAMPLE, signing: bool = False) -> str:
+    """Return the shipped lines of master.cf, without the chroot; on demand those that ask about recipients, and those
+    that hand messages to the outbound chain, too.
+    """
     text = example.read_text()
     if about_recipients:
         text = asking_about_recipients(text)
+    if signing:
+        text = _LAST_LINE.sub(rf"\1{_MILTERS.findall(_SIGNING.read_text())[0]}", text)
     return re.sub(r"^(\w+ +inet +n +- +)y", r"\1n", text, flags=re.MULTILINE)
 
 

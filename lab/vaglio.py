@@ -8,8 +8,10 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from lab.logs import decisions
 from lab.policy import PolicyClient
@@ -42,7 +44,7 @@ class Daemon:
     """
 
     def __init__(self, space: Space, name: str, where: int | str, config: str = CONFIG) -> None:
-        self._space, self.name, self._where, self._config = space, name, where, config
+        self._space, self.name, self._where, self.config = space, name, where, config
         self._log = str(Path(config).with_name(f"{name.replace(' ', '-')}.log"))
         self.start()
 
@@ -52,7 +54,7 @@ class Daemon:
         if not Path(command(program)).exists():
             raise LabError(f"there is no {command(program)}")
         self._begun = len(_READY.findall(self.log()))
-        self.process = self._space.start([command(program), *words, "--config", self._config, *options], self._log)
+        self.process = self._space.start([command(program), *words, "--config", self.config, *options], self._log)
         try:
             until(self._answers, f"{self.name} to listen")
         except LabError as error:
@@ -106,14 +108,34 @@ class Daemon:
         return True
 
 
-def why(space: Space, ref: str, config: str = CONFIG, seconds: float = 5) -> str:
-    """Return the reason in plain words that ``vaglio why REF`` gives; empty if there is none within ``seconds``.
+class Told(NamedTuple):
+    """What ``vaglio why`` and ``vaglio try`` say: the reason in plain words, and a message's story, "" where it is not
+    about one.
+    """
+
+    why: str = ""
+    story: str = ""
+
+
+def told(space: Space, refs: Sequence[str], config: str = CONFIG, seconds: float = 5) -> dict[str, Told]:
+    """Return what ``vaglio why`` says of each reference; those are missing that it does not know within ``seconds``.
 
     Daemons write their journal in batches, so a reference may be known only a moment after it was given out.
     """
+    found: dict[str, Told] = {}
+
+    def all_known() -> bool:
+        found.update(_explanations(space, refs, config))
+        return found.keys() >= set(refs)
+
     with suppress(LabError):
-        return until(lambda: _explanation(space, ref, config), f"an explanation of {ref}", seconds, step=0.2)
-    return ""
+        until(all_known, f"an explanation of {' '.join(refs)}", seconds, step=0.2)
+    return found
+
+
+def why(space: Space, ref: str, config: str = CONFIG, seconds: float = 5) -> str:
+    """Return the reason in plain words that ``vaglio why REF`` gives, empty if there is none: see ``told``."""
+    return told(space, [ref], config, seconds).get(ref, Told()).why
 
 
 def said(space: Space, *arguments: str, config: str = CONFIG) -> str:
@@ -121,10 +143,26 @@ def said(space: Space, *arguments: str, config: str = CONFIG) -> str:
     return space.run(command("vaglio"), *arguments, "--config", config, check=False)
 
 
-def _explanation(space: Space, ref: str, config: str) -> str:
-    found = said(space, "why", ref, "--json", config=config)
+def do(space: Space, *arguments: str, config: str = CONFIG) -> str:
+    """Have the command ``vaglio`` do something; return what it says. LabError if it fails."""
+    return space.run(command("vaglio"), *arguments, "--config", config)
+
+
+def tried(space: Space, file: str, *arguments: str, config: str = CONFIG) -> Told:
+    """Return what ``vaglio try`` says of the message in a file; nothing if it fails."""
+    found = said(space, "try", file, *arguments, "--json", config=config)
+    with suppress(ValueError):  # it said in words what is wrong
+        return _told(json.loads(found))
+    return Told()
+
+
+def _explanations(space: Space, refs: Sequence[str], config: str) -> dict[str, Told]:
+    found = said(space, "why", *refs, "--limit", str(len(refs)), "--json", config=config)
     try:
-        entries = json.loads(found)
+        return {entry["ref"]: _told(entry) for entry in json.loads(found)}
     except ValueError:  # it said in words that it found nothing
-        return ""
-    return str(entries[0]["why"]) if entries else ""
+        return {}
+
+
+def _told(found: dict[str, Any]) -> Told:
+    return Told(found["why"], found["story"])

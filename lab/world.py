@@ -3,7 +3,7 @@
 tizio's Postfix retries by itself, but in seconds where the real one takes minutes. caio's asks Vaglio about every
 recipient, blocklists first if there are any, and about the message itself if there is the inbound chain; it goes on
 without an answer where there is none. tizio's has users who submit mail if it has rate limits: a Vaglio of its own then
-counts what they send.
+counts what they send, and signs it if there is the outbound chain, by keys that the DNS knows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lab.dns import NameServer, Zones
 from lab.postfix import MailHost, Postfix
 from lab.smtp import Client
 from lab.space import HOME, Space
-from lab.vaglio import Daemon, configure
+from lab.vaglio import CONFIG, Daemon, configure, do
 from lab.waiting import LabError
 from vaglio.checks.dnsbl.catalogue import shipped
 
@@ -68,8 +68,10 @@ TIZIO = MailHost("mail.tizio.it", "192.0.2.25", "tizio.it", {
     "maximal_backoff_time": "8s",
 })  # fmt: skip
 
-WITH_USERS = replace(TIZIO, submission=submission.services())
-"""The same with users of its own, who submit mail."""
+WITH_USERS = replace(TIZIO, submission=submission.services(signing=True), settings={
+    **TIZIO.settings, **milters.of_chain("outbound"),
+})  # fmt: skip
+"""The same with users of its own, who submit mail that is counted and signed."""
 
 CAIO = MailHost("mail.caio.it", "203.0.113.25", "caio.it", {
     "smtpd_recipient_restrictions": recipient_restrictions(GREYLIST_PORT),
@@ -92,18 +94,27 @@ def dnsbl_toml(settings: Mapping[str, str], lists: str = LISTS) -> str:
     return f"\n[dnsbl]\nwithout = {json.dumps([*shipped()])}\n{lines}{lists}"
 
 
-INBOUND = f'\n[chain.inbound]\nlisten = ["unix:{milters.folder(CAIO)}/inbound.sock"]\nsocket_group = "postfix"\n'
+TIZIOS_STATE = f"{HOME}/vaglio-tizio"
+TIZIOS_CONFIG = f"{TIZIOS_STATE}/vaglio.toml"
+"""The configuration file of tizio's Vaglio."""
+
+
+def _chain(name: str, host: MailHost) -> str:
+    return f'\n[chain.{name}]\nlisten = ["unix:{milters.folder(host)}/{name}.sock"]\nsocket_group = "postfix"\n'
+
+
+INBOUND = _chain("inbound", CAIO)
 """The table that caio's inbound chain needs."""
 
-TIZIOS_CONFIG = f"{HOME}/vaglio-tizio/vaglio.toml"
-"""The configuration file of tizio's Vaglio."""
+OUTBOUND = _chain("outbound", TIZIO) + f'\n[dkim.sign]\nkey_dir = "{TIZIOS_STATE}/dkim"\n'
+"""The tables that tizio's outbound chain needs."""
 
 
 def ratelimit_toml(section: str) -> str:
     """Return tizio's configuration file; ``section`` is what follows ``[ratelimit]`` in TOML."""
     return (
         '[identity]\nhostname = "mail.tizio.it"\n\n'
-        f'[state]\nurl = "sqlite://{HOME}/vaglio-tizio"\n\n'
+        f'[state]\nurl = "sqlite://{TIZIOS_STATE}"\n\n'
         f'[ratelimit]\nlisten = ["inet:127.0.0.1:{RATELIMIT_PORT}"]\n{section}'
     )
 
@@ -114,14 +125,14 @@ class World:
 
     ``greylist`` are settings of Vaglio's as TOML writes them, ``caio`` settings of main.cf. ``dnsbl`` is what
     ``dnsbl_toml`` returns; without it there is no vaglio-dnsbl. ``inbound`` is INBOUND; without it there is no such
-    chain. ``tizio`` is his host, and ``ratelimit`` what
-    ``ratelimit_toml`` returns; without it there is no vaglio-ratelimit. Raises LabError, and Unavailable where the
-    machine can't have it.
+    chain. ``tizio`` is his host, ``ratelimit`` what ``ratelimit_toml`` returns, without which there is no
+    vaglio-ratelimit, and ``outbound`` is OUTBOUND, which takes ``ratelimit``, too. Raises LabError, and Unavailable
+    where the machine can't have it.
     """
 
     def __init__(
         self, greylist: Mapping[str, str], caio: Mapping[str, str] | None = None, dnsbl: str = "",
-        ratelimit: str = "", tizio: MailHost = TIZIO, inbound: str = "",
+        ratelimit: str = "", tizio: MailHost = TIZIO, inbound: str = "", outbound: str = "",
     ) -> None:  # fmt: skip
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
@@ -136,16 +147,29 @@ class World:
                 self.daemons.insert(0, self.dnsbl)
                 settings["smtpd_recipient_restrictions"] = recipient_restrictions(DNSBL_PORT, GREYLIST_PORT)
             if inbound:
-                milters.make_folder(self.space, CAIO)
-                socket = f"{milters.folder(CAIO)}/inbound.sock"
-                self.daemons.append(Daemon(self.space, "vaglio-chain inbound", socket))
-                settings |= {name: value for name, value in milters.settings().items() if "outbound" not in value}
+                self.daemons.append(self._chain("inbound", CAIO))
+                settings |= milters.of_chain("inbound")
             if ratelimit:
-                configure(self.space, ratelimit, TIZIOS_CONFIG)
+                configure(self.space, ratelimit + outbound, TIZIOS_CONFIG)
                 self.ratelimit = Daemon(self.space, "vaglio-ratelimit", RATELIMIT_PORT, TIZIOS_CONFIG)
+            if outbound:
+                self._make_keys()
+                self.daemons.insert(0, self._chain("outbound", TIZIO, TIZIOS_CONFIG))
             self.tizio = Postfix(self.space, tizio)
             self.caio = Postfix(self.space, replace(CAIO, settings=settings))
             self._stack = stack.pop_all()
+
+    def _chain(self, name: str, host: MailHost, config: str = CONFIG) -> Daemon:
+        milters.make_folder(self.space, host)
+        return Daemon(self.space, f"vaglio-chain {name}", f"{milters.folder(host)}/{name}.sock", config)
+
+    def _make_keys(self) -> None:
+        """Do what tizio's admin does: make keys, publish their records, let them sign."""
+        file = f"{TIZIOS_STATE}/tizio.it.dkim"
+        do(self.space, "dkim", "new", TIZIO.domain, "--zone-file", file, config=TIZIOS_CONFIG)
+        self.records = self.space.path(file).read_text()
+        self.dns.zones.add(self.records)
+        self.rotated = do(self.space, "dkim", "rotate", TIZIO.domain, config=TIZIOS_CONFIG)
 
     def connect(self, address: str) -> Client:
         """Connect to caio's Postfix from an address of the lab."""

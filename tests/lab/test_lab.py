@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 from dnslib import DNSRecord
 
-from lab import hijack, submission
+from lab import hijack, milters, submission
 from lab.dns import Zones
 from lab.logs import Delivery, decisions, deliveries, pairs
 from lab.policy import PolicyClient, encode
 from lab.postfix import MailHost
-from lab.scenes import SCENES, TIZIOS_POSTFIX, Attempt, Scene
-from lab.story import Decision, Seen, judge
+from lab.retold import trials
+from lab.scenes import PASSWORDS, SCENES, TIZIOS_POSTFIX, TRIED, Attempt, Scene
+from lab.story import Decision, Seen, forged, judge
 from lab.table import table
 from lab.waiting import LabError, until
 
@@ -233,6 +234,34 @@ def test_every_scene_expects_something() -> None:
     assert len({scene.title for scene in SCENES}) == len(SCENES)
 
 
+def test_whoever_logs_in_has_a_password() -> None:
+    assert {scene.user for scene in SCENES} - {""} <= PASSWORDS.keys()
+
+
+def test_scenes_that_are_tried_again_are_some_that_a_chain_judged() -> None:
+    assert set(TRIED) <= set(SCENES)
+    assert all(any("vaglio-chain" in what for what in scene.attempts[-1].decided) for scene in TRIED)
+
+
+SIGNED = b"Received: x\nDKIM-Signature: v=1; b=1\nDKIM-Signature: v=1; b=2\nFrom: <a@tizio.it>\n\nCiao!\n"
+
+
+def test_a_forger_takes_the_last_signature_and_all_below_it_but_the_text() -> None:
+    copy = forged([MESSAGE, SIGNED.replace(b"v=1", b"v=0"), SIGNED, MESSAGE], "Pay me")
+    assert copy == SIGNED.removeprefix(b"Received: x\n").replace(b"Ciao!", b"Pay me")
+
+
+def test_what_users_send_is_tried_as_it_left_and_as_it_arrived() -> None:
+    left, arrived = trials(replace(SCENE, login="m@mevio.it"), b"sent", [b"landed"])
+    assert (left.chain, left.message, left.options[-1]) == ("outbound", b"sent", "m@mevio.it")
+    assert (arrived.chain, arrived.message, "--login" in arrived.options) == ("inbound", b"landed", False)
+
+
+def test_what_others_send_is_tried_as_they_sent_it() -> None:
+    [trial] = trials(replace(SCENE, way="198.51.100.30"), b"sent", [b"landed"])
+    assert (trial.chain, trial.message, trial.options[:2]) == ("inbound", b"sent", ("--ip", "198.51.100.30"))
+
+
 # --- submission -----------------------------------------------------------------------------------------------------
 
 
@@ -250,14 +279,26 @@ def test_the_lines_about_recipients_take_the_place_of_the_empty_lists() -> None:
     assert lines.count("  -o { smtpd_recipient_restrictions = check_policy_service {") == 2
 
 
+def test_signing_services_hand_messages_to_the_outbound_chain() -> None:
+    plain, signing = submission.services(), submission.services(signing=True)
+    assert signing.replace("  -o smtpd_milters=$vaglio_outbound\n", "") == plain
+    blocks = signing.partition("\nsubmission ")[2].split("\nsubmissions ")
+    assert [block.rstrip().split("\n")[-1] for block in blocks] == ["  -o smtpd_milters=$vaglio_outbound"] * 2
+
+
+def test_the_lines_of_one_chain_are_taken_without_those_of_the_other() -> None:
+    assert milters.of_chain("inbound").keys() == {"vaglio_inbound", "smtpd_milters", "milter_protocol"}
+    assert milters.of_chain("outbound").keys() == {"vaglio_outbound", "non_smtpd_milters", "milter_protocol"}
+
+
 LETTER = "250 2.0.0 Ok: queued as 13BED72"
 STOPPED = (
     "450 4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Sending limit: tizio@tizio.it would exceed 20 recipients in 1h "
     "(20 used, this would add 1); there is room again in 1h; ref G7K2-9QFD"
 )
 STOLEN = hijack.Hijack(
-    {hijack.LOGIN: [LETTER] * 20 + [STOPPED] * 40, hijack.OTHER: [LETTER] * 6},
-    {hijack.LOGIN: [hijack.WITHIN] * 20 + [hijack.OVER] * 40, hijack.OTHER: [hijack.WITHIN] * 6},
+    {hijack.LOGIN: [LETTER] * 18 + [STOPPED] * 42, hijack.OTHER: [LETTER] * 6},
+    {hijack.LOGIN: [hijack.WITHIN] * 18 + [hijack.OVER] * 42, hijack.OTHER: [hijack.WITHIN] * 6},
     6, "G7K2-9QFD", "There were 20 already.", [f"WARNING {hijack.ALARM} per-user: 20 recipients"],
     "tizio@tizio.it\n  per-user: none of 20 recipients left this hour",
 )  # fmt: skip
@@ -272,11 +313,11 @@ def test_a_hijack_that_was_stopped_as_told_has_nothing_wrong() -> None:
     ("seen", "wrong"),
     [
         (
-            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 19 + [STOPPED] * 41}),
-            "19 of the thief's messages were accepted, not 20",
+            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 17 + [STOPPED] * 43}),
+            "17 of the thief's messages were accepted, not 18",
         ),
         (
-            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 20 + ["450 4.7.1 no"] * 40}),
+            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 18 + ["450 4.7.1 no"] * 42}),
             "the thief heard '450 4.7.1 no'",
         ),
         (replace(STOLEN, answers={**STOLEN.answers, hijack.OTHER: [LETTER, STOPPED]}), "Sempronio heard '450 "),
