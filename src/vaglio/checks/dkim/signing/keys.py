@@ -91,6 +91,7 @@ class Keys:
         paths = (settings.key_table, settings.signing_table)
         self._texts = [_Kept(_path(one), _reader(_path(one))) for one in paths] if all(paths) else []
         self._tables: Tables | None = None
+        self._all: list[Entry] = []
         self._files: dict[str, _Kept[PrivateKey]] = {}
         self._by_author: dict[str, _Kept[PrivateKey]] = {}
         # What is asked for each message. A text is the trouble with a domain's keys; _gap that with a whole source.
@@ -163,13 +164,15 @@ class Keys:
 
     def entries(self) -> list[tuple[Entry, PrivateKey]]:
         """Return the keys that sign now, as far as they are known without an author."""
-        known = ((one, self._files[one.file].value) for one in self._all())
+        known = ((one, self._files[one.file].value) for one in self._all)
         return [(entry, key) for entry, key in known if key is not None]
 
     def refresh(self) -> bool:
         """Read again what changed; return whether anything did."""
         changed = self._refresh_rings() | self._refresh_tables()
-        self._files = {one.file: self._files.get(one.file) or _key_of(one.file) for one in self._all()}
+        if changed or not self._files:
+            self._all = [*self._own(), *(self._tables.entries() if self._tables else ())]
+            self._files = {one.file: self._files.get(one.file) or _key_of(one.file) for one in self._all}
         changed |= _refresh(self._files.values(), self._warn) | _refresh(self._by_author.values(), _unheard)
         if changed:
             self._settle()
@@ -213,9 +216,6 @@ class Keys:
                 file = f"{self._settings.key_dir}/{name}/{key.file}"
                 found.setdefault((name, key.selector), Entry(name, key.selector, file))
         return list(found.values())
-
-    def _all(self) -> list[Entry]:
-        return [*self._own(), *(self._tables.entries() if self._tables else ())]
 
     # --- files ---
 
