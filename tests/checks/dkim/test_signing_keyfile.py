@@ -135,6 +135,15 @@ def test_what_is_no_file_is_told(folder: Path) -> None:
     assert f"found more than {MAX_BYTES} bytes" in trouble(key_file(folder, b" " * (MAX_BYTES + 1)))
 
 
+def test_a_key_that_may_not_be_read_says_who_should(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    file = key_file(folder)
+    monkeypatch.setattr(os, "open", refuse)
+    assert f"found no permission, wanted one that user {os.geteuid()}" in trouble(file)
+
+
 def pem(der: bytes) -> bytes:
     label = b"RSA PRIVATE KEY-----\n"
     return b"-----BEGIN " + label + base64.encodebytes(der) + b"-----END " + label

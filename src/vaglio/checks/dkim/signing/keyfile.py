@@ -34,6 +34,9 @@ def read_key(file: str) -> PrivateKey:
         return private_key(_read(path))
     except BadKey as error:
         raise KeyTrouble(f"{path}: the key can't be used: {error}") from None
+    except PermissionError:
+        wanted = f"wanted one that user {os.geteuid()}, as whom this runs, may read, and no others"
+        raise KeyTrouble(f"{path}: the key can't be read: found no permission, {wanted}") from None
     except OSError as error:
         raise KeyTrouble(f"{path}: the key can't be read: {error.strerror}") from None
 
