@@ -172,7 +172,7 @@ class Rig:
     def needs(self, *names: str) -> None:
         """Skip a test if any of these is not there."""
         if reasons := [self.missing[name] for name in names if name in self.missing]:
-            pytest.skip("; ".join(reasons))
+            pytest.skip("; ".join(dict.fromkeys(reasons)))
 
     def __enter__(self) -> Self:
         return self
