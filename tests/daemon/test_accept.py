@@ -171,3 +171,30 @@ def test_a_connection_that_a_stop_catches_half_way_is_lost_for_its_protocol_too(
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(scenario())
     Waiter.open = 0
+
+
+@pytest.mark.parametrize("to_the_last", [False, True])
+@pytest.mark.parametrize(("kind", "factory"), kinds())
+def test_who_still_waits_at_the_end_is_taken_where_that_is_wanted(
+    kind: type[Acceptor], factory: Callable[[], asyncio.AbstractEventLoop], to_the_last: bool
+) -> None:
+    async def heard(client: socket.socket) -> bytes:
+        with suppress(ConnectionError):
+            return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 100), 5)
+        return b""
+
+    async def scenario() -> list[bytes]:
+        listeners = open_listeners(["inet:127.0.0.1:0"], Access())
+        acceptor = kind(listeners, Greeter, lambda: 0, 4, print, to_the_last=to_the_last)
+        acceptor.open()
+        with ExitStack() as stack:
+            where = listeners[0].sock.getsockname()
+            clients = [stack.enter_context(socket.create_connection(where)) for _ in range(3)]
+            acceptor.close()
+            await acceptor.settled()
+            for client in clients:
+                client.setblocking(False)
+            return [await heard(client) for client in clients]
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(scenario()) == [b"hello" if to_the_last else b""] * 3

@@ -12,6 +12,7 @@ import mmap
 import resource
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from vaglio.daemon.clock import monotonic
 from vaglio.daemon.log import Throttle
@@ -55,7 +56,8 @@ class Shares:
 class Acceptor:
     """Hands each new connection to a protocol from ``factory``, as long as ``count()`` is below ``limit``.
 
-    ``has_most`` is told the number of connections and says whether another worker has fewer.
+    ``has_most`` is told the number of connections and says whether another worker has fewer. With ``to_the_last`` those
+    who still wait at the end are taken, too: for who would not ask again elsewhere.
     """
 
     def __init__(
@@ -66,10 +68,12 @@ class Acceptor:
         limit: int,
         warn: Callable[[str], None],
         has_most: Callable[[int], bool] = lambda _: False,
+        to_the_last: bool = False,
     ) -> None:
         self._sockets = [listener.sock for listener in listeners]
         self._factory, self._count, self._limit, self._warn = factory, count, limit, warn
         self._has_most, self._was_aside = has_most, False
+        self._to_the_last = to_the_last
         self._loop = asyncio.get_running_loop()
         self._seldom = Throttle(_WARN_EVERY, monotonic)
         self._starting: set[asyncio.Task[None]] = set()
@@ -82,15 +86,28 @@ class Acceptor:
             self._loop.add_reader(sock.fileno(), self._accept, sock)
 
     def close(self) -> None:
-        """Accept no more, and let go of this process's hold on the sockets. Connections that were taken and have no
-        protocol yet are closed unread: Postfix asks again elsewhere, as it does with those in the queue.
+        """Accept no more, and let go of this process's hold on the sockets. Unless all are to be taken to the last,
+        connections that have no protocol yet are closed unread, as are those in the queue.
         """
         self._rest()
         if self._resume:
             self._resume.cancel()
+        if self._to_the_last:
+            self._empty()
         for sock in self._sockets:
             sock.close()
         self._sockets = []
+
+    async def settled(self) -> None:
+        """Await that each connection that was taken has its protocol."""
+        if self._starting:
+            await asyncio.wait(self._starting)
+
+    def _empty(self) -> None:
+        for sock in self._sockets:
+            with suppress(OSError):  # of which BlockingIOError says that nobody waits
+                while self._count() + len(self._starting) < self._limit:
+                    self._hand_over(sock.accept()[0])
 
     def _rest(self) -> None:
         for sock in self._sockets:
@@ -114,6 +131,9 @@ class Acceptor:
         except OSError as error:  # EMFILE, ENFILE, ENOBUFS, ENOMEM: it would fail again at once
             self._pause(f"can't accept connections for a moment: {error.strerror}")
             return
+        self._hand_over(client)
+
+    def _hand_over(self, client: socket.socket) -> None:
         client.setblocking(False)
         task = self._loop.create_task(self._start(client))
         self._starting.add(task)
@@ -123,12 +143,15 @@ class Acceptor:
         """Give a connection its protocol. A stop cancels none: of one that it catches half way, uvloop would never say
         that it is lost.
         """
-        if not self._sockets:
+        if self._abandons():
             client.close()
             return
         transport, _ = await self._loop.connect_accepted_socket(self._factory, client)
-        if not self._sockets:
+        if self._abandons():
             transport.close()
+
+    def _abandons(self) -> bool:
+        return not self._sockets and not self._to_the_last
 
     def _started(self, task: asyncio.Task[None]) -> None:
         self._starting.discard(task)
@@ -158,9 +181,11 @@ class UvloopAcceptor(Acceptor):
         count: Callable[[], int],
         limit: int,
         warn: Callable[[str], None],
+        to_the_last: bool = False,
     ) -> None:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        super().__init__(listeners, factory, count, min(limit, files - OTHER_FILES) if files > 0 else limit, warn)
+        most = min(limit, files - OTHER_FILES) if files > 0 else limit
+        super().__init__(listeners, factory, count, most, warn, to_the_last=to_the_last)
         self._servers: Sequence[asyncio.AbstractServer] = ()
 
     def open(self) -> None:

@@ -120,6 +120,7 @@ class _Listening:
 
     async def drain(self) -> None:
         """Answer what was asked, then close all connections."""
+        await self._acceptor.settled()
         await self._server.drain()
         while self._server.connections:  # noqa: ASYNC110  # their last bytes are on the way to the kernel
             await asyncio.sleep(0.005)
@@ -162,7 +163,10 @@ class MilterFront(_Listening):
         self._milter = server = MilterServer(timer, seldom(around.warn))
         on_uvloop = type(asyncio.get_running_loop()).__module__.startswith("uvloop")
         kind = UvloopAcceptor if on_uvloop else Acceptor
-        acceptor = kind(around.listeners, server, lambda: server.connections, section.max_connections, around.warn)
+        acceptor = kind(
+            around.listeners, server, lambda: server.connections, section.max_connections, around.warn,
+            to_the_last=True,  # Postfix does without a milter that closes a connection
+        )  # fmt: skip
         super().__init__(server, acceptor)
 
     def fit(self, service: Service, section: DaemonSection, config: VaglioConfig) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import stat
@@ -33,6 +34,9 @@ _WHERE = {socket.AF_INET: "inet:0@127.0.0.1", socket.AF_INET6: "inet6:0@::1"}
 _RING = wire.macros(wire.Command.HELO, {b"x": b""})
 PATIENCE = 10.0
 """Seconds for libmilter to begin."""
+
+EMPTYING = 1.0
+"""Seconds at most for libmilter to take the connections that wait, at a stop."""
 
 _KNOCK = signal.SIGUSR1
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -80,15 +84,23 @@ class LibmilterFront:
         self._move(self._door.open)
 
     def close(self) -> None:
-        """Take no more connections. Those that nobody took yet are closed unread when the last worker ends."""
+        """Begin to take no more connections."""
         self._closing = True
-        self._move(self._door.shut)
-        self._listener.close()
 
     async def drain(self) -> None:
-        """Let messages under way come to their end."""
+        """Take the connections that wait: Postfix does without a milter that closes one. Then take no more, and let
+        messages under way come to their end.
+        """
+        until = timer() + EMPTYING
+        while self._door.is_open and not self._gave_up and self._is_awaited() and timer() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        self._move(self._door.shut)
+        self._listener.close()
         if not self._gave_up:  # else nobody is left to answer
             await self._server.drain()
+
+    def _is_awaited(self) -> bool:
+        return bool(select.select([self._listener], [], [], 0)[0])
 
     def _crowded(self) -> None:
         if self._closing:

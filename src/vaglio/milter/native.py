@@ -30,6 +30,9 @@ of RFC 5321 4.5.3.2 adds up to."""
 SWEEP = 60.0
 """Seconds between two looks for silent connections."""
 
+HEAR = 0.02
+"""Seconds at the end of a stop in which is heard what came while this process had no CPU."""
+
 _CONTINUE = wire.packet(Answer.CONTINUE)
 _DISCARD = wire.packet(Answer.DISCARD)
 _NO_MACROS: Mapping[bytes, bytes] = {}
@@ -135,7 +138,8 @@ class Server:
         await asyncio.sleep(0)  # one that was just taken is opened now
         if self._open:
             self._leaving = asyncio.Event()
-            asyncio.get_running_loop().call_later(LINGER, self._close_idle)
+            loop = asyncio.get_running_loop()
+            loop.call_later(LINGER, loop.call_later, HEAR, self._close_idle)
             await self._leaving.wait()
         if self._sweep:
             self._sweep.cancel()
