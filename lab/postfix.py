@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lab import submission
 from lab.logs import Delivery, deliveries
+from lab.smtp import greets
 from lab.space import HOME, Space
 from lab.waiting import Unavailable, until
 
@@ -120,7 +121,8 @@ class Postfix:
     def start(self) -> None:
         """Start it, again after a stop; it has its old queue and log."""
         self._do("start")
-        until(self._greets, f"the greeting of {self.host.name}; its log: {self.log()}")
+        address = self.host.address
+        until(lambda: greets(self._space, address), f"the greeting of {self.host.name}; its log: {self.log()}")
 
     def reload(self) -> None:
         """Have it read its configuration again; its processes end after the session they are in."""
@@ -195,12 +197,3 @@ class Postfix:
         except ConnectionRefusedError:
             return False
         return True
-
-    def _greets(self) -> bool:
-        try:
-            with self._space.inside():
-                server = socket.create_connection((self.host.address, 25), timeout=5)
-        except OSError:
-            return False
-        with server:
-            return server.recv(4) == b"220 "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import smtplib
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -126,6 +127,17 @@ class Client:
 
         until(accepted, f"{', '.join(recipients)} to be accepted", step=0.2)
         return done[-1]
+
+
+def greets(space: Space, server: str, port: int = 25) -> bool:
+    """Tell whether a mail server is there by now, and ready to talk."""
+    try:
+        with space.inside():
+            connection = socket.create_connection((server, port), timeout=5)
+        with connection:
+            return connection.recv(4) == b"220 "
+    except OSError:
+        return False
 
 
 def letter(sender: str, recipient: str, subject: str, text: str = "Ciao!") -> str:

@@ -12,7 +12,7 @@ import pytest
 from lab import containers
 from lab.containers import Container
 from lab.dns import NameServer, Zones
-from lab.smtp import Client, Transaction, letter
+from lab.smtp import Client, Transaction, greets, letter
 from lab.space import Space
 from lab.vaglio import Daemon, configure
 from lab.waiting import until
@@ -50,7 +50,7 @@ def lab() -> Iterator[Lab]:
             daemon = Daemon(space, "vaglio-greylist", 10023)
             options = ("--hostname=mail.caio.it", "--dns=127.0.0.1")
             with containers.run(image, space, *options) as container:
-                until(lambda: "starting the Postfix" in container.logs(), "the container's Postfix")
+                until(lambda: greets(space, "127.0.0.1"), "the greeting of the container's Postfix")
                 yield Lab(space, container, daemon)
         finally:
             names.close()

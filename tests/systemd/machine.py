@@ -23,11 +23,11 @@ UNITS = tuple(
     for name in ("dnsbl", "greylist", "ratelimit", "spf", "chain@inbound", "chain@outbound")
 )  # fmt: skip
 SAME_AS_EVER = f"""
-rm -rf /run/systemd/system/vaglio-*.service.d /{CONFIG}
-systemctl stop {" ".join(UNITS)}
+rm -rf "/run/systemd/system/$1.service.d" /{CONFIG}
+systemctl stop "$1.socket" "$1.service"
 systemctl daemon-reload
 systemctl reset-failed
-systemctl start {" ".join(UNITS)}
+systemctl start "$1.socket" "$1.service"
 """
 LISTS = """\
 $TTL 60
@@ -59,6 +59,10 @@ class Machine:
     def __init__(self, space: Space, container: Container, daemon: Daemon) -> None:
         self.space, self.container, self.daemon = space, container, daemon
         self.service, self.socket = f"vaglio-{daemon.name}.service", f"vaglio-{daemon.name}.socket"
+
+    def same_as_ever(self, unit: str = "") -> None:
+        """Have one of the daemons, its own by default, run again as after the boot."""
+        self.container.exec("sh", "-euc", SAME_AS_EVER, "sh", unit or self.service.removesuffix(".service"))
 
     def systemctl(self, *arguments: str, check: bool = True) -> str:
         return self.container.exec("systemctl", *arguments, check=check)

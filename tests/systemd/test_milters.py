@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from lab.containers import Container
 from lab.smtp import Client, letter
 from lab.space import Space
 from lab.waiting import until
-from tests.systemd.machine import CONFIG, EXAMPLES, QUICK_WATCHDOG, SAME_AS_EVER, SENDER, Daemon, MilterMachine
+from tests.systemd.machine import CONFIG, EXAMPLES, QUICK_WATCHDOG, SENDER, Daemon, MilterMachine
 
 pytestmark = pytest.mark.root
 
@@ -17,10 +19,10 @@ SPF, INBOUND = (Daemon(name, 0, "192.0.2.25", SAYS, 550) for name in ("spf", "ch
 
 
 @pytest.fixture(params=[SPF, INBOUND], ids=lambda daemon: daemon.name)
-def machine(booted: tuple[Space, Container], request: pytest.FixtureRequest) -> MilterMachine:
+def machine(booted: tuple[Space, Container], request: pytest.FixtureRequest) -> Iterator[MilterMachine]:
     machine = MilterMachine(*booted, request.param)
-    machine.container.exec("sh", "-euc", SAME_AS_EVER)
-    return machine
+    yield machine
+    machine.same_as_ever()
 
 
 def test_systemd_finds_nothing_to_say_about_the_installed_units(machine: MilterMachine) -> None:
@@ -56,7 +58,10 @@ def test_a_chrooted_postfix_asks_over_the_unix_socket(machine: MilterMachine) ->
         answers.append(str(done.last))
         return done.data is not None
 
-    until(at_the_end, "an answer to the message", step=0.2)
+    try:
+        until(at_the_end, "an answer to the message", step=0.2)
+    finally:
+        machine.same_as_ever("vaglio-greylist")
     assert answers[-1].startswith(SAYS)
     assert f"from={SENDER}" in machine.container.exec("journalctl", "--unit", machine.service, "--output=cat")
 

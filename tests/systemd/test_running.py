@@ -6,6 +6,7 @@ name server.
 """
 
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +16,7 @@ from lab.logs import decisions
 from lab.smtp import Client, letter
 from lab.space import Space
 from lab.waiting import until
-from tests.systemd.machine import CONFIG, EXAMPLES, NUMBERS, QUICK_WATCHDOG, SAME_AS_EVER, UNITS, Daemon, Machine
+from tests.systemd.machine import CONFIG, EXAMPLES, NUMBERS, QUICK_WATCHDOG, UNITS, Daemon, Machine
 
 pytestmark = pytest.mark.root
 
@@ -28,16 +29,21 @@ RATELIMIT = Daemon(
 
 
 @pytest.fixture(params=[DNSBL, GREYLIST, RATELIMIT], ids=lambda daemon: daemon.name)
-def machine(booted: tuple[Space, Container], request: pytest.FixtureRequest) -> Machine:
+def machine(booted: tuple[Space, Container], request: pytest.FixtureRequest) -> Iterator[Machine]:
     machine = Machine(*booted, request.param)
-    machine.container.exec("sh", "-euc", SAME_AS_EVER)
-    return machine
+    yield machine
+    machine.same_as_ever()
 
 
-def test_the_machine_boots_without_a_failed_unit(booted: tuple[Space, Container]) -> None:
+def test_the_machine_boots_and_no_unit_of_a_mail_server_fails(booted: tuple[Space, Container]) -> None:
     _, container = booted
-    assert container.exec("systemctl", "is-system-running", check=False) == "running"
-    assert set(container.exec("systemctl", "is-active", *UNITS, "postfix@-.service").split()) == {"active"}
+    # A unit of the system's own that can't do its work in a container on this machine is no affair of ours.
+    assert container.exec("systemctl", "is-system-running", check=False) in ("running", "degraded")
+    failed = container.exec("systemctl", "list-units", "--failed", "--full", "--plain", "--no-legend").split("\n")
+    assert [line for line in failed if line.startswith(("vaglio", "postfix", "systemd-sysusers"))] == []
+    wanted = (*UNITS, "postfix@-.service", "postfix.service")
+    states = container.exec("systemctl", "is-active", *wanted, check=False).split()
+    assert dict(zip(wanted, states, strict=True)) == dict.fromkeys(wanted, "active")
 
 
 def test_systemd_finds_nothing_to_say_about_the_installed_units(machine: Machine) -> None:
