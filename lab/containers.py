@@ -11,13 +11,15 @@ can, a failure is a LabError.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import itertools
 import os
 import re
 import shutil
 import subprocess
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -73,7 +75,8 @@ def skip_reason() -> str:
     if missing:
         return f"not installed: {', '.join(missing)}"
     try:
-        _try_one()
+        with _alone():
+            _try_one()
     except (LabError, OSError) as error:
         return f"podman does not run here: {error}"
     return ""
@@ -81,10 +84,11 @@ def skip_reason() -> str:
 
 def build(target: str) -> str:
     """Build ``target`` of the Containerfile, and the base image if need be; return its name. LabError if it fails."""
-    base = _base()
-    # The stage that pip works in gets a name too: otherwise `prune` takes it for waste and the next run fetches again.
-    names = [_build(stage, base) for stage in ("build", target)]
-    podman("image", "prune", "--force")
+    with _alone():
+        base = _base()
+        # The stage that pip works in gets a name too: else `prune` takes it for waste and the next run fetches again.
+        names = [_build(stage, base) for stage in ("build", target)]
+        podman("image", "prune", "--force")
     return names[-1]
 
 
@@ -167,6 +171,15 @@ def _remove(name: str) -> None:
 
 
 # --- the private store ---
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other processes that use the store from building in it, or from clearing it up, meanwhile."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    with (HOME / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _runtime() -> str:

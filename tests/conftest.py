@@ -1,4 +1,4 @@
-"""What holds for all tests: the real network is denied, and the marker of those that need root."""
+"""What holds for all tests: the real network is denied, the order, and the marker of those that need root."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _NETWORK = Path("/proc/thread-self/ns/net")
 _HOME = _NETWORK.readlink()
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 class NetworkDenied(Exception):
@@ -20,6 +25,16 @@ class NetworkDenied(Exception):
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "root: needs root (namespaces, containers); skips itself where that is missing")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files with mail servers come first: they take longest, and no process is to end with one alone."""
+    items.sort(key=lambda item: not _has_mail_servers(item))
+
+
+def _has_mail_servers(item: pytest.Item) -> bool:
+    file = item.getparent(pytest.Module)
+    return file is not None and file.get_closest_marker("root") is not None
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -30,7 +30,7 @@ def sections(model: type[BaseModel]) -> set[type[BaseModel]]:
     return {model}.union(*map(sections, inner))
 
 
-@pytest.mark.parametrize("section", sections(VaglioConfig), ids=lambda section: section.__name__)
+@pytest.mark.parametrize("section", sorted(sections(VaglioConfig), key=str), ids=lambda section: section.__name__)
 def test_every_key_has_a_default_or_an_example_and_every_key_and_section_its_words(section: type[BaseModel]) -> None:
     section(**{name: field.examples[0] for name, field in section.model_fields.items() if field.examples})
     assert section.__doc__
