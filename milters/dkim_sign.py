@@ -63,9 +63,8 @@ from __future__ import annotations
 
 import sys
 
-from vaglio.checks.dkim.signing.keys import Keys
-
 from vaglio.checks.dkim.signing.check import Context, DkimSign
+from vaglio.checks.dkim.signing.keys import Keys
 from vaglio.checks.dkim.signing.watch import Watch
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run

@@ -16,7 +16,7 @@ from vaglio_milters import chain, dkim_sign, dkim_verify
 
 from tests.checks.dkim.signing import record
 from tests.daemon.processes import Process, manager
-from tests.milter.mta import KNOWN, POSTFIX, Edit, Mail, Mta, Outcome
+from tests.milter.mta import KNOWN, POSTFIX, Mail, Mta, Outcome
 from vaglio.checks.dkim.signing.sign import private_key
 from vaglio.examination import Field
 from vaglio.milter.wire import Answer, Peer
@@ -58,7 +58,7 @@ LOGGED_IN = {**KNOWN, b"{auth_authen}": b"tizio@tizio.it"}
 
 
 @pytest.fixture
-def folder(engine: str, tmp_path: Path) -> Iterator[Path]:
+def folder(engine: str, tmp_path: Path) -> Path:
     zone = {}
     for name, key in (("uno", generate_private_key(65537, 2048)), ("due", Ed25519PrivateKey.generate())):
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -86,7 +86,7 @@ def sent(where: Path, header: tuple[Field, ...] = HEADER, macros: dict[bytes, by
 
 def signatures(outcome: Outcome) -> list[Field]:
     """Return what was put on top of the message, from the top down."""
-    assert all(isinstance(one, Edit) and one.kind is Answer.INSERT_HEADER for one in outcome.edits)
+    assert all(one.kind is Answer.INSERT_HEADER for one in outcome.edits)
     return [Field(one.name, one.value if one.value[:1] == b" " else b" " + one.value) for one in outcome.edits][::-1]
 
 

@@ -27,8 +27,8 @@ from tests.milter.mta import (
     header_bytes,
 )
 from vaglio.daemon.clock import monotonic
+from vaglio.examination import MAX_FIELDS
 from vaglio.milter import wire
-from vaglio.milter.session import MAX_FIELDS
 from vaglio.milter.wire import MAX_PACKET, Actions, Answer, Command, Options, Peer, Stage, Steps
 
 AR = b"Authentication-Results"

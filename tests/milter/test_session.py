@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.milter.fakes import MANNER, Hosting, Listener
-from vaglio.examination import Field, Message, Needs
+from vaglio.examination import MAX_FIELDS, MAX_HEADER, Field, Message, Needs
 from vaglio.facts import Facts, Stage
 from vaglio.milter.host import Host, Manner
 from vaglio.milter.plan import UNTOUCHED, Plan, Replace
-from vaglio.milter.session import MAX_FIELDS, MAX_FORGED, MAX_HEADER, MAX_RECIPIENTS, MAX_TOLD, Session
+from vaglio.milter.session import MAX_FORGED, MAX_RECIPIENTS, MAX_TOLD, Session
 from vaglio.milter.wire import Garbled, Peer
 from vaglio.verdict import Action, Reply, Verdict
 

@@ -13,7 +13,7 @@ from tests.checks.dkim import signing
 from tests.checks.dkim.signing import BODY, HEADER, NOW, Clock, ed25519, judge, record, rsa
 from vaglio.checks.dkim.signing import explain, text
 from vaglio.checks.dkim.signing.check import Context, DkimSign
-from vaglio.checks.dkim.signing.decide import Reason
+from vaglio.checks.dkim.signing.decide import Decision, Reason
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import Signer
 from vaglio.examination import MAX_FIELDS, Field, Message
@@ -259,7 +259,7 @@ def test_every_reason_has_its_words(reason: Reason, language: str) -> None:
 def test_replies_of_both_languages_are_ascii_and_end_in_the_reference() -> None:
     for language in ("en", "it"):
         for reason in text._SHIPPED[language]:
-            decision = text.Decision(Action.DEFER if reason is Reason.KEY_TROUBLE else Action.REJECT, reason)
+            decision = Decision(Action.DEFER if reason is Reason.KEY_TROUBLE else Action.REJECT, reason)
             told = text.reply(decision, "tizio.it", "REF", language)
             assert told.text.isascii()
             assert told.text.endswith("; ref REF")

@@ -148,9 +148,11 @@ class Keys:
     def _ready(self, entries: Iterable[Entry]) -> tuple[Signer, ...] | str:
         """Return the signers for entries, or the trouble with one of them."""
         try:
-            return tuple(Signer(one.domain, one.selector, self._key(one.file).get(), one.identity) for one in entries)
+            found = [Signer(one.domain, one.selector, self._key(one.file).get(), one.identity) for one in entries]
         except KeyTrouble as error:
             return str(error)
+        # On top, and so first for whoever verifies a single one: all of them know RSA, not all know Ed25519.
+        return tuple(sorted(found, key=lambda one: one.key.algorithm != "rsa-sha256"))
 
     def _key(self, file: str) -> _Kept[PrivateKey]:
         kept = self._files.get(file) or self._by_author.get(file)

@@ -11,7 +11,7 @@ from typing import Protocol
 from vaglio.checks.dkim.signing.keys import Entry
 from vaglio.checks.dkim.signing.published import compare
 from vaglio.checks.dkim.signing.sign import PrivateKey
-from vaglio.ports import Clock, FreshResolver
+from vaglio.ports import Clock, Resolver
 from vaglio.verdict import Fact
 
 DAY = 86400.0
@@ -33,7 +33,7 @@ class Watch:
     def __init__(
         self,
         keys: _Keys,
-        resolver: FreshResolver,
+        resolver: Resolver,
         clock: Clock,
         warn: Callable[[str], None],
         alarm: Callable[[str, str, Mapping[str, Fact]], None],
