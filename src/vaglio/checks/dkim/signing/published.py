@@ -16,6 +16,7 @@ from vaglio.checks.dkim.outcome import Flawed, Reason, shown
 from vaglio.checks.dkim.signing.record import kind, record_name, record_text
 from vaglio.checks.dkim.signing.sign import PrivateKey
 from vaglio.checks.dkim.tags import BadTags, parse_tags, unfolded
+from vaglio.names import registered_domain
 from vaglio.ports import Answer, Outcome, Resolver
 
 _PROBE = b"Shall this be believed?"
@@ -72,11 +73,12 @@ async def compare(domain: str, selector: str, key: PrivateKey, resolver: Resolve
     if alias.outcome is Outcome.OK:
         return found._replace(words=f"{found.words}; it is an alias (CNAME) of {shown(alias.values[0], 100)}")
     if found.finding is Finding.MISSING:
-        # Web forms add the domain to what is put in.
-        double = f"{name}.{domain}"
-        if judge(await resolver.lookup(double, "TXT"), double, key).fits:
-            words = f"the record is at {double}: in the web form, put in {selector}._domainkey alone"
-            return found._replace(words=words)
+        # Web forms and zone files add the zone to what is put in.
+        for zone in dict.fromkeys((registered_domain(domain) or domain, domain)):
+            double = f"{name}.{zone}"
+            if judge(await resolver.lookup(double, "TXT"), double, key).fits:
+                words = f"the record is at {double}: leave out {zone} where you put it in, or end it with a dot"
+                return found._replace(words=words)
     return found
 
 
