@@ -121,7 +121,7 @@ class Container:
         """The container's file system, seen from here."""
         return Path(f"/proc/{self.pid}/root")
 
-    def exec(self, *argv: str, check: bool = True, timeout: float = 30) -> str:
+    def exec(self, *argv: str, check: bool = True, timeout: float = 90) -> str:
         """Run ``argv`` inside; return what it printed, stripped. LabError if it failed and ``check`` is set."""
         done = subprocess.run(
             ["podman", "exec", self.name, *argv], env=_environment(), timeout=timeout, check=False, text=True,
@@ -161,7 +161,7 @@ def run_systemd(image: str, space: Space, *options: str) -> Container:
     with ExitStack() as undo:
         undo.callback(container.remove)
         until((container.root / "run/systemd/private").exists, f"systemd in {container.name}")
-        container.exec("systemctl", "is-system-running", "--wait", check=False)
+        container.exec("systemctl", "is-system-running", "--wait", check=False, timeout=180)
         undo.pop_all()
     return container
 

@@ -107,7 +107,7 @@ def queue(host: MailHost) -> str:
 
 
 class Postfix:
-    """A running instance. LabError if it does not greet within 20 seconds, Unavailable without the package."""
+    """A running instance. LabError if it does not greet in time, Unavailable without the package."""
 
     def __init__(self, space: Space, host: MailHost) -> None:
         if not shutil.which("postfix", path="/usr/sbin:/usr/bin"):

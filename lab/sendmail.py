@@ -109,7 +109,7 @@ class Sendmail:
     """A running instance; a context manager. ``settings`` are lines of its .mc file, such as INPUT_MAIL_FILTER; of
     ``host``, those that are Postfix's mean nothing here.
 
-    LabError if it does not greet within 20 seconds, Unavailable where the packages can't be had.
+    LabError if it does not greet in time, Unavailable where the packages can't be had.
     """
 
     def __init__(self, space: Space, host: MailHost, settings: str = "") -> None:

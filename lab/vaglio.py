@@ -40,7 +40,7 @@ class Daemon:
     """A running daemon, asked on ``where``: a port of 127.0.0.1, or the path of a UNIX socket. ``name`` is its command,
     as in "vaglio-greylist" or "vaglio-chain inbound"; its log is beside its configuration file.
 
-    LabError if it does not answer within 20 seconds.
+    LabError if it does not answer in time.
     """
 
     def __init__(self, space: Space, name: str, where: int | str, config: str = CONFIG) -> None:

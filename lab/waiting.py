@@ -19,7 +19,7 @@ class Unavailable(LabError):
     """The lab can't be on this machine: a package or a privilege is missing. Tests skip then."""
 
 
-def until(ready: Callable[[], T], what: str, seconds: float = 20, step: float = 0.02) -> T:
+def until(ready: Callable[[], T], what: str, seconds: float = 60, step: float = 0.02) -> T:
     """Return the first true value of ``ready()``; LabError naming ``what`` if there was none within ``seconds``."""
     limit = time.monotonic() + seconds
     while not (value := ready()):
