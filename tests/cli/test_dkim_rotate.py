@@ -192,7 +192,48 @@ def test_a_key_that_can_not_be_read_does_not_fit(admin: Admin) -> None:
     admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
     (admin.keys / "tizio.it" / "20261122r.pem").write_text("nonsense")
     said = admin.ask("check")
-    assert (said.status, "it is no private key in PEM" in said.out) == (1, True)
+    assert (said.status, said.err) == (1, "")
+    assert "it is no private key in PEM" in said.out
+
+
+def test_a_key_that_others_may_read_does_not_fit(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    (admin.keys / "tizio.it" / "20261122r.pem").chmod(0o644)
+    said = admin.ask("check")
+    assert (said.status, "found mode 0644" in said.out) == (1, True)
+
+
+def test_a_key_of_the_configuration_that_is_not_there_does_not_fit(admin: Admin) -> None:
+    admin.configure('[[dkim.sign.keys]]\ndomain = "tizio.it"\nselector = "a"\nfile = "/nowhere/a.pem"')
+    said = admin.ask("check")
+    assert (said.status, said.err) == (1, "")
+    assert "NOT OK  a._domainkey.tizio.it  (signing)\n  /nowhere/a.pem: the key can't be read" in said.out
+
+
+def test_keys_of_tables_are_checked(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--selector", "t").out)
+    file = admin.directory / "t.private"
+    file.write_bytes((admin.keys / "tizio.it" / "t.pem").read_bytes())
+    file.chmod(0o600)
+    (admin.directory / "keys").write_text(f"one caio.it:t:{file}\n")
+    (admin.directory / "signers").write_text("*@caio.it one\n")
+    admin.configure(f'key_table = "{admin.directory}/keys"\nsigning_table = "refile:{admin.directory}/signers"')
+    rows = [(row["domain"], row["source"]) for row in admin.json("list")["keys"]]
+    assert rows == [("caio.it", "table"), ("tizio.it", "directory")]
+    assert "NOT OK  t._domainkey.caio.it  (signing)" in admin.ask("check").out
+    file.unlink()
+    said = admin.ask("check")
+    assert (said.status, f"NOT OK  {file}  (signing)\n  {file}: the key can't be read" in said.out) == (1, True)
+    assert f"{file}: the key can't be read" in admin.ask("check", "tizio.it").err
+
+
+def test_a_folder_whose_list_is_broken_does_not_fit(admin: Admin) -> None:
+    admin.run("new", "tizio.it", "--sign-now")
+    (admin.keys / "tizio.it" / "keys.json").write_text("{}")
+    said = admin.ask("check")
+    assert (said.status, said.err) == (1, "")
+    assert f"NOT OK  {admin.keys}/tizio.it  (signing)" in said.out
+    assert "keys.json: wanted" in said.out
 
 
 def test_nothing_to_check_is_said(admin: Admin) -> None:

@@ -44,7 +44,8 @@ class _Checked(NamedTuple):
 
     @property
     def name(self) -> str:
-        return record_name(self.known.domain, self.known.selector)
+        known = self.known
+        return known.file if known.selector == "?" else record_name(known.domain, known.selector)
 
 
 def _check(args: argparse.Namespace) -> int:

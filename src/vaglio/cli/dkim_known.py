@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from vaglio.checks.dkim.signature import ascii_name
+from vaglio.checks.dkim.signing.keyfile import KeyTrouble, read_key
 from vaglio.checks.dkim.signing.keys import Keys
 from vaglio.checks.dkim.signing.record import kind
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
@@ -31,29 +34,52 @@ class Known(NamedTuple):
 
 
 def known(loaded: Loaded, only: str = "") -> list[Known]:
-    """Return all keys, or those of a domain, in the order of domains."""
+    """Return all keys, or those of a domain, in the order of domains. What can't be read, so that nobody knows
+    whose it is, stands there as "?"; where one domain was asked for, it is a warning.
+    """
     settings = loaded.config.dkim.sign
-    found = _in_directory(settings, only)
+    warnings: list[str] = []
+    entries = Keys(settings, warnings.append).entries()
+    found = [one for one in (*_in_directory(settings), *_named(settings)) if only in ("", one.domain)]
     seen = {(one.domain, one.selector) for one in found}
-    for entry, key in Keys(settings, warn).entries():
-        if only in ("", entry.domain) and (entry.domain, entry.selector) not in seen:
-            named = any(entry.file == one.file for one in settings.keys)
-            found.append(Known(entry.domain, entry.selector, kind(key.algorithm), "signing", None, entry.file,
-                               "configuration" if named else "table", key))  # fmt: skip
+    found += [
+        Known(entry.domain, entry.selector, kind(key.algorithm), "signing", None, entry.file, "table", key)
+        for entry, key in entries
+        if only in ("", entry.domain) and (entry.domain, entry.selector) not in seen
+    ]
+    for text in warnings:
+        if any(one.trouble and text.startswith(one.trouble) for one in found):
+            continue
+        if only:
+            warn(text)
+        else:
+            found.append(Known("?", "?", "?", "signing", None, text.partition(":")[0], "table", None, text))
     return sorted(found, key=lambda one: (one.domain, one.since or 0, one.selector))
 
 
-def _in_directory(settings: DkimSignSettings, only: str) -> list[Known]:
-    found: list[Known] = []
+def _in_directory(settings: DkimSignSettings) -> Iterator[Known]:
     for folder in folders(Path(settings.key_dir)) if settings.key_dir else []:
-        if only not in ("", folder.domain):
+        try:
+            ring = folder.load()
+        except CliError as error:
+            yield Known(folder.domain, "?", "?", "signing", None, str(folder.path), "directory", None, str(error))
             continue
-        for one in folder.load().keys:
+        for one in ring.keys:
             state = "revoked" if one.revoked else one.state
-            row = Known(folder.domain, one.selector, one.algorithm, state, one.since, str(folder.path / one.file),
-                        "directory", None)  # fmt: skip
-            try:
-                found.append(row._replace(key=folder.key(one)))
-            except CliError as error:
-                found.append(row._replace(trouble=str(error)))
-    return found
+            file = str(folder.path / one.file)
+            yield _read(Known(folder.domain, one.selector, one.algorithm, state, one.since, file, "directory", None))
+
+
+def _named(settings: DkimSignSettings) -> Iterator[Known]:
+    for one in settings.keys:
+        row = Known(ascii_name(one.domain), one.selector, "?", "signing", None, one.file, "configuration", None)
+        row = _read(row)
+        yield row._replace(algorithm=kind(row.key.algorithm)) if row.key else row
+
+
+def _read(row: Known) -> Known:
+    """Read the key as the daemon does, which wants that nobody else can."""
+    try:
+        return row._replace(key=read_key(row.file))
+    except KeyTrouble as error:
+        return row._replace(trouble=str(error))
