@@ -6,6 +6,7 @@ Imports inside functions and below TYPE_CHECKING count like any other. A breach 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -139,8 +140,13 @@ FILES = {
 MODULES = {re.sub(r"/__init__$", "", name).replace("/", ".") for name in FILES}
 
 
-def imports(file: str) -> Iterator[Import]:
-    """Yield every module that a file imports: of ``from vaglio.daemon import clock``, vaglio.daemon.clock."""
+@functools.cache
+def imports(file: str) -> tuple[Import, ...]:
+    """Return every module that a file imports: of ``from vaglio.daemon import clock``, vaglio.daemon.clock."""
+    return tuple(_imports(file))
+
+
+def _imports(file: str) -> Iterator[Import]:
     for node in ast.walk(FILES[file]):
         if isinstance(node, ast.Import):
             yield from (Import(file, node.lineno, alias.name) for alias in node.names)
