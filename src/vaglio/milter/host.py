@@ -103,13 +103,13 @@ class Host:
         return verdict
 
     async def _judged(self, examinations: Sequence[Examination], message: Message) -> Verdict:
+        if len(examinations) == 1:  # nothing is to be combined, and none has an earlier one
+            return await examinations[0].verdict(message)
         found: dict[str, Verdict] = {}
         message = message._replace(earlier=found)
         for check, examination in zip(self.checks, examinations, strict=True):
             found[check.name] = await examination.verdict(message)
         verdict = combined(found)
-        if len(found) < 2:
-            return verdict
         failed = ",".join(name for name, one in found.items() if one.reason in _FAILURES)
         return verdict._replace(facts={**verdict.facts, FAILURES: failed}) if failed else verdict
 

@@ -280,11 +280,11 @@ def basis(found: Found | None, decision: Decision, more: Mapping[str, Fact]) -> 
         "result": one.result.value,
     }
     optional = {
-        "mechanism": clean(one.mechanism, 120),
-        "via": clean(f"{one.inner} of {one.inner_domain}", 200) if one.inner else "",
+        "mechanism": one.mechanism and clean(one.mechanism, 120),
+        "via": one.inner and clean(f"{one.inner} of {one.inner_domain}", 200),
         "record": clean(one.record_domain, 253) if one.record_domain != question.domain else "",
-        "problem": clean(one.problem, 200),
-        "theirs": clean(one.theirs, 200),
+        "problem": one.problem and clean(one.problem, 200),
+        "theirs": one.theirs and clean(one.theirs, 200),
         "by": decision.by if decision.action is not Action.PASS else "",
         "rule": decision.by if decision.action is Action.PASS and decision.by.startswith(_OF_RULE) else "",
         "relay": found.relay if found else "",

@@ -26,9 +26,13 @@ class Memory:
     def find(self, question: Question, resolver: Resolver) -> Evaluation | None:
         """Return the evaluation of this question, if it still holds."""
         kept = self._kept.get((question.address, question.domain, question.identity))
-        if kept is None or not all(resolver.at_hand(*key) is answer for key, answer in kept[1].items()):
+        if kept is None:
             return None
-        return kept[0]._replace(question=question)
+        found, rests_on = kept
+        for (name, rrtype), answer in rests_on.items():
+            if resolver.at_hand(name, rrtype) is not answer:
+                return None
+        return found if found.question == question else found._replace(question=question)
 
     def keep(self, found: Evaluation, rests_on: Mapping[Key, Answer]) -> None:
         """Keep an evaluation, and for which answers it holds."""

@@ -112,11 +112,10 @@ def _kind(decision: Decision) -> str:
 
 def summary(found: Evaluation) -> str:
     """Return a result in a few words, for headers; "" for a pass, which needs none but where everybody passes."""
-    question = found.question
-    domain, address = clean(question.domain, 120), question.address
+    if found.result is Result.PASS:
+        return "the record lets everybody send" if lets_all(found) else ""
+    domain, address = clean(found.question.domain, 120), found.question.address
     match found.result:
-        case Result.PASS:
-            return "the record lets everybody send" if lets_all(found) else ""
         case Result.FAIL | Result.SOFTFAIL:
             return f"{address} is not in the SPF record of {domain}"
         case Result.NEUTRAL:
