@@ -41,6 +41,7 @@ header = "both"
 reject_unless_pass = ["severe.it"]
 [chain.inbound]
 listen = ["unix:{folder}/inbound.sock"]
+checks = ["spf"]
 engine = "{engine}"
 """
 """Our name is one that occurs in the messages: some of them have forgeries."""
