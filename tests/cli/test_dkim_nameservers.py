@@ -181,7 +181,7 @@ def test_keys_take_over_when_the_last_of_the_name_servers_tells_them(space: Spac
     dns.forget()
     dns.second.publish(lines)
     said = run(space, "rotate", "tizio.it")
-    assert said.endswith("they sign from now on.\nexit 0\n")
+    assert said.endswith("which all name servers tell.\nexit 0\n")
     said = run(space, "check", "tizio.it")
     assert said.count("the record has the key that signs (2 name servers and the resolver)") == 2
     assert said.endswith("exit 0\n")

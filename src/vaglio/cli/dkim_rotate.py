@@ -196,14 +196,14 @@ class _Rotation:
         waiting = unrevoked(ring)
         if waiting:
             days = max(math.ceil((key.retired or 0) / _DAY + self._args.days - unix / _DAY) for key in waiting)
-            return self._turn("retiring", f"{_names(waiting)} are retired: leave their records as they are for "
-                                          f"{days} more days")  # fmt: skip
+            more = f"{days} more day{'s' if days != 1 else ''}"
+            return self._turn("retiring", f"leave the records of {_names(waiting)} as they are for {more}")
         signing = ring.of("signing")
         if not signing:
             raise CliError(f"no key of {ring.domain} signs: vaglio dkim new {ring.domain} makes some")
         due = max(key.switched or 0 for key in signing) + self._args.every * _DAY
         if due > unix and not self._args.at_once:
-            return self._turn("resting", f"{_names(signing)} sign; new keys are due on {day_of(due)} (or --at-once)")
+            return self._turn("resting", f"new keys are due on {day_of(due)} (or --at-once)")
         return self._begin(ring, unix)
 
     def _begin(self, ring: Ring, unix: float) -> Turn:
@@ -225,10 +225,10 @@ class _Rotation:
         judges = {key.selector: self._judge(key) for key in new}
         lacking = self._survey(judges)
         if lacking:
-            return self._turn("waiting", f"{_names(new)} are not published everywhere yet: nothing is changed",
-                              self._records(new), lacking)  # fmt: skip
+            text = f"not all name servers tell {_names(new)} yet: nothing is changed"
+            return self._turn("waiting", text, self._records(new), lacking)
         if self._args.dry_run:
-            return self._turn("would-switch", f"all name servers tell {_names(new)}: they would sign from now on")
+            return self._turn("would-switch", f"would sign from now on: {_names(new)}, which all name servers tell")
         with self._folder.change() as change:
             meanwhile = self._folder.load()
             if meanwhile.of("new") != new:
@@ -237,7 +237,7 @@ class _Rotation:
             change.save(ring)
         retired = [key for key in ring.of("retired") if key.retired == int(unix)]
         more = f"; leave the records of {_names(retired)} as they are for {self._args.days} days" if retired else ""
-        return self._turn("switched", f"all name servers tell {_names(new)}: they sign from now on{more}")
+        return self._turn("switched", f"signing from now on: {_names(new)}, which all name servers tell{more}")
 
     def _judge(self, key: RingKey) -> Judge:
         private, name = self._folder.key(key), record_name(self._folder.domain, key.selector)
@@ -255,14 +255,14 @@ class _Rotation:
         if seen and not self._args.dry_run:
             with self._folder.change() as change:
                 change.save(revoke(self._folder.load(), [key.selector for key in seen], unix))
-        done = f"{_names(seen)} are revoked everywhere" if seen else ""
+        done = f"revoked at all name servers: {_names(seen)}" if seen else ""
         if not rest:
-            return self._turn("revoked", f"{done}: their records can go, and --purge deletes their files")
+            return self._turn("revoked", f"{done}. The records can go, and --purge deletes the files")
         domain_name = self._folder.domain
         records = [ToPublish(domain_name, record_name(domain_name, key.selector), revoked_text(key.algorithm))
                    for key in rest]  # fmt: skip
-        text = f"no mail signed by {_names(rest)} is on its way any more. Publish these records in place of theirs"
-        return self._turn("revoke", f"{done}; {text}" if done else text, records,
+        text = f"No mail signed by {_names(rest)} is on its way any more. Publish these records in place of theirs"
+        return self._turn("revoke", f"{done}. {text}" if done else text, records,
                           [line for key in rest for line in lacking[key.selector]])  # fmt: skip
 
     def _gone(self, key: RingKey) -> Judge:
@@ -274,13 +274,13 @@ class _Rotation:
         if not old:
             return []
         if self._args.dry_run:
-            return [self._turn("would-purge", f"{_names(old)} would be deleted")]
+            return [self._turn("would-purge", f"would be deleted: {_names(old)}")]
         with self._folder.change() as change:
             ring, old = without_revoked(self._folder.load())
             change.save(ring)
             for key in old:
                 change.delete(key.file)
-        return [self._turn("purged", f"{_names(old)} are deleted")]
+        return [self._turn("purged", f"deleted: {_names(old)}")]
 
     # --- both ---
 

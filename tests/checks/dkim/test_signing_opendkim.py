@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from contextlib import suppress
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaglio.checks.dkim.signing import opendkim
 from vaglio.checks.dkim.signing.opendkim import Imported, Option, SingleKey, convert, parse
 
 FILES = {
@@ -135,6 +140,20 @@ def test_every_line_is_taken_over_or_named() -> None:
     assert list(whys(text)) == ["Syslog", "UserID", "BodyLengthDB", "Socket", "Foo", "AuthservID"]
     assert whys(text)["Foo"] == "there is no counterpart"
     assert "l= is never signed" in whys(text)["BodyLengthDB"]
+
+
+NAMES = st.sampled_from(sorted(opendkim._TAKERS)) | st.text(max_size=8)
+ODD = ["*,+x,-from", "refile:/etc/opendkim/hosts", "csl:a,b", "!::1", "0", "-"]
+VALUES = st.text(max_size=20) | st.sampled_from(ODD)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=6))
+def test_whatever_stands_there_is_taken_over_or_named(lines: list[tuple[str, str]]) -> None:
+    one = convert([Option(name, value) for name, value in lines], read)
+    assert len(one.unmapped) <= len(lines)
+    text = "\n".join(f"{name} {value}" for name, value in lines)
+    with suppress(ValueError):
+        imported(text)
 
 
 def test_what_is_otherwise_here_is_noted() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vaglio.checks.dkim.signing.ring import (
     Ring,
@@ -92,6 +95,23 @@ def test_what_is_wrong_with_a_key_is_said(changes: dict[str, object], words: str
 def test_what_is_no_ring_is_said(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         read_ring(text)
+
+
+WORDS = st.sampled_from(["a.pem", "new", "rsa"]) | st.text(max_size=5)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(RingKey._fields), inner, max_size=9),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.lists(st.dictionaries(st.sampled_from(RingKey._fields), JSON), max_size=2))
+def test_whatever_stands_there_is_a_ring_or_is_refused_in_words(domain: object, keys: list[dict[str, object]]) -> None:
+    for text in (json.dumps(domain), json.dumps({"domain": "tizio.it", "keys": [KEY | key for key in keys]}),
+                 json.dumps({"domain": domain, "keys": domain})):  # fmt: skip
+        with suppress(ValueError):
+            ring = read_ring(text)
+            assert read_ring(ring_text(ring)).domain == ring.domain
 
 
 def test_no_two_keys_have_one_selector_or_one_file() -> None:
