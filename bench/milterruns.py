@@ -19,7 +19,7 @@ from bench.generator import Generator, Measured
 from bench.inflight import in_flight
 from bench.milterservers import MilterServer, Ours
 from bench.nameserver import NameServer
-from bench.processes import busy_seconds, memory
+from bench.processes import memory, used_seconds
 from bench.report import Row, Target
 from bench.runs import Lengths, Pair, Runs, Say, Step, rates
 from bench.servers import BenchError
@@ -46,7 +46,7 @@ class Plan(Lengths):
 
 
 FULL = Plan(5, 3.0, 0.5, 10_000, 100_000, 4000)
-QUICK = Plan(2, 0.8, 0.2, 1000, 5000, 500)
+QUICK = Plan(2, 0.7, 0.2, 1000, 5000, 300)
 
 Part = Callable[[], Iterator[Row]]
 
@@ -128,7 +128,7 @@ class MilterRuns(Runs):
         self, servers: Mapping[str, MilterServer], message: Path, words: Mapping[str, Sequence[str]]
     ) -> Mapping[str, list[Measured]]:
         """Return what was measured of a Postfix with each of the milters, and of one without, which is "bare": rates,
-        and processor time of the whole machine. ``words`` are what a milter must say of the message.
+        and processor time of the milter. ``words`` are what a milter must say of the message.
         """
         try:
             with ExitStack() as stack:
@@ -137,22 +137,25 @@ class MilterRuns(Runs):
                 own: dict[str, Path | None] = {name: server.path for name, server in servers.items()}
                 paths = {"bare": None, **own}
                 relays = Relays(stack.enter_context(Space()), paths)
-                return self._in_turns_through(relays, list(paths), message)
+                return self._in_turns_through(relays, {"bare": None, **servers}, message)
         except LabError as error:
             raise BenchError(f"no Postfix: {error}") from None
 
-    def _in_turns_through(self, relays: Relays, names: Sequence[str], message: Path) -> Mapping[str, list[Measured]]:
+    def _in_turns_through(
+        self, relays: Relays, servers: Mapping[str, MilterServer | None], message: Path
+    ) -> Mapping[str, list[Measured]]:
         """Take turns; the first one is not counted, since Postfix starts processes."""
         turns = []
         for number in range(self.lengths.runs + 1):
             self._say(f"  run {number} of {self.lengths.runs}")
-            turns.append([self._once_through(relays, name, message) for name in names])
-        return {name: list(runs) for name, runs in zip(names, zip(*turns[1:], strict=True), strict=True)}
+            turns.append([self._once_through(relays, name, server, message) for name, server in servers.items()])
+        return {name: list(runs) for name, runs in zip(servers, zip(*turns[1:], strict=True), strict=True)}
 
-    def _once_through(self, relays: Relays, name: str, message: Path) -> Measured:
-        busy, count = busy_seconds(), self._plan.mails
+    def _once_through(self, relays: Relays, name: str, server: MilterServer | None, message: Path) -> Measured:
+        before, count = used_seconds(server.pid) if server else 0.0, self._plan.mails
         rate = relays.rate(name, message, count)
-        return Measured(rate, 0.0, 0.0, (busy_seconds() - busy) / count * 1e6, 0.0)
+        used = used_seconds(server.pid) - before if server else 0.0
+        return Measured(rate, 0.0, 0.0, used / count * 1e6, 0.0)
 
     # --- memory ---
 

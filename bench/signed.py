@@ -27,6 +27,8 @@ DOMAIN = "sender.example"
 RSA, ED25519, HUGE = "rsa", "ed25519", "huge"
 """Selectors, which are also the names of the kinds of keys."""
 HUGE_BITS = 16_384
+POSTFIX = 130
+"""Signatures that Postfix lets through: a header of more than 102,400 bytes it cuts off (header_size_limit)."""
 
 NOW = 1_795_000_000
 """When it was signed: in November 2026, as the messages say."""
@@ -107,6 +109,7 @@ def hostile(signer: Signer) -> list[Hostile]:
         Hostile("100 kB of white space in a signature", _spaced(sign(plain, [signer])), "dkim=policy"),
         Hostile("a key of 16,384 bits", _by_huge(sign(plain, [signer])), "dkim=policy"),
         Hostile("1,000 signatures", sign(plain, [signer] * 1000), "dkim=pass"),
+        Hostile(f"{POSTFIX} signatures", sign(plain, [signer] * POSTFIX), "dkim=pass"),
     ]
 
 

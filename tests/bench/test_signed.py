@@ -43,7 +43,7 @@ def test_private_keys_are_read_by_nobody_else(keys: Keys) -> None:
 
 
 def test_hostile_messages_are_what_they_are_said_to_be(keys: Keys) -> None:
-    blanks, spaced, huge, many = signed.hostile(keys.signers[RSA])
+    blanks, spaced, huge, many, most = signed.hostile(keys.signers[RSA])
     assert parts(blanks.message)[1].count(b" ") == 1_000_000
     (field,) = [value for name, value in parts(spaced.message)[0] if name == b"DKIM-Signature"]
     assert sum(map(field.count, (b" ", b"\t", b"\n"))) > 100_000
@@ -53,3 +53,4 @@ def test_hostile_messages_are_what_they_are_said_to_be(keys: Keys) -> None:
     values = [value for name, value in parts(many.message)[0] if name == b"DKIM-Signature"]
     assert len(values) == len(set(values)) == 1000
     assert holds(many.message, keys, 999)
+    assert 95_000 < most.message.index(b"\n\n") < 102_400
