@@ -172,6 +172,8 @@ def test_the_keys_of_all_sources_are_checked(admin: Admin) -> None:
     said = admin.ask("check")
     assert said.status == 0
     assert said.out.count("ok  ") == 2
+    assert said.out.count("\n  the record has the key that signs (the resolver)\n") == 2
+    assert "no name servers" not in said.out
     del admin.records["20261122r._domainkey.tizio.it"]
     admin.write()
     said = admin.ask("check", "tizio.it")

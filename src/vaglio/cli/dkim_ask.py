@@ -15,6 +15,9 @@ from vaglio.dns.open import OpenResolver, open_resolver
 
 T = TypeVar("T")
 
+_AT_ONCE = 20
+"""Records that are asked for at the same time: each takes some questions to each of its servers."""
+
 
 def asking_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--zone`` and ``--ignore``."""
@@ -37,10 +40,13 @@ class Asker:
         self.is_offline = bool(args.zone or loaded.config.dns.zone_file)
         self._timeout = loaded.config.dns.timeout
         self._at: dict[str, OpenResolver] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def survey(self, name: str, judge: Judge) -> Survey:
-        """Ask all for a record."""
-        return await survey(name, judge, self.resolver, self._there)
+        """Ask all for a record. A zone file need not name any servers."""
+        async with self._turns:
+            found = await survey(name, judge, self.resolver, self._there)
+        return found._replace(trouble="") if self.is_offline else found
 
     def lacking(self, found: Survey) -> Sequence[View]:
         """Return who does not tell what they should."""
@@ -48,7 +54,7 @@ class Asker:
 
     def is_seen(self, found: Survey) -> bool:
         """Say whether all tell what they should, as far as it can be known."""
-        return not self.lacking(found) and (self.is_offline or not found.trouble)
+        return not self.lacking(found) and not found.trouble
 
     def _there(self, address: str) -> OpenResolver:
         if self.is_offline:
