@@ -47,8 +47,9 @@ def vaglio(host: Host, *words: str, **options: Any) -> subprocess.CompletedProce
 
 def test_all_commands_are_there() -> None:
     assert {" ".join(words) for words in COMMANDS} == {
-        "why", "journal", "try", "postconf", "dns check", "spf check", "spf report", "dkim verify", "config check",
-        "config show", "config defaults", *(
+        "why", "journal", "try", "postconf", "dns check", "spf check", "spf report", "config check",
+        "config show", "config defaults", *(f"dkim {name}" for name in
+            ("verify", "new", "check", "rotate", "list", "import")), *(
             f"greylist {name}" for name in
             ("check", "why", "list", "pools", "stats", "report", "allow", "forget", "import")
         ), *(f"dnsbl {name}" for name in ("check", "status", "lists", "report")),

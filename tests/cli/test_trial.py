@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from vaglio.checks.dkim.signing.make import new_key
 from vaglio.cli.main import main
 
 ZONE = """\
@@ -77,19 +78,19 @@ def for_one(words: list[str], tmp_path: Path) -> None:
 
 def test_what_passes_gets_the_result_and_loses_the_forgery(play: Try) -> None:
     found = play(*GOOD, *TIZIO)
-    assert (found["verdict"], found["reason"], found["reply"]) == ("pass", "pass", "")
-    assert found["story"] == "SPF pass for tizio.it; delivered"
+    assert (found["verdict"], found["reason"], found["reply"]) == ("pass", "passed", "")
+    assert found["story"] == "SPF pass for tizio.it; no DKIM signature; delivered"
     assert found["added"] == [
         "Authentication-Results: mx.caio.it;\n\tspf=pass smtp.mailfrom=tizio@tizio.it;\n\tspf=pass "
-        "smtp.helo=mail.tizio.it"
+        "smtp.helo=mail.tizio.it;\n\tdkim=none (no signature)"
     ]
     assert found["removed"] == [FORGED]
-    assert found["facts"]["domain"] == "tizio.it"
+    assert found["facts"]["spf.domain"] == "tizio.it"
 
 
 def test_what_fails_says_so(play: Try) -> None:
     found = play(*BAD, *TIZIO)
-    assert (found["verdict"], found["story"]) == ("pass", "SPF fail for tizio.it; delivered")
+    assert (found["verdict"], found["story"]) == ("pass", "SPF fail for tizio.it; no DKIM signature; delivered")
     assert 'spf=fail reason="198.51.100.66 is not in the SPF record of tizio.it"' in found["added"][0]
 
 
@@ -98,7 +99,7 @@ def test_a_refusal_gives_the_reply_and_touches_nothing(play: Try) -> None:
     assert (found["verdict"], found["reason"]) == ("reject", "no-mail")
     assert found["reply"].startswith("550 5.7.23 SPF fail: parked.it (MAIL FROM) says in its SPF record that ")
     assert found["added"] == found["removed"] == []
-    assert found["story"].startswith("SPF fail for parked.it; refused for good")
+    assert found["story"].startswith("SPF fail for parked.it; no DKIM signature; refused for good")
 
 
 @pytest.mark.usefixtures("for_one")
@@ -124,8 +125,20 @@ def test_a_message_that_is_held_says_why(play: Try) -> None:
 
 def test_one_who_has_logged_in_is_not_judged_but_forges_nothing(play: Try) -> None:
     found = play(*BAD, *TIZIO, "--login", "tizio", "--chain", "outbound")
-    assert (found["verdict"], found["reason"], found["added"]) == ("pass", "authenticated", [])
+    assert (found["verdict"], found["reason"], found["added"]) == ("pass", "no-key", [])
     assert found["removed"] == [FORGED]
+
+
+def test_mail_of_our_own_is_signed_as_it_would_be(play: Try, tmp_path: Path) -> None:
+    with (tmp_path / "vaglio.toml").open("a") as config:
+        config.write(f'[[dkim.sign.keys]]\ndomain = "tizio.it"\nselector = "2026a"\nfile = "{tmp_path}/key.pem"\n')
+    (tmp_path / "key.pem").write_bytes(new_key("ed25519", 0))
+    (tmp_path / "key.pem").chmod(0o600)
+    found = play(*BAD, *TIZIO, "--login", "tizio", "--chain", "outbound")
+    assert (found["reason"], found["story"]) == ("signed", "DKIM signed for tizio.it; delivered")
+    (added,) = found["added"]
+    assert added.startswith("DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=tizio.it;\n\ts=2026a; ")
+    assert play(*BAD, *TIZIO, "--chain", "outbound")["added"] == []  # without the login
 
 
 def test_a_rehearsal_says_what_would_be_done_and_does_nothing(play: Try, tmp_path: Path) -> None:
@@ -143,14 +156,18 @@ def test_the_story_is_told_in_words_english_or_italian(
     message = str(tmp_path / "message.eml")
     assert main(["try", message, *words, *GOOD, *TIZIO]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("let through: SPF pass for tizio.it\n\nwhy (pass):\n  192.0.2.25 may send for tizio.it ")
+    headline, _, why = out.partition("\n\n")
+    assert headline == "let through: SPF pass for tizio.it; no DKIM signature"
+    assert why.startswith("why (passed):\n  192.0.2.25 may send for tizio.it ")
     assert "\n\nadded:\n  Authentication-Results: mx." in out
     assert f"\n\nremoved:\n  {FORGED}\n" in out
     assert main(["try", message, *words, *BAD, "--from", "x@strano.it", "--to", "anna@caio.it"]) == 0
     assert "\n\nheld:\n" in capsys.readouterr().out
     assert main(["try", message, *words, *BAD, *TIZIO, "--language", "it"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("lasciato passare: SPF fail per tizio.it\n\nperché (fail):\n  198.51.100.66 non è nel ")
+    headline, _, why = out.partition("\n\n")
+    assert headline == "lasciato passare: SPF fail per tizio.it; nessuna firma DKIM"
+    assert why.startswith("perché (passed):\n  198.51.100.66 non è nel ")
     assert "\n\naggiunto:\n" in out
     assert "\n\ntolto:\n" in out
 
@@ -161,7 +178,7 @@ def test_a_refusal_says_once_what_it_is_and_shows_where_the_reference_stands(
     message = str(tmp_path / "message.eml")
     assert main(["try", message, *words, *BAD, "--from", "x@parked.it", "--to", "anna@caio.it"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("refused for good: SPF fail for parked.it\n\nwhy (no-mail):\n")
+    assert out.startswith("refused for good: SPF fail for parked.it; no DKIM signature\n\nwhy (no-mail):\n")
     assert "; ref XXXX-XXXX\n" in out
 
 
@@ -174,7 +191,7 @@ def test_who_is_refused_by_itself_is_in_the_headline(
     both = ("--to", "severa@caio.it", "--to", "poi@caio.it")
     assert main(["try", str(tmp_path / "message.eml"), *words, *BAD, *TIZIO, *both]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("let through, but not for 2 of 3 recipients: SPF fail for tizio.it\n")
+    assert out.startswith("let through, but not for 2 of 3 recipients: SPF fail for tizio.it; no DKIM signature\n")
     assert "\n\nrefused for severa@caio.it:\n  550 " in out
     assert "\n\ndeferred for poi@caio.it:\n  451 " in out
 
