@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -54,16 +54,24 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A scene as it was played with a message; ``warning`` is what Vaglio's log had to say, ``wrong`` what was not as
-    told.
+class Played:
+    """A scene as it was played with a message: each attempt's seconds and answer with the log lines of the decisions
+    for it; ``warning`` is what Vaglio's log had to say.
     """
 
     scene: Scene
     message: bytes
-    seen: tuple[Seen, ...]
+    attempts: tuple[tuple[float, str, list[dict[str, str]]], ...]
     landed: tuple[bytes, ...]
     warning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What can be seen of a scene, and what of it was not as told."""
+
+    played: Played
+    seen: tuple[Seen, ...]
     wrong: tuple[str, ...]
 
 
@@ -158,23 +166,12 @@ class Stage:
         """Return seconds and caio's answer for each attempt so far."""
         return self._answers or [(try_.seconds, try_.answer) for try_ in self._deliveries()[self._before[0] :]]
 
-    def seen(self) -> tuple[Seen, ...]:
-        """Return the attempts with Vaglio's decisions for each: a daemon's first ones belong to the first attempt."""
+    def played(self) -> Played:
+        """Return what there is by now. Of Vaglio's decisions, a daemon's first ones belong to the first attempt."""
         decided = [[found for found in of_all if found] for of_all in zip_longest(*self._decisions())]
-        words = self._words([found for of_one in decided for found in of_one])
-        seen = []
-        for attempt, found in zip_longest(self.attempts(), decided):
-            seconds, answer = attempt or (0.0, "(nothing)")
-            seen.append(Seen(seconds, answer, tuple(_decision(one, words) for one in found or [])))
-        return tuple(seen)
-
-    def _words(self, decided: Sequence[dict[str, str]]) -> dict[str, Told]:
-        """Return what ``vaglio why`` says of decisions that have a reference, asked once on each host."""
-        words: dict[str, Told] = {}
-        for config in {found["config"] for found in decided}:
-            if refs := [found["ref"] for found in decided if found["config"] == config and "ref" in found]:
-                words |= told(self._world.space, refs, config)
-        return words
+        pairs = zip_longest(self.attempts(), decided)
+        attempts = tuple((*(attempt or (0.0, "(nothing)")), found or []) for attempt, found in pairs)
+        return Played(self._scene, self.message, attempts, self.landed(), self.warning())
 
     def warning(self) -> str:
         """Return the line that the scene tells of, from the daemons' logs; "" where there is none."""
@@ -210,14 +207,7 @@ class Stage:
         return self._world.caio.mailbox(self._scene.recipient)
 
 
-def _decision(found: dict[str, str], words: dict[str, Told]) -> Decision:
-    ref = found.get("ref", "")
-    why, story = words.get(ref, Told())
-    short = f"{found['daemon']}: {story}" if story else f"{found['daemon']} {found['verdict']}: {found['reason']}"
-    return Decision(short, ref, why)
-
-
-def play(world: World, scene: Scene) -> Outcome:
+def play(world: World, scene: Scene) -> Played:
     """Play one scene to its end, or until it takes too long."""
     say(f"\n{scene.title}\n  {_who(scene)} writes to {scene.recipient}, by {scene.way}")
     if scene.bringing:
@@ -228,16 +218,41 @@ def play(world: World, scene: Scene) -> Outcome:
         until(stage.over, "the end of the scene", PATIENCE, step=0.2)
     except LabError as error:
         say(f"  {error}")
-    seen, landed, warning = stage.seen(), stage.landed(), stage.warning()
-    wrong = judge(scene, seen, landed, warning)
+    played = stage.played()
+    say(f"  In the end: {_fate(played)}".replace("\n", "\n  "))
+    if played.warning:
+        say(f"  Vaglio's log says: {played.warning}")
+    return played
+
+
+def look(world: World, played: Sequence[Played]) -> list[Outcome]:
+    """Look at what can be seen of the scenes, and judge them. Each host's ``vaglio why`` is asked once about all."""
+    decided = [found for one in played for *_, of_attempt in one.attempts for found in of_attempt]
+    words: dict[str, Told] = {}
+    for config in {found["config"] for found in decided}:
+        refs = [found["ref"] for found in decided if found["config"] == config and "ref" in found]
+        words |= told(world.space, refs, config)
+    return [_outcome(world, one, words) for one in played]
+
+
+def _outcome(world: World, played: Played, words: Mapping[str, Told]) -> Outcome:
+    scene = played.scene
+    seen = tuple(
+        Seen(seconds, answer, tuple(_decision(found, words) for found in decided))
+        for seconds, answer, decided in played.attempts
+    )
+    wrong = judge(scene, seen, played.landed, played.warning)
     if scene in TRIED:
-        decided = [decision.what for one in seen for decision in one.decisions]
-        wrong += tuple(retold.missing(world, scene, stage.message, landed, decided))
-    outcome = Outcome(scene, stage.message, seen, landed, warning, wrong)
-    say(f"  In the end: {_fate(outcome)}".replace("\n", "\n  "))
-    if warning:
-        say(f"  Vaglio's log says: {warning}")
-    return outcome
+        decisions = [decision.what for one in seen for decision in one.decisions]
+        wrong += tuple(retold.missing(world, scene, played.message, played.landed, decisions))
+    return Outcome(played, seen, wrong)
+
+
+def _decision(found: Mapping[str, str], words: Mapping[str, Told]) -> Decision:
+    ref = found.get("ref", "")
+    why, story = words.get(ref, Told())
+    short = f"{found['daemon']}: {story}" if story else f"{found['daemon']} {found['verdict']}: {found['reason']}"
+    return Decision(short, ref, why)
 
 
 def _who(scene: Scene) -> str:
@@ -246,13 +261,13 @@ def _who(scene: Scene) -> str:
     return ", ".join([scene.sender, *(f"{how} {who}" for how, who in others.items() if who)])
 
 
-def _fate(outcome: Outcome) -> str:
+def _fate(played: Played) -> str:
     """Return where the message landed, and the headers it was told to have."""
-    if not outcome.landed:
+    if not played.landed:
         return "not delivered"
-    headers = [line for message in outcome.landed for line in _headers(message)
-               for wanted in outcome.scene.headers if re.match(wanted, line)]  # fmt: skip
-    return "\n".join([f"Maildir of {outcome.scene.recipient}", *headers])
+    headers = [line for message in played.landed for line in _headers(message)
+               for wanted in played.scene.headers if re.match(wanted, line)]  # fmt: skip
+    return "\n".join([f"Maildir of {played.scene.recipient}", *headers])
 
 
 def _headers(message: bytes) -> list[str]:
@@ -263,20 +278,21 @@ def _headers(message: bytes) -> list[str]:
 
 def forgery(world: World, outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """Return what vaglio why and vaglio try say of the message with a copied signature."""
-    [copy] = [outcome for outcome in outcomes if outcome.scene is COPY]
+    [copy] = [outcome for outcome in outcomes if outcome.played.scene is COPY]
     refs = [decision.ref for seen in copy.seen for decision in seen.decisions if decision.what == DKIM_FAIL]
-    return "\n".join(said(world.space, "why", ref) for ref in refs), retold.in_words(world, COPY, copy.message)
+    return "\n".join(said(world.space, "why", ref) for ref in refs), retold.in_words(world, COPY, copy.played.message)
 
 
 def rows(outcome: Outcome) -> list[list[str]]:
     """Return the lines of the closing table for one scene: one for each attempt, the message's fate in the last."""
-    scene, last = outcome.scene, len(outcome.seen) - 1
+    played, last = outcome.played, len(outcome.seen) - 1
+    scene = played.scene
     return [
         [
             f"{_who(scene)}\nto {scene.recipient}\nby {scene.way}\nat +{seen.seconds:.0f} s",
             seen.answer,
-            _explained(seen) + (f"\nand the log says:\n{outcome.warning}" if outcome.warning else ""),
-            _fate(outcome) if number == last else "",
+            _explained(seen) + (f"\nand the log says:\n{played.warning}" if played.warning else ""),
+            _fate(played) if number == last else "",
             ("NO" if outcome.wrong else "yes") if number == last else "",
         ]
         for number, seen in enumerate(outcome.seen)
@@ -321,8 +337,9 @@ def main() -> int:
             say(f"and vaglio dkim rotate tizio.it lets them sign:\n\n{world.rotated.rstrip()}")
             for login, password in PASSWORDS.items():
                 world.tizio.add_login(login, password)
-            outcomes = [play(world, scene) for scene in SCENES]
+            played = [play(world, scene) for scene in SCENES]
             stolen = hijack.play(world, say)
+            outcomes = look(world, played)
             status = said(world.space, "dnsbl", "status")
             why, tried = forgery(world, outcomes)
             daemons = [*world.daemons, world.ratelimit]
@@ -332,14 +349,14 @@ def main() -> int:
         return 2
     width = max(100, min(150, shutil.get_terminal_size((120, 40)).columns))
     not_as_told = hijack.judge(stolen)
-    sections = [(outcome.scene.title, rows(outcome)) for outcome in outcomes]
+    sections = [(outcome.played.scene.title, rows(outcome)) for outcome in outcomes]
     sections.append((hijack.TITLE, hijack.rows(stolen, not_as_told)))
     say("\n" + table(COLUMNS, sections, (22, 28, 32, 26, 5), width))
     say(f"\nThe message with the copied signature, as vaglio why tells of it:\n\n{why}")
     say(f"and as vaglio try does, which plays it through the chain without a mail server:\n\n{tried}")
     say(f"vaglio dnsbl status says in the end:\n\n{status}")
     say(f"\nvaglio ratelimit quota {hijack.LOGIN} says:\n\n{stolen.quota}")
-    wrong = [f"{outcome.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
+    wrong = [f"{outcome.played.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
     wrong += [f"{hijack.TITLE}: {what}" for what in not_as_told]
     if any(scene.refusing for scene in SCENES) and "SUSPENDED: refuses-us" not in status:
         wrong.append("vaglio dnsbl status does not tell of the list that refuses us")
