@@ -32,6 +32,8 @@ examples:
   vaglio spf check --ip 192.0.2.7 --from tizio@tizio.it   may this client send for them?
   vaglio spf report                         which results came, and what came of them?
   vaglio dkim verify message.eml            are its signatures good, and if not, why?
+  vaglio dkim new tizio.it                  make keys, and the records for the DNS
+  vaglio dkim check                         does every name server tell the keys that sign?
   vaglio dns check                          is the resolver fit for a mail server?
   vaglio config check
   vaglio postconf                           the lines for Postfix
