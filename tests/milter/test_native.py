@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.milter.fakes import Hosting, Listener
 from tests.milter.mta import CLIENT, OLD, POSTFIX, Mail, events
@@ -100,6 +103,28 @@ def test_all_answers_to_what_came_at_once_are_written_at_once() -> None:
         bench = Bench(OLD)
         bench.connection.data_received(MAIL)
         assert bench.wire.written == [CONTINUE * 7]
+
+    run(play)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=12), st.lists(st.integers(0, len(MAIL) + 12), max_size=8))
+def test_a_conversation_may_be_cut_anywhere(garbage: bytes, cuts: list[int]) -> None:
+    stream = MAIL + garbage
+
+    def said(places: Sequence[int]) -> tuple[bytes, bool, list[str]]:
+        bench = Bench(OLD)
+        for start, end in itertools.pairwise((0, *places, len(stream))):
+            if start < end and not bench.wire.is_closing():
+                bench.connection.data_received(stream[start:end])
+        return b"".join(bench.wire.written), bench.wire.was_aborted(), bench.warnings
+
+    async def play() -> None:
+        whole, aborted, warnings = said(())
+        for places in (sorted(min(cut, len(stream)) for cut in cuts), range(1, len(stream))):
+            answers, *more = said(places)
+            assert more == [aborted, warnings]
+            assert answers.startswith(whole)  # what was garbled came later, and the answers before it were out
 
     run(play)
 
