@@ -124,7 +124,7 @@ def test_mail_that_passes_arrives_with_the_result_on_top(host: Host, recipient: 
     first, second, *_ = fields(host.arrived(recipient)[0])
     assert first == (
         b"Authentication-Results: mail.caio.it; spf=pass smtp.mailfrom=tizio@tizio.it;"
-        b' spf=none reason="the domain has no SPF record" smtp.helo=mail.tizio.it'
+        b' spf=none reason="the domain has no SPF record" smtp.helo=mail.tizio.it; dkim=none (no signature)'
     )
     assert second.startswith(b"Received: from mail.tizio.it ")
 
@@ -184,16 +184,17 @@ def test_a_message_is_held_and_its_story_is_told(host: Host, recipient: str) -> 
     (found,) = until(lambda: host.inbound.decisions(queue=name), "the decision")
     assert (found["verdict"], found["reason"]) == ("hold", "fail")
     assert until(lambda: why(host.space, found["ref"]), "its story")
-    assert "SPF fail for hold.test; put on hold" in said(host.space, "why", found["ref"])
+    assert "SPF fail for hold.test; no DKIM signature; put on hold" in said(host.space, "why", found["ref"])
 
 
 def test_the_story_of_a_message_is_found_by_what_postfix_logs(host: Host, recipient: str) -> None:
     with host.client() as client:
         name = sent(client, "tizio@tizio.it", recipient).text.split()[-1]
     (found,) = until(lambda: host.inbound.decisions(queue=name), "the decision")
-    assert why(host.space, found["ref"]) == "192.0.2.25 may send for tizio.it (MAIL FROM): its record says so (mx)."
+    spf = "192.0.2.25 may send for tizio.it (MAIL FROM): its record says so (mx)."
+    assert why(host.space, found["ref"]) == f"{spf} The message has no DKIM signature."
     told = said(host.space, "why", found["ref"])
-    assert re.search(r"^ +story: SPF pass for tizio\.it; delivered$", told, re.MULTILINE)
+    assert re.search(r"^ +story: SPF pass for tizio\.it; no DKIM signature; delivered$", told, re.MULTILINE)
     assert re.search(rf"^ +queue id: {name}$", told, re.MULTILINE)
 
 
@@ -253,7 +254,7 @@ def test_a_user_who_submits_is_not_judged_but_can_forge_nothing_either(host: Hos
     (message,) = host.arrived(recipient)
     assert numbers(message) == [1]
     assert len(results(message)) == 1
-    assert until(lambda: host.outbound.decisions(from_=LOGIN), "the decision")[-1]["reason"] == "authenticated"
+    assert until(lambda: host.outbound.decisions(from_=LOGIN), "the decision")[-1]["reason"] == "no-key"
     assert host.inbound.decisions(from_=LOGIN) == []
 
 

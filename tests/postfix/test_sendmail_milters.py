@@ -13,7 +13,7 @@ from typing import Self
 
 import pytest
 
-from lab import milters
+from lab import dkim, milters
 from lab.dns import NameServer, Zones
 from lab.sendmail import Sendmail, filters
 from lab.smtp import Answer, Client, letter
@@ -24,16 +24,18 @@ from lab.world import CAIO
 
 pytestmark = pytest.mark.root
 
-MAIL, FORGER = "192.0.2.25", "198.51.100.66"
+MAIL, OFFICE, FORGER = "192.0.2.25", "192.0.2.77", "198.51.100.66"
 FOLDER = f"{HOME}/milters"
 REFERENCE = r"(?:[0-9A-HJKMNP-TV-Z]{4}-?){2}"
 NO_MAIL = '[spf.text.en]\nno_mail = "100%s of {domain} (50%%): caffè"\n'
 
 
 class Host:
-    """Caio's mail host: Sendmail, the chain inbound or vaglio-spf, a name server; a context manager."""
+    """Caio's mail host: Sendmail, the chain inbound or vaglio-spf, a name server; a context manager. ``key`` signs what
+    comes from the office.
+    """
 
-    def __init__(self, engine: str, chain: bool, more: str = "") -> None:
+    def __init__(self, engine: str, chain: bool, more: str = "", key: dkim.Key | None = None) -> None:
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
             self.dns = NameServer(self.space, Zones.read())
@@ -41,6 +43,10 @@ class Host:
             self.dns.zones.add(milters.ZONE)
             self.space.path(FOLDER).mkdir()
             text = milters.toml(FOLDER, engine, milters.RULES + NO_MAIL).replace('socket_group = "postfix"\n', "")
+            if key:
+                dkim.make_folders(self.space)
+                socket = f"unix:{FOLDER}/dkim-sign.sock"
+                text += f'[dkim.sign]\nlisten = ["{socket}"]\nnetworks = ["{OFFICE}"]\n{key.toml(self.space)}'
             configure(self.space, text)
             name, socket = ("vaglio-chain inbound", "inbound") if chain else ("vaglio-spf", "spf")
             self.daemon = Daemon(self.space, name, f"{FOLDER}/{socket}.sock")
@@ -93,7 +99,7 @@ def test_mail_that_passes_arrives_with_the_result_on_top(host: Host, recipient: 
     first, second, *_ = fields(host.arrived(recipient)[0])
     assert first == (
         b"Authentication-Results: mail.caio.it; spf=pass smtp.mailfrom=tizio@tizio.it;"
-        b' spf=none reason="the domain has no SPF record" smtp.helo=mail.tizio.it'
+        b' spf=none reason="the domain has no SPF record" smtp.helo=mail.tizio.it; dkim=none (no signature)'
     )
     assert second.startswith(b"Received: from mail.tizio.it ")
 
@@ -109,7 +115,7 @@ def test_mail_that_fails_arrives_with_the_reason_and_its_story_is_found_by_the_q
     assert (decision["client"], decision["name"]) == (FORGER, "host-198-51-100-66.dsl.sempronio.it")
     assert until(lambda: why(host.space, decision["ref"]), "its story")
     told = said(host.space, "why", decision["ref"])
-    assert re.search(r"^ +story: SPF fail for tizio\.it; delivered$", told, re.MULTILINE)
+    assert re.search(r"^ +story: SPF fail for tizio\.it; no DKIM signature; delivered$", told, re.MULTILINE)
 
 
 def test_a_refusal_reaches_the_client_whole(host: Host, recipient: str) -> None:
@@ -228,21 +234,35 @@ def test_vaglio_spf_alone_does_the_same(recipient: str) -> None:
         assert b"; spf=fail " in found
 
 
-def test_a_port_of_its_own_has_the_outbound_chain_and_no_other_filter(recipient: str) -> None:
+def test_ports_of_users_and_of_local_mail_have_who_signs_and_no_other_filter(recipient: str) -> None:
     """The shipped lines, but that the lab's Sendmail knows no logins, and has an address."""
-    shipped = filters(FOLDER)
-    lines = re.findall(r"^dnl ((?:MAIL_FILTER|DAEMON_OPTIONS)\(.*)", shipped, re.MULTILINE)
-    assert len(lines) == 2
-    port = lines[1].replace("M=Ea", "M=ES").replace("Port=submission", f"Port=587, Addr={CAIO.address}")
+    lines = re.findall(r"^dnl ((?:MAIL_FILTER|DAEMON_OPTIONS)\(.*)", filters(FOLDER), re.MULTILINE)
+    signer, users, local, _ = lines  # the last is the chain that does the same
+    users = users.replace("M=Ea", "M=ES").replace("Port=submission", f"Port=587, Addr={CAIO.address}")
+    local = local.replace("Addr=127.0.0.1", f"Addr={CAIO.address}")
+    key = dkim.new_key("caio.it", "2026a", "ed25519")
     try:
-        host = Host("native", chain=True, more=f"{lines[0]}\n{port}\n")
+        host = Host("native", chain=True, more=f"{signer}\n{users}\n{local}\n", key=key)
     except Unavailable as error:
         pytest.skip(f"no Sendmail here: {error}")
+    head = b"Authentication-Results: mail.caio.it; spf=pass forged\n"
     with host:
-        outbound = Daemon(host.space, "vaglio-chain outbound", f"{FOLDER}/outbound.sock")
-        with Client(host.space, CAIO.address, FORGER, port=587) as client:
-            head = b"Authentication-Results: mail.caio.it; spf=pass forged\n"
-            assert sent(client, "caio@caio.it", recipient, head).code == 250
-        assert b"forged" not in host.arrived(recipient)[0]
-        until(lambda: outbound.decisions(to=recipient), "the decision of the outbound chain")
+        Daemon(host.space, "vaglio-dkim-sign", f"{FOLDER}/dkim-sign.sock")
+        for port in (587, 2525):
+            with Client(host.space, CAIO.address, OFFICE, port=port) as client:
+                assert sent(client, "caio@caio.it", recipient, head).code == 250
+        for message in host.arrived(recipient, 2):
+            assert fields(message)[0].startswith(b"DKIM-Signature: v=1; a=ed25519-sha256; ")
+            assert b"forged" not in message
         assert host.daemon.decisions(to=recipient) == []
+
+
+def test_mail_is_not_taken_unsigned_while_who_signs_is_down(recipient: str) -> None:
+    signer, users, *_ = re.findall(r"^dnl ((?:MAIL_FILTER|DAEMON_OPTIONS)\(.*)", filters(FOLDER), re.MULTILINE)
+    users = users.replace("M=Ea", "M=ES").replace("Port=submission", f"Port=587, Addr={CAIO.address}")
+    try:
+        host = Host("native", chain=True, more=f"{signer}\n{users}\n")
+    except Unavailable as error:
+        pytest.skip(f"no Sendmail here: {error}")
+    with host, Client(host.space, CAIO.address, OFFICE, port=587) as client:
+        assert sent(client, "caio@caio.it", recipient).code == 451
