@@ -34,7 +34,7 @@ FILES
     /var/lib/vaglio/journal.sqlite
 
 SEE ALSO
-    vaglio(1), vaglio-spf(8), vaglio-chain(8), postconf(5)
+    vaglio(1), vaglio-dkim-sign(8), vaglio-spf(8), vaglio-chain(8), postconf(5)
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ FILES
     /var/lib/vaglio/journal.sqlite
 
 SEE ALSO
-    vaglio(1), vaglio-chain(8), postconf(5)
+    vaglio(1), vaglio-dkim-verify(8), vaglio-chain(8), postconf(5)
 """
 
 from __future__ import annotations

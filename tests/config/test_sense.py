@@ -122,6 +122,7 @@ def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text:
         '[[greylist.rule]]\nreverse_dns = "none"\n[[greylist.rule]]\ndelay = "1h"',
         f"[chain.inbound]\n{NAMED}",
         f'[chain.inbound]\nworkers = 2\n[chain.lists]\nchecks = ["spf"]\nremove_forged = false\n{NAMED}',
+        f'[chain.inbound]\nworkers = 2\n[chain.users]\nchecks = ["dkim_sign"]\n{NAMED}',
         '[greylist]\nlisten = ["inet:127.0.0.1:0", "inet:127.0.0.1:0", "unix:/a", "unix:/A"]',
         '[identity]\nhostname = "mx"\n[greylist]\ndelay = "5m"',
         NAMED + '[chain.inbound]\nmode = "rehearse"',
@@ -129,7 +130,7 @@ def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text:
         NAMED + '[spf]\ndefer_to_dmarc = false\nmail_from = { fail = "reject" }',
     ],
     ids=["nothing", "a language with texts", "a last rule for everybody", "a shipped chain", "two in a row",
-         "sockets that differ", "no milter", "a full name", "DMARC elsewhere", "no DMARC"],
+         "one for own mail", "sockets that differ", "no milter", "a full name", "DMARC elsewhere", "no DMARC"],
 )
 def test_sound_settings_raise_no_warning(tmp_path: Path, text: str) -> None:
     assert warnings(tmp_path, text) == []
