@@ -178,6 +178,8 @@ def _strength(decision: Decision) -> int:
 
 def decide(found: Found, chosen: Chosen, settings: SpfSettings) -> Decision:
     """Return what the results lead to: the stronger of both identities, MAIL FROM where they are equal."""
+    if found.mail_from.result is found.helo.result is Result.PASS:  # mostly: 3 us less
+        return Decision(Action.PASS, Reason.PASS, found.mail_from)
     decisions = [
         _must_pass(found, settings),
         _by_policy(found.mail_from, chosen.mail_from, f"{chosen.by}.mail_from"),
@@ -219,6 +221,8 @@ def is_below(name: str, domains: Iterable[str]) -> bool:
 
 def overruled(decisions: Sequence[Decision], taken: Decision) -> dict[str, Fact]:
     """Return as a fact which setting was more severe for some recipient, where there is one."""
+    if len(decisions) == 1:
+        return {}
     severest = max(decisions, key=_strength)
     return {"overruled": severest.by} if _strength(severest) > _strength(taken) else {}
 
