@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import smtplib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -265,6 +266,24 @@ def test_neither_can_what_is_handed_in_by_the_sendmail_command(host: Host, recip
     (message,) = host.arrived(recipient)
     assert numbers(message) == [1]
     assert until(lambda: host.outbound.decisions(from_=own), "the decision")[-1]["verdict"] == "pass"
+
+
+def test_what_is_to_be_signed_waits_while_nobody_signs(host: Host, recipient: str) -> None:
+    """By the shipped default_action; users are told to come again, the sendmail command hands in all the same."""
+    own = f"cron-{recipient}"
+    assert host.outbound.process.stop() == 0
+    try:
+        with host.space.inside(), smtplib.SMTP(CAIO.address, 587, timeout=10) as client:
+            client.ehlo("client.example")
+            assert client.docmd("STARTTLS")[0] == 454  # that early
+        refusals = len(host.complaints())
+        host.caio.sendmail(own, recipient, letter(own, recipient, "from cron"))
+        until(lambda: len(host.complaints()) > refusals, "Postfix to look for who signs")
+        assert host.caio.mailbox(recipient) == []
+    finally:
+        host.outbound.start()
+    host.caio.sendmail(own, recipient, letter(own, recipient, "from cron"))  # has Postfix look for what waits, too
+    assert len(host.arrived(recipient, 2)) == 2
 
 
 # --- odd clients ----------------------------------------------------------------------------------------------------
