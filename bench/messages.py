@@ -58,6 +58,11 @@ def large() -> bytes:
     return (_HEADER + _parts(_TEXT + _lines(1000), _FILE + file)).encode()
 
 
+def long_text() -> bytes:
+    """Return one of some 1 MB of nothing but words, which takes a verifier longer than a file does."""
+    return (_HEADER + _TEXT + _lines(1_000_000)).encode()
+
+
 SIZES = {"2 kB": small, "50 kB": medium, "1 MB": large}
 
 _MIX = [small] * 7 + [medium] * 2 + [small] * 7 + [medium] * 2 + [large] + [small]
