@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks.dkim.signing import BODY, HEADER, NAME, NOW, record, rsa, sign
+from tests.checks.dkim.samples import BODY, HEADER, NAME, NOW, record, rsa, sign
 from vaglio.cli.main import main
 from vaglio.examination import Field
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from vaglio_milters import chain, dkim_verify
 
-from tests.checks.dkim import signing
+from tests.checks.dkim import samples
 from tests.daemon.processes import Process
 from tests.milter.mta import KNOWN, POSTFIX, Edit, Mail, Mta
 from vaglio.examination import Field
@@ -41,7 +41,7 @@ BODY = b"Ciao  Caio, \r\n\r\nvediamoci.\t\r\n" * 5000
 @pytest.fixture
 def folder(engine: str, tmp_path: Path) -> Iterator[Path]:
     spf = "v=spf1 ip4:192.0.2.0/24 -all"
-    zone = {signing.NAME: [["TXT", signing.record(signing.rsa())]], "tizio.it": [["TXT", spf]]}
+    zone = {samples.NAME: [["TXT", samples.record(samples.rsa())]], "tizio.it": [["TXT", spf]]}
     (tmp_path / "zone.json").write_text(json.dumps(zone))
     config = tmp_path / "vaglio.toml"
     config.write_text(SETTINGS.format(folder=tmp_path, engine=engine))
@@ -56,7 +56,7 @@ def folder(engine: str, tmp_path: Path) -> Iterator[Path]:
 
 def results(where: str, body: bytes) -> str:
     """Return the results that a milter writes for a message that was signed with ``BODY``."""
-    signature = signing.sign(HEADER, BODY, c="relaxed/relaxed")
+    signature = samples.sign(HEADER, BODY, c="relaxed/relaxed")
     with Mta(where, POSTFIX, KNOWN) as mta:
         mta.greet(Peer(b"mail.tizio.it", b"4", 1, b"192.0.2.25"), b"mail.tizio.it")
         outcome = mta.send(Mail(b"<tizio@tizio.it>", headers=(signature, *HEADER), body=body))

@@ -21,7 +21,7 @@ import pytest
 from vaglio_milters import dkim_verify
 
 from tests.checks.dkim.letters import CASES, DATA, FLANKER, Letter, absent, best, letters, tampered
-from tests.checks.dkim.signing import NAME, judge, record, rsa
+from tests.checks.dkim.samples import NAME, judge, record, rsa
 from tests.daemon.processes import Manager, Process, manager
 from tests.milter import mta
 from tests.milter.mta import KNOWN, POSTFIX, Mail, Mta

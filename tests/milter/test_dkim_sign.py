@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from vaglio_milters import chain, dkim_sign, dkim_verify
 
-from tests.checks.dkim.signing import record
+from tests.checks.dkim.samples import record
 from tests.daemon.processes import Process, manager
 from tests.milter.mta import KNOWN, POSTFIX, Mail, Mta, Outcome
 from vaglio.checks.dkim.signing.sign import private_key

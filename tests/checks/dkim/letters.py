@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.checks.dkim.signing import BODY, HEADER, ed25519, record, rsa, sign
+from tests.checks.dkim.samples import BODY, HEADER, ed25519, record, rsa, sign
 from vaglio.checks.dkim.verify import is_signature
 from vaglio.examination import Field
 from vaglio.milter.replay import read

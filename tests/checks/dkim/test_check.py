@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.checks.dkim.signing import (
+from tests.checks.dkim.samples import (
     BODY,
     FACTS,
     HEADER,

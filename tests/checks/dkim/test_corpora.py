@@ -15,7 +15,7 @@ import pytest
 
 from tests.checks.dkim import theirs
 from tests.checks.dkim.letters import CASES, FLANKER, Letter, absent, best, letters, tampered
-from tests.checks.dkim.signing import NOW, judge
+from tests.checks.dkim.samples import NOW, judge
 from vaglio.checks.dkim import canonical
 from vaglio.checks.dkim.canonical import Body, Form, RelaxedBody
 from vaglio.checks.dkim.outcome import Reason, Result

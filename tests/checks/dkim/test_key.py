@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.checks.dkim.signing import ed25519, record, rsa
+from tests.checks.dkim.samples import ed25519, record, rsa
 from vaglio.checks.dkim.key import MAX_RECORD, Key, key_of, key_record
 from vaglio.checks.dkim.outcome import Flaw, Flawed, Reason
 from vaglio.ports import NODATA, NXDOMAIN, Answer, Outcome

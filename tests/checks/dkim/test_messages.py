@@ -10,7 +10,7 @@ import authres
 import pytest
 
 from tests.checks.dkim.letters import CASES, Letter
-from tests.checks.dkim.signing import BODY, HEADER, NOW, Dns, check, ed25519, rsa, sign, verdict, zone
+from tests.checks.dkim.samples import BODY, HEADER, NOW, Dns, check, ed25519, rsa, sign, verdict, zone
 from vaglio.examination import Field
 from vaglio.facts import Facts
 from vaglio.milter import replay

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import dkim
 import pytest
 
-from tests.checks.dkim.signing import NOW
+from tests.checks.dkim.samples import NOW
 from vaglio.examination import Field
 
 

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.checks.dkim import signing, theirs
-from tests.checks.dkim.signing import BODY, HEADER, NOW, judge, record
+from tests.checks.dkim import samples, theirs
+from tests.checks.dkim.samples import BODY, HEADER, NOW, judge, record
 from vaglio.checks.dkim import canonical
 from vaglio.checks.dkim.canonical import BodyHash, Form
 from vaglio.checks.dkim.outcome import Reason
@@ -23,7 +23,7 @@ from vaglio.checks.dkim.verify import Header
 from vaglio.examination import Field
 
 STYLE = Style()
-SIGNERS = (Signer("tizio.it", "uno", signing.rsa(2048)), Signer("tizio.it", "due", signing.ed25519()))
+SIGNERS = (Signer("tizio.it", "uno", samples.rsa(2048)), Signer("tizio.it", "due", samples.ed25519()))
 KEYS = {f"{one.selector}._domainkey.{one.domain}": record(one.key) for one in SIGNERS}
 
 
@@ -70,7 +70,7 @@ def test_any_message_verifies_here_and_elsewhere(fields: list[tuple[str, str]], 
 
 def test_what_a_signature_says() -> None:
     [(name, value)] = signatures(
-        [Signer("tizio.it", "uno", signing.ed25519(), "@posta.tizio.it")], HEADER,
+        [Signer("tizio.it", "uno", samples.ed25519(), "@posta.tizio.it")], HEADER,
         BodyHash(Form.RELAXED).finish()(None), Style(valid=86400), NOW + 0.5,
     )  # fmt: skip
     tags = dict(part.strip().split("=", 1) for part in value.split(";"))

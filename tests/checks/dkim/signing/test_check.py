@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from vaglio.checks.dkim.signing.keyfile import KeyTrouble
 
-from tests.checks.dkim import signing
-from tests.checks.dkim.signing import BODY, HEADER, NOW, Clock, ed25519, judge, record, rsa
+from tests.checks.dkim import samples
+from tests.checks.dkim.samples import BODY, HEADER, NOW, Clock, ed25519, judge, record, rsa
 from vaglio.checks.dkim.signing import explain, text
 from vaglio.checks.dkim.signing.check import Context, DkimSign
 from vaglio.checks.dkim.signing.decide import Decision, Reason
+from vaglio.checks.dkim.signing.keyfile import KeyTrouble
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import Signer
 from vaglio.examination import MAX_FIELDS, Field, Message
@@ -231,7 +231,7 @@ def test_fields_can_be_added_to_what_is_signed_and_taken_from_it() -> None:
 
 
 def test_old_signatures_are_taken_out_if_that_is_asked_for() -> None:
-    old = [signing.sign(), Field(b"dkim-signature", b" v=1"), *HEADER]
+    old = [samples.sign(), Field(b"dkim-signature", b" v=1"), *HEADER]
     assert verdict(old).changes == ()
     changes = verdict(old, remove_signatures=True).changes
     assert [(one.name.lower(), one.nth, one.value) for one in changes] == [

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.checks.dkim.signing import NAME, ed25519, record, rsa
+from tests.checks.dkim.samples import NAME, ed25519, record, rsa
 from vaglio.checks.dkim.signing.make import new_key
 from vaglio.checks.dkim.signing.published import Finding, Published, compare, gone, judge
 from vaglio.checks.dkim.signing.record import record_name, record_text, revoked_text, zone_lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from tests.checks.dkim.signing import NOW, Clock, Dns, Zone, ed25519, record, rsa
+from tests.checks.dkim.samples import NOW, Clock, Dns, Zone, ed25519, record, rsa
 from vaglio.checks.dkim.signing.keys import Entry
 from vaglio.checks.dkim.signing.sign import PrivateKey
 from vaglio.checks.dkim.signing.watch import AGAIN, DAY, Watch

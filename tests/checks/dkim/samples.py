@@ -1,6 +1,6 @@
 """Keys and signatures for tests: ``sign`` writes any tags, right or wrong, and signs what then stands there.
 
-It shares canonical forms with what it tests; test_corpora.py and test_sign.py hold both against others.
+It shares canonical forms with what it tests; test_corpora.py and signing/test_sign.py hold both against others.
 """
 
 from __future__ import annotations
