@@ -94,6 +94,7 @@ class OpendkimSign(_Opendkim):
             directory,
             cores,
             f"Mode s\nInternalHosts {inside}\nDomain {DOMAIN}\nSelector {selector}\nKeyFile {key}\n"
+            "RequireSafeKeys no\n"  # the clone may lie in a directory that everybody can write, as /tmp is
             f"SignatureAlgorithm {ALGORITHMS[selector]}\n",
         )
 
