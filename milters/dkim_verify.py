@@ -42,20 +42,27 @@ from __future__ import annotations
 import sys
 
 from vaglio.checks.dkim.check import Context, DkimVerify
+from vaglio.checks.dkim.replay import SCHEMA, Replays
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
-from vaglio.daemon.service import Daemon, Hosted, Ports, Service, milter
+from vaglio.daemon.seldom import seldom
+from vaglio.daemon.service import Daemon, Hosted, Ports, Service, milter, no_housekeeping
 
 
 def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
     """Put the check together for one worker."""
+    settings, replays = config.dkim.verify, None
+    if settings.replay.limit:
+        replays = Replays(settings.replay, ports.shared(SCHEMA), ports.clock, seldom(ports.warn))
     context = Context(
         clock=ports.clock,
         resolver=ports.resolver(),
         references=ports.references,
         language=config.identity.language_for,
+        replays=replays,
     )
-    return Hosted(DkimVerify(config.dkim.verify, context), config.dkim.verify)
+    upkeep = replays.upkeep if replays else no_housekeeping
+    return Hosted(DkimVerify(settings, context), settings, upkeep=upkeep)
 
 
 def build(config: VaglioConfig, ports: Ports) -> Service:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from vaglio.checks.dkim.decide import basis, decide
 from vaglio.checks.dkim.outcome import Flaw, Reason
+from vaglio.checks.dkim.replay import Replays
 from vaglio.checks.dkim.settings import DkimVerifySettings
 from vaglio.checks.dkim.signature import Signature, read
 from vaglio.checks.dkim.text import reply, results
@@ -36,6 +37,7 @@ class Context(NamedTuple):
     resolver: Resolver
     references: References
     language: Callable[[str], str]
+    replays: Replays | None = None
 
 
 class DkimVerify:
@@ -112,7 +114,7 @@ class Verifying(Examination):
     async def verdict(self, message: Message) -> Verdict:
         """Return the results, and what comes of them."""
         check, context = self._check, self._check.context
-        found = (await self.judged())[:MAX_RESULTS]
+        found = [await self._counted(one) for one in (await self.judged())[:MAX_RESULTS]]
         decision = decide(found, self.author, check.settings)
         ref = context.references()
         told = None
@@ -130,6 +132,13 @@ class Verifying(Examination):
             answer = await self._answer(signature.key_name)
             found.append(judge(place, signature, self._header, bodies, answer, self._check.manner))
         return found + [Judged(signature, *flaw) for _, (signature, flaw) in sorted(self._flaws.items())]
+
+    async def _counted(self, one: Judged) -> Judged:
+        """Count a signature that passes; say so if it comes too often."""
+        replays = self._check.context.replays
+        if replays is None or one.reason is not Reason.PASS or not (count := await replays.beyond(one.signature)):
+            return one
+        return one._replace(reason=Reason.REPLAYED, words=f"it came with {count} messages within {replays.window}")
 
     def close(self) -> None:
         """Give up what is still asked."""

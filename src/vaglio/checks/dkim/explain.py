@@ -49,6 +49,9 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.TOO_LARGE: ("The signature is larger than what is verified here: {problem}.", ""),
         Reason.PASSED_OVER: ("The message has {signatures} signatures, and {problem}.",
                              "If that is not enough: dkim.verify.max_signatures."),
+        Reason.REPLAYED: ("The signature of {domain} is good, but {problem}: somebody sends one message again and again.",
+                          _SIGNER["en"] + "find out who wrote it, and revoke the key. For a mailing list: "
+                          "dkim.verify.replay.exempt_domains."),
         Reason.SHA1: ("The signature of {domain} was made with SHA-1, which proves nothing any more.",
                       _SIGNER["en"] + "sign with rsa-sha256."),
         Reason.FROM_NOT_SIGNED: ("The signature of {domain} says nothing of the author: {problem}.",
@@ -101,6 +104,9 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.TOO_LARGE: ("La firma è più grande di quanto qui si verifichi: {problem}.", ""),
         Reason.PASSED_OVER: ("Il messaggio ha {signatures} firme: {problem}.",
                              "Se non bastano: dkim.verify.max_signatures."),
+        Reason.REPLAYED: ("La firma di {domain} è buona, ma {problem}: qualcuno rispedisce di continuo un messaggio.",
+                          _SIGNER["it"] + "trovare chi l'ha scritto, e revocare la chiave. Per una mailing list: "
+                          "dkim.verify.replay.exempt_domains."),
         Reason.SHA1: ("La firma di {domain} è fatta con SHA-1, che non prova più nulla.",
                       _SIGNER["it"] + "firmare con rsa-sha256."),
         Reason.FROM_NOT_SIGNED: ("La firma di {domain} non dice nulla dell'autore: {problem}.",

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     BAD_KEY = "key-unusable"
     WRONG_KEY = "key-not-for-this"
     DNS = "dns-failed"
+    REPLAYED = "replayed"
 
 
 RESULTS = {
@@ -66,6 +67,7 @@ RESULTS = {
     Reason.UNSIGNED_FROM: Result.POLICY,
     Reason.TOO_LARGE: Result.POLICY,
     Reason.PASSED_OVER: Result.POLICY,
+    Reason.REPLAYED: Result.POLICY,
     # PERMFAIL of RFC 6376 6.1.1 and 6.1.2, and of RFC 8301 3.1
     Reason.SHA1: Result.PERMERROR,
     Reason.FROM_NOT_SIGNED: Result.PERMERROR,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vaglio.checks.dkim.signing.settings import DkimSignSettings
+from vaglio.checks.dkim.signing.settings import DkimSignSettings, Domain
 from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
 
 Policy = Literal["accept", "defer", "reject", "quarantine"]
@@ -35,6 +35,18 @@ class Policies(Section):
     """There is no signature."""
 
 
+class Replay(Section):
+    """A signed message that is sent again and again, to others than it was written to (DKIM replay)."""
+
+    limit: Annotated[int, Field(ge=0)] = 0
+    """Messages with one and the same signature that pass within the window; those beyond get the result "policy". 0
+    counts none. Mailing lists whose subscribers with you get a copy each come near it: name them below."""
+    window: Annotated[Duration, Field(ge=60, le=30 * 86400)] = 86400
+    """How long a signature is remembered, from the first message on."""
+    exempt_domains: list[Domain] = []
+    """Signing domains that are not counted, such as those of mailing lists."""
+
+
 class DkimVerifySettings(MilterSection):
     """DKIM: is the message as its signer sent it? Refuses nothing unless you say so here."""
 
@@ -53,6 +65,8 @@ class DkimVerifySettings(MilterSection):
     """Result of a good signature by a key that is a test (t=y): RFC 6376 3.6.1 wants it no different from none."""
     policies: Policies = Field(default_factory=Policies)
     """What it leads to if no signature passes."""
+    replay: Replay = Field(default_factory=Replay)
+    """Signatures that come too often."""
 
 
 class DkimSettings(Section):
