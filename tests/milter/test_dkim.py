@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ checks = ["spf", "dkim_verify"]
 HEADER = (
     Field(b"From", b" Tizio <tizio@tizio.it>"), Field(b"Subject", b"  Ciao,\n\t Caio "), Field(b"Date", b" today"),
 )  # fmt: skip
+_TIMES = itertools.count(1_700_000_000)
 BODY = b"Ciao  Caio, \r\n\r\nvediamoci.\t\r\n" * 5000
 
 
@@ -54,9 +56,9 @@ def folder(engine: str, tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-def results(where: str, body: bytes) -> str:
+def results(where: str, body: bytes, signature: Field | None = None) -> str:
     """Return the results that a milter writes for a message that was signed with ``BODY``."""
-    signature = samples.sign(HEADER, BODY, c="relaxed/relaxed")
+    signature = signature or samples.sign(HEADER, BODY, c="relaxed/relaxed", t=str(next(_TIMES)))
     with Mta(where, POSTFIX, KNOWN) as mta:
         mta.greet(Peer(b"mail.tizio.it", b"4", 1, b"192.0.2.25"), b"mail.tizio.it")
         outcome = mta.send(Mail(b"<tizio@tizio.it>", headers=(signature, *HEADER), body=body))
@@ -79,3 +81,19 @@ def test_a_chain_writes_one_field_for_both(folder: Path) -> None:
     assert good.index("spf=pass") < good.index("dkim=pass")
     assert "spf=pass" in bad
     assert "dkim=fail" in bad
+
+
+def test_workers_count_together_how_often_one_signature_comes(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "zone.json").write_text(json.dumps({samples.NAME: [["TXT", samples.record(samples.rsa())]]}))
+    config = tmp_path / "vaglio.toml"
+    text = SETTINGS.format(folder=tmp_path, engine=engine).replace('"memory:"', f'"sqlite://{tmp_path}/state"')
+    config.write_text(f"{text}[dkim.verify.replay]\nlimit = 3\n")
+    signature = samples.sign(HEADER, BODY, c="relaxed/relaxed")
+    where = f"unix:{tmp_path}/alone.sock"
+    with Process(dkim_verify.__file__, "--config", config, "--workers", "2") as process:
+        process.line("^INFO ready$")
+        told = [results(where, BODY, signature) for _ in range(6)]
+        assert ["dkim=pass" in one for one in told] == [True] * 3 + [False] * 3
+        assert 'reason="it came with 6 messages within 1d"' in told[-1]
+        assert "dkim=pass" in results(where, BODY)  # another one
+    assert (tmp_path / "state" / "dkim.sqlite").exists()
