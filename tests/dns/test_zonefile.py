@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaglio.dns.zonefile import Zone, ZoneError, load_zone, parse_json, parse_lines
+from vaglio.dns.zonefile import MAX_LINES, Record, Zone, ZoneError, load_zone, parse_json, parse_lines
 from vaglio.ports import NODATA, NXDOMAIN, TEMPERROR, Answer, Outcome
 
 LINES = r"""
@@ -87,8 +87,44 @@ def test_both_forms_give_the_same_answers(zone: Zone, name: str, rrtype: str, an
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        'caio.it. IN TXT (\n    "v=DKIM1; "\n    "p=abc"\n)',
+        'caio.it. 300 IN TXT ("v=DKIM1; " "p=abc")',
+        'caio.it TXT ( "v=DKIM1; "  ; the kind\n\n; the key\n "p=abc" ) ; its end',
+        'caio.it TXT ("v=DKIM1; p=a"\n"bc")\n',
+    ],
+)
+def test_a_record_in_parentheses_goes_on_over_lines(text: str) -> None:
+    assert list(parse_lines(f"aulo.it A 192.0.2.1\n{text}\ntizio.it A 192.0.2.2")) == [
+        Record("aulo.it", "A", "192.0.2.1"),
+        Record(text.split()[0], "TXT", "v=DKIM1; p=abc"),
+        Record("tizio.it", "A", "192.0.2.2"),
+    ]
+
+
+def test_parentheses_in_quotes_are_text_and_other_types_have_them_too() -> None:
+    zone = Zone(parse_lines('caio.it TXT ( "a (b) ; \\"c" )\ncaio.it MX (\n10\n mail.caio.it )\ncaio.it TXT a (b)'))
+    assert zone("caio.it", "TXT").values == ('a (b) ; "c', "a (b)")
+    assert zone("caio.it", "MX").values == ("10 mail.caio.it",)
+
+
+def test_records_of_the_longest_key_and_no_longer_ones_are_read() -> None:
+    lines = '"a"\n' * (MAX_LINES - 2)
+    [record] = parse_lines(f"caio.it TXT (\n{lines})")
+    assert record.value == "a" * (MAX_LINES - 2)
+    with pytest.raises(ZoneError, match=r'line 2: found "\(", and no "\)" within 100 lines'):
+        list(parse_lines(f'aulo.it TXT a\ncaio.it TXT (\n{lines}\n"a")'))
+
+
+@pytest.mark.parametrize(
     ("line", "said"),
     [
+        ('caio.it TXT ( "a"', 'found "(", and no ")"'),
+        ('caio.it TXT (\n"a" ) "b"', "found '\"b\"' behind the closing parenthesis"),
+        ('caio.it TXT (\n"a ) b', "found '\"a ) b' in parentheses, wanted words or quoted strings"),
+        ('caio.it TXT ( ( "a" ) )', "in parentheses, wanted words"),
+        ("caio.it A ( )", "wanted an address for A"),
         ("caio.it A", "line 2: found 'caio.it A', wanted NAME TYPE VALUE"),
         ("caio.it A 2001:db8::1", "line 2: found '2001:db8::1', wanted an address for A"),
         ("caio.it AAAA 192.0.2.1", "wanted an address for AAAA"),

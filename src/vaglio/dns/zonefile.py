@@ -4,7 +4,8 @@ Two forms:
 
 - lines ``NAME TYPE VALUE``: ``caio.it MX 10 mail.caio.it``, ``caio.it TXT "v=spf1 mx" " -all"`` (quoted strings are
   joined, anything else is taken as it stands), ``caio.it A TIMEOUT``, ``caio.it * SERVFAIL``. ``IN`` and a TTL before
-  the type, as dig and BIND write them, say nothing. A line that begins with ``#`` or ``;`` is a comment.
+  the type, as dig and BIND write them, say nothing. A value in parentheses goes on to the one that closes, over several
+  lines if need be. A line that begins with ``#`` or ``;`` is a comment, and so is what follows ``;`` in parentheses.
 - with a name that ends in .json: ``{"caio.it": [["TXT", ["part", "part"]], ["MX", [10, "mail.caio.it"]], ["A",
   "192.0.2.1"], ["*", "TIMEOUT"]]}``.
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,9 @@ from vaglio.facts import pack_address
 from vaglio.ports import NODATA, NXDOMAIN, Answer, Outcome
 
 MAX_CNAMES = 8
+MAX_LINES = 100
+"""Lines of one record: a key of 4,096 bits takes 5."""
+
 _FAILURES = {f"\0{word}": Answer(Outcome.TEMPERROR, why=word.lower()) for word in ("TIMEOUT", "SERVFAIL")}
 """Values of records that stand for look-ups that fail."""
 _LOOP = Answer(Outcome.TEMPERROR, why="loop")
@@ -120,27 +125,53 @@ _LINE = re.compile(r"(\S+)\s+(?:(?:IN|\d+[smhdw]?)\s+){0,2}(\S+)\s+(\S.*)", re.I
 _NO_NAME = re.compile(r"IN|\d+[smhdw]?", re.IGNORECASE)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*')
 _ESCAPE = re.compile(r"\\([0-9]{3}|.)", re.ASCII)
+_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*"|[^\s"();]+)|(\))|(;.*)?$)')
+"""In parentheses: a word or a quoted string, what closes them, or the end of the line."""
 
 
 def parse_lines(text: str) -> Iterator[Record]:
-    """Yield the records of ``NAME TYPE VALUE`` lines; raises ZoneError with the line's number."""
-    for number, line in enumerate(text.splitlines(), 1):
+    """Yield the records of ``NAME TYPE VALUE`` lines; raises ZoneError with the number of a record's first line."""
+    lines = enumerate(text.splitlines(), 1)
+    following = (line for _, line in lines)
+    for number, line in lines:
         written = line.strip()
         if not written or written.startswith(("#", ";")):
             continue
         try:
-            yield _line_record(written)
+            yield _line_record(written, following)
         except ZoneError as error:
             raise ZoneError(f"line {number}: {error}") from None
 
 
-def _line_record(line: str) -> Record:
+def _line_record(line: str, following: Iterator[str]) -> Record:
     found = _LINE.fullmatch(line)
     if not found or _NO_NAME.fullmatch(found[1]):  # a name that is left out is that of the line before, with BIND
         raise ZoneError(f"found {line[:80]!r}, wanted NAME TYPE VALUE")
     name, rrtype, value = found[1], _type(found[2]), found[3]
+    if value.startswith("("):
+        value = _grouped(value[1:], following)
     failure = f"\0{value}"
     return Record(name, rrtype, failure if failure in _FAILURES else _checked(rrtype, _unquoted(value)))
+
+
+def _grouped(first: str, following: Iterator[str]) -> str:
+    """Return what stands up to a closing parenthesis, on one line (RFC 1035 5.1)."""
+    words: list[str] = []
+    for line in chain([first], islice(following, MAX_LINES - 1)):
+        end = 0
+        while token := _TOKEN.match(line, end):
+            word, closes, _ = token.groups()
+            end = token.end()
+            if closes and line[end:].strip()[:1] not in ("", ";"):
+                raise ZoneError(f"found {line[end:].strip()[:80]!r} behind the closing parenthesis")
+            if closes:
+                return " ".join(words)
+            if not word:
+                break
+            words.append(word)
+        else:
+            raise ZoneError(f"found {line[end:].strip()[:80]!r} in parentheses, wanted words or quoted strings")
+    raise ZoneError(f'found "(", and no ")" within {MAX_LINES} lines')
 
 
 def _unquoted(value: str) -> str:
