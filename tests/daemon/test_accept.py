@@ -113,6 +113,46 @@ def test_uvloop_takes_no_more_than_the_limit_or_than_there_are_files(
         runner.run(scenario())
 
 
+@pytest.mark.parametrize(("kind", "factory"), kinds())
+def test_two_sockets_that_reach_the_limit_at_once_stay_within_it_and_end_when_told(
+    kind: type[Acceptor], factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "PAUSE", 0.01)
+    warned: list[str] = []
+    full = 0
+
+    def count() -> int:
+        nonlocal full
+        full += Waiter.open >= 2
+        return Waiter.open
+
+    async def scenario() -> None:
+        listeners = open_listeners(["inet:127.0.0.1:0", "inet:127.0.0.1:0"], Access())
+        places = [one.sock.getsockname() for one in listeners]
+        acceptor = kind(listeners, Waiter, count, 2, warned.append)
+        acceptor.open()
+        with ExitStack() as stack:
+            for place in places * 4:
+                stack.enter_context(socket.create_connection(place))
+            async with asyncio.timeout(5):
+                while full < 5:  # it has looked again and again
+                    await asyncio.sleep(0.001)
+            assert Waiter.open in ((2, 3) if kind is UvloopAcceptor else (2,))
+            acceptor.close()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            for place in places:
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(place)
+        async with asyncio.timeout(5):
+            while Waiter.open:
+                await asyncio.sleep(0.001)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(scenario())
+    assert len(warned) == 1
+
+
 @pytest.mark.parametrize("turns", range(6))
 @pytest.mark.parametrize("factory", uvloop_or_not())
 def test_a_connection_that_was_just_taken_is_closed_and_no_task_is_left_behind(
