@@ -107,11 +107,39 @@ def test_root_reads_the_keys_of_any_daemon() -> None:
     assert file_flaw(status(0o644, 0, 0), 0, {0}) != ""
 
 
-def test_directories_of_others_are_told() -> None:
-    where = Path("/srv")
-    assert folder_flaw(where, status(0o755, 0), DAEMON) == folder_flaw(where, status(0o1777, 0), DAEMON) == ""
-    assert folder_flaw(where, status(0o1777, DAEMON), DAEMON) != ""
-    assert "owned by 501" in folder_flaw(where, status(0o755, SOMEBODY), DAEMON)
+@pytest.mark.parametrize(
+    ("mode", "uid", "gid", "words"),
+    [
+        (0o755, 0, THEIRS, ""),
+        (0o750, DAEMON, OURS, ""),  # /etc/vaglio as it may be
+        (0o1777, 0, 0, ""),
+        (0o1770, 0, THEIRS, ""),
+        (0o1777, DAEMON, OURS, "everybody may write in /srv (mode 1777)"),
+        (0o1770, DAEMON, THEIRS, "group 601 may write in /srv (mode 1770)"),
+        (0o770, 0, THEIRS, "group 601 may write in /srv (mode 0770), wanted nobody else: chmod g-w /srv"),
+        (0o770, 0, OURS, ""),
+        (0o770, DAEMON, 0, ""),
+        (0o755, SOMEBODY, OURS, "found /srv owned by 501"),
+    ],
+)
+def test_who_else_may_write_above_a_key(mode: int, uid: int, gid: int, words: str) -> None:
+    flaw = folder_flaw(Path("/srv"), status(mode, uid, gid), DAEMON, {OURS})
+    assert words in flaw
+    assert bool(flaw) == bool(words)
+
+
+def test_for_root_too_no_other_group_may_write_above_a_key() -> None:
+    assert "group 601 may write" in folder_flaw(Path("/srv"), status(0o770, 0, THEIRS), 0, {0})
+    assert folder_flaw(Path("/srv"), status(0o755, SOMEBODY, THEIRS), 0, {0}) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders to others")
+def test_a_key_that_a_group_can_replace_is_not_read(folder: Path) -> None:
+    (folder / "games").mkdir()
+    file = key_file(folder / "games")
+    os.chown(folder / "games", 0, THEIRS)
+    (folder / "games").chmod(0o770)
+    assert f"found that group 601 may write in {folder}/games" in trouble(file)
 
 
 def test_a_credential_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

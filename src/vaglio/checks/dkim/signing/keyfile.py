@@ -35,7 +35,7 @@ def read_key(file: str) -> PrivateKey:
     except BadKey as error:
         raise KeyTrouble(f"{path}: the key can't be used: {error}") from None
     except PermissionError:
-        wanted = f"wanted one that user {os.geteuid()}, as whom this runs, may read, and no others"
+        wanted = f"wanted one that user {os.geteuid()}, as whom the daemon runs, may read, and no others"
         raise KeyTrouble(f"{path}: the key can't be read: found no permission, {wanted}") from None
     except OSError as error:
         raise KeyTrouble(f"{path}: the key can't be read: {error.strerror}") from None
@@ -58,7 +58,7 @@ def _read(path: str) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would keep us waiting
     try:
         uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
-        if flaw := file_flaw(os.fstat(handle), uid, groups) or _above(path, uid):
+        if flaw := file_flaw(os.fstat(handle), uid, groups) or _above(path, uid, groups):
             raise KeyTrouble(f"{path}: the key is not used: {flaw}")
         data = os.read(handle, MAX_BYTES + 1)
     finally:
@@ -91,20 +91,27 @@ def file_flaw(status: os.stat_result, uid: int, groups: Collection[int]) -> str:
     return ""
 
 
-def _above(path: str, uid: int) -> str:
+def _above(path: str, uid: int, groups: Collection[int]) -> str:
     """Return what is wrong with the directories above a file, on the way that is written and on the one that links make
     of it; "" for nothing.
     """
     folders = dict.fromkeys([*Path(path).parents, *Path(os.path.realpath(path)).parents])
-    return next(filter(None, (folder_flaw(folder, folder.stat(), uid) for folder in folders)), "")
+    return next(filter(None, (folder_flaw(folder, folder.stat(), uid, groups) for folder in folders)), "")
 
 
-def folder_flaw(folder: Path, status: os.stat_result, uid: int) -> str:
-    """Return what is wrong with a directory above a key; "" for nothing."""
+def folder_flaw(folder: Path, status: os.stat_result, uid: int, groups: Collection[int]) -> str:
+    """Return what is wrong with a directory above a key; "" for nothing. A group that is the daemon's own, or root's, may
+    write there, as the owner may.
+    """
     mode = stat.S_IMODE(status.st_mode)
     sticky = mode & stat.S_ISVTX and status.st_uid == 0  # others can put files there, and replace none
     if mode & 0o002 and not sticky:
         return f"found that everybody may write in {folder} (mode {mode:04o}), wanted nobody else: chmod o-w {folder}"
+    if mode & 0o020 and not sticky and status.st_gid not in (0, *groups):
+        return (
+            f"found that group {status.st_gid} may write in {folder} (mode {mode:04o}), wanted nobody else: "
+            f"chmod g-w {folder}"
+        )
     if uid and status.st_uid not in (0, uid):
         return f"found {folder} owned by {status.st_uid}, wanted root or the user of this daemon ({uid})"
     return ""
