@@ -35,7 +35,7 @@ class Needs(Flag):
     RECIPIENTS = auto()
     """``recipient`` is asked about each RCPT, and its answer is waited for."""
     HEADERS = auto()
-    """``header`` and ``end_of_headers`` are called, and ``Message.headers`` is filled."""
+    """``end_of_headers`` is called, and ``Message.headers`` is filled."""
     CHUNKS = auto()
     """``body`` is called with each piece of the body, for hashers: nothing of it is kept."""
     BODY = auto()
@@ -68,11 +68,8 @@ class Examination:
         """Return a verdict on this recipient alone; None, or a pass, lets it in."""
         return None
 
-    def header(self, field: Field) -> None:
-        """Take note of a header field: look-ups that it names begin here."""
-
     def end_of_headers(self, headers: Sequence[Field]) -> None:
-        """Take note of all header fields."""
+        """Take note of the header: look-ups that it names begin here, while the body is still on its way."""
 
     def body(self, chunk: bytes) -> None:
         """Take in the next piece of the body, with CRLF line ends; a piece may end anywhere."""

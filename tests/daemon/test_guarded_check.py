@@ -34,9 +34,7 @@ class Bench:
 
     def hear(self) -> Bench:
         one = self.examination
-        one.header(Field(b"Subject", b"x"))
-        one.header(Field(b"From", b"y"))
-        one.end_of_headers([])
+        one.end_of_headers([Field(b"Subject", b"x"), Field(b"From", b"y")])
         one.body(b"1")
         one.body(b"2")
         return self
@@ -55,11 +53,11 @@ def test_a_sound_check_is_heard_and_hears_as_if_nobody_stood_between() -> None:
     bench = Bench(listener()).hear()
     assert bench.verdict() is bench.check.given
     bench.examination.close()
-    assert bench.check.last.calls == ["header", "header", "end_of_headers", "body", "body", "verdict", "close"]
+    assert bench.check.last.calls == ["end_of_headers", "body", "body", "verdict", "close"]
     assert bench.failures == []
 
 
-@pytest.mark.parametrize("where", ["examine", "header", "end_of_headers", "body", "verdict"])
+@pytest.mark.parametrize("where", ["examine", "end_of_headers", "body", "verdict"])
 def test_a_bug_anywhere_is_temperror_for_each_method_and_told_once(
     where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -72,7 +70,7 @@ def test_a_bug_anywhere_is_temperror_for_each_method_and_told_once(
     assert [(record.levelname, bool(record.exc_info)) for record in caplog.records] == [("ERROR", True)]
 
 
-@pytest.mark.parametrize("where", ["header", "end_of_headers", "body"])
+@pytest.mark.parametrize("where", ["end_of_headers", "body"])
 def test_after_a_bug_the_check_hears_no_more_and_lets_go_of_what_it_began_at_once_and_once(where: str) -> None:
     bench = Bench(listener().raises(where)).hear()
     calls = bench.check.last.calls
@@ -84,7 +82,7 @@ def test_after_a_bug_the_check_hears_no_more_and_lets_go_of_what_it_began_at_onc
 
 
 def test_on_error_decides_what_becomes_of_the_message() -> None:
-    for where in ("examine", "header", "verdict"):
+    for where in ("examine", "end_of_headers", "verdict"):
         verdict = Bench(listener().raises(where), "defer").hear().verdict()
         assert (verdict.action, verdict.reason, verdict.results) == (Action.DEFER, FAILED, TEMPERROR)
         rehearsed = Bench(listener().raises(where), "defer", "rehearse").hear().verdict()
@@ -152,7 +150,7 @@ def test_a_store_that_fails_is_a_warning_without_a_traceback(caplog: pytest.LogC
     check = listener()
 
     def at(event: str) -> None:
-        if event == "header":
+        if event == "end_of_headers":
             raise StoreError("the disk is full")
 
     check.at = at

@@ -21,7 +21,6 @@ class Heard(Examination):
     def __init__(self, check: Listener, facts: Facts) -> None:
         self.check, self.facts = check, facts
         self.calls: list[str] = []
-        self.fields: list[Field] = []
         self.complete: Sequence[Field] = ()
         self.chunks: list[bytes] = []
         self.recipients: list[str] = []
@@ -35,10 +34,6 @@ class Heard(Examination):
         self._called("recipient")
         self.recipients.append(recipient)
         return self.check.of_recipient(recipient)
-
-    def header(self, field: Field) -> None:
-        self._called("header")
-        self.fields.append(field)
 
     def end_of_headers(self, headers: Sequence[Field]) -> None:
         self._called("end_of_headers")

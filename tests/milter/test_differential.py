@@ -34,7 +34,7 @@ OFFERS = (
 )
 PEERS = (CLIENT, Peer(b"[2001:db8::1]", b"6", 25, b"IPv6:2001:db8::1"), Peer(b"localhost", b"L", 0, b"/x"), Peer(b"?"))
 WORDS = ("pass", "reject", "two/defer", "hold", "discard", "header", "hostile", "results", "one/change", "remove",
-         "tell", "nap", "one/raise-header", "raise-body",
+         "tell", "nap", "one/raise-eoh", "raise-body",
          "two/raise-verdict", "raise-close", "raise-examine")  # fmt: skip
 
 BYTES = st.binary(max_size=30).map(lambda raw: raw.replace(b"\0", b"?"))

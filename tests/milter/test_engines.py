@@ -213,7 +213,7 @@ def test_messages_of_a_connection_have_nothing_to_do_with_each_other(milter: Tri
     first = told_alone(milter, mail("tell", body=b"", headers=()))
     with milter.mta() as mta:
         mta.greet()
-        for words in ("reject", "discard+header", "raise-header", "tell", "defer+nap"):
+        for words in ("reject", "discard+header", "raise-eoh", "tell", "defer+nap"):
             mta.send(mail(words, headers=(FORGED, (b"Subject", b" x")), body=b"x" * 100_000))
         again = mta.send(mail("tell", body=b"", headers=()))
         assert told(again) == first
@@ -407,7 +407,7 @@ def test_bytes_that_are_no_utf8_hold_no_message_up_and_forgeries_beside_them_are
 # --- bugs ---
 
 
-@pytest.mark.parametrize("where", ["examine", "header", "eoh", "body", "verdict", "close"])
+@pytest.mark.parametrize("where", ["examine", "eoh", "body", "verdict", "close"])
 def test_a_bug_in_a_check_costs_its_result_and_holds_nothing_up(
     milter: TrivialMilter, asking: TrivialMilter, where: str
 ) -> None:

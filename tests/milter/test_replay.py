@@ -77,7 +77,7 @@ def test_a_check_hears_of_it_as_of_a_message_that_a_mail_server_takes() -> None:
     body = b"x" * (CHUNK + 1)
     assert played(LETTER._replace(body=body, login=b"tizio"), check) == Outcome({}, UNTOUCHED)
     heard = check.last
-    assert heard.calls == ["recipient", "header", "end_of_headers", "body", "body", "verdict", "close"]
+    assert heard.calls == ["recipient", "end_of_headers", "body", "body", "verdict", "close"]
     (message,) = heard.messages
     client, envelope, session = message.facts
     assert (client.address, client.name, envelope.sender) == ("192.0.2.25", "mail.tizio.it", "tizio@tizio.it")

@@ -261,7 +261,7 @@ def test_header_fields_are_kept_byte_for_byte() -> None:
     fields = [(b"Subject", b" Ciao\n\tAnna"), (b"X-\xff", b"\xfe\x01"), (b"", b""), (b"Subject", b"")]
     talk = Talk().mail().fields(*fields)
     talk.end()
-    assert list(talk.seen.headers) == list(talk.check.last.complete) == talk.check.last.fields == fields
+    assert list(talk.seen.headers) == list(talk.check.last.complete) == fields
     assert all(isinstance(field, Field) for field in talk.seen.headers)
 
 
@@ -376,7 +376,7 @@ def test_each_check_hears_of_what_it_asked_for_only() -> None:
     talk.end()
     assert [(needs, one.last.calls) for needs, one in checks.items()] == [
         (Needs.NOTHING, ["verdict", "close"]),
-        (Needs.HEADERS, ["header", "end_of_headers", "verdict", "close"]),
+        (Needs.HEADERS, ["end_of_headers", "verdict", "close"]),
         (Needs.CHUNKS, ["body", "verdict", "close"]),
         (Needs.BODY, ["verdict", "close"]),
     ]

@@ -40,7 +40,7 @@ class Doing(Examination):
 
     "reject", "defer", "hold", "discard"; "header" (X-Trivial), "hostile" (words of an attacker in header and reply),
     "results", "change" (the second Subject), "remove" (the first one), "tell" (all that was seen, in X-Told);
-    "raise-WHERE" (examine, recipient, header, eoh, body, verdict, close), "slow" (a minute), "wait" (until there is a
+    "raise-WHERE" (examine, recipient, eoh, body, verdict, close), "slow" (a minute), "wait" (until there is a
     file "go"), "nap" (a turn of the loop). Recipients, if it is asked: "reject-", "defer-" or "nap-" in front.
     """
 
@@ -49,7 +49,6 @@ class Doing(Examination):
         words = facts.envelope.sender.partition("@")[0].split("+")
         self._words = {word.removeprefix(f"{check.name}/") for word in words}
         self._hash = hashlib.sha256()
-        self._heard: list[Field] = []
         self._complete: Sequence[Field] = ()
         self._maybe("examine")
 
@@ -63,10 +62,6 @@ class Doing(Examination):
         if word == "nap":
             await asyncio.sleep(0.001)
         return self._verdict(_ACTIONS[word]) if word in ("reject", "defer") else None
-
-    def header(self, field: Field) -> None:
-        self._maybe("header")
-        self._heard.append(field)
 
     def end_of_headers(self, headers: Sequence[Field]) -> None:
         self._maybe("eoh")
@@ -131,8 +126,8 @@ class Doing(Examination):
 
     def _story(self, message: Message) -> str:
         client, envelope, session = message.facts
-        heard = _told(self._heard)
-        assert heard == _told(self._complete) == _told(message.headers)
+        heard = _told(self._complete)
+        assert heard == _told(message.headers)
         return json.dumps({
             "address": client.address, "name": client.name, "reverse": client.reverse_name, "helo": session.helo,
             "login": session.sasl_username, "queue_id": session.queue_id, "sender": envelope.sender,

@@ -178,12 +178,6 @@ class _Guarded(Examination):
         self._raise()
         return await self._inner.recipient(recipient) or Verdict(Action.PASS, self._check.name, "")
 
-    def header(self, field: Field) -> None:
-        try:
-            self._inner.header(field)
-        except Exception as error:  # noqa: BLE001
-            self._note(error)
-
     def end_of_headers(self, headers: Sequence[Field]) -> None:
         try:
             self._inner.end_of_headers(headers)

@@ -62,11 +62,12 @@ class Host:
     time. ``record`` is told of each verdict with the seconds that it took from the end of the message (from RCPT, for
     one on a recipient alone). ``references`` names what is journalled and no check has named; ``owner`` lives as long
     as the host does. ``of_header`` and ``of_body`` are the places of the checks that hear of these; ``skims`` says that
-    of a header only Authentication-Results are of interest.
+    of a header only Authentication-Results are of interest; ``suspect`` are the letters with which fields begin that
+    may tell results in our name.
     """
 
     __slots__ = ("_guard", "_of_recipient", "_owner", "_recipient_guard", "_references", "asks_recipients", "checks",
-                 "manner", "needs", "of_body", "of_header", "record", "scans", "skims")  # fmt: skip
+                 "manner", "needs", "of_body", "of_header", "record", "scans", "skims", "suspect")  # fmt: skip
 
     def __init__(
         self,
@@ -90,6 +91,8 @@ class Host:
         self.of_header = [place for place, check in enumerate(checks) if Needs.HEADERS in check.needs]
         self.of_body = [place for place, check in enumerate(checks) if Needs.CHUNKS in check.needs]
         self.skims = not self.of_header and not manner.own
+        initials = b"a" + b"".join(name[:1] for name in manner.own)
+        self.suspect = initials + initials.upper()
 
     def examine(self, facts: Facts) -> list[Examination]:
         """Begin with a message."""

@@ -112,7 +112,7 @@ class Session:
 
     def header(self, name: bytes, value: bytes) -> None:
         """Take in a header field."""
-        self._begun("a header").header(name, value)
+        (self._message or self._begun("a header")).header(name, value)
 
     def end_of_headers(self) -> None:
         """Take note that the header is complete."""
@@ -157,38 +157,40 @@ class Session:
 class _Message:
     """What is known so far of a message under way."""
 
-    __slots__ = ("_bytes", "_facts", "_hear_body", "_hear_header", "_named", "_results", "_scanned", "_size", "count",
+    __slots__ = ("_facts", "_hear_body", "_named", "_results", "_room", "_scanned", "_size", "_suspect", "count",
                  "examinations", "forged", "headers", "host", "recipients")  # fmt: skip
 
     def __init__(self, host: Host, facts: Facts) -> None:
         self.host, self._facts = host, facts
         self.examinations: Sequence[Examination] = host.examine(facts)
-        self._hear_header = [self.examinations[place] for place in host.of_header]
         self._hear_body = [self.examinations[place] for place in host.of_body]
         self.recipients: list[str] = []
         self.count = 0  # of recipients, also those that are not kept
         self.headers: list[Field] = []
         self.forged: list[tuple[bytes, int]] = []
-        self._bytes = self._results = 0  # of the header, and of Authentication-Results in it
+        self._room = MAX_HEADER if host.of_header else 0  # bytes
+        self._suspect = host.suspect
+        self._results = 0  # bytes of those that came along
         self._named: dict[bytes, int] = {}
         self._scanned: list[bytes] = []
         self._size = 0
 
     def header(self, name: bytes, value: bytes) -> None:
-        own = self.host.manner.own
-        if (name[:1] in b"Aa" and names_it(name)) or (own and _plain(name) in own):
+        """Keep a field, if there is room; this may be called thousands of times for a message."""
+        if name[:1] in self._suspect:
+            self._note_results(name, value)
+        if self._room > 0 and len(self.headers) < MAX_FIELDS:
+            self._room -= len(name) + len(value)
+            if self._room >= 0:
+                self.headers.append(Field(name, value))
+
+    def _note_results(self, name: bytes, value: bytes) -> None:
+        manner = self.host.manner
+        if names_it(name) or _plain(name) in manner.own:
             # Counted by the name as the mail server gave it: that is how it counts when a field is taken out.
             index = self._named[name.lower()] = self._named.get(name.lower(), 0) + 1
-            if self.host.manner.forged and len(self.forged) <= MAX_FORGED and self._is_forged(name, value):
+            if manner.forged and len(self.forged) <= MAX_FORGED and self._is_forged(name, value):
                 self.forged.append((name, index))
-        if not self._hear_header:
-            return
-        self._bytes += len(name) + len(value)
-        if len(self.headers) < MAX_FIELDS and self._bytes <= MAX_HEADER:
-            field = Field(name, value)
-            self.headers.append(field)
-            for examination in self._hear_header:
-                examination.header(field)
 
     def _is_forged(self, name: bytes, value: bytes) -> bool:
         manner = self.host.manner
@@ -199,8 +201,8 @@ class _Message:
         return claims(value, manner.authserv_id) if ours is None else mentions(value, ours)
 
     def end_of_headers(self) -> None:
-        for examination in self._hear_header:
-            examination.end_of_headers(self.headers)
+        for place in self.host.of_header:
+            self.examinations[place].end_of_headers(self.headers)
 
     def body(self, chunk: bytes) -> None:
         room = self.host.manner.max_scan - self._size

@@ -47,14 +47,13 @@ def test_it_asks_for_header_and_body_and_nothing_is_kept() -> None:
     assert check(Dns({})).needs == Needs.HEADERS | Needs.CHUNKS
 
 
-def test_the_key_is_asked_for_as_soon_as_the_signature_is_seen() -> None:
+def test_the_key_is_asked_for_as_soon_as_the_header_is_complete() -> None:
     async def play() -> None:
         dns = Dns(zone(), cold=True)
         examination = check(dns).examine(FACTS)
-        examination.header(GOOD[0])
+        examination.end_of_headers(GOOD)
         await asyncio.sleep(0)
         assert dns.asked == [NAME]
-        examination.end_of_headers(GOOD)
         for place in range(len(BODY)):
             examination.body(BODY[place : place + 1])
         assert (await examination.verdict(message())).reason == "pass"
@@ -79,8 +78,7 @@ def test_a_key_at_hand_makes_no_task() -> None:
 
 def test_a_message_that_is_given_up_leaves_nothing_behind() -> None:
     async def play() -> None:
-        examination = check(Dns(zone(), cold=True)).examine(FACTS)
-        examination.header(GOOD[0])
+        examination = begin(check(Dns(zone(), cold=True)), GOOD, [])
         await asyncio.sleep(0)
         assert len(asyncio.all_tasks()) == 2
         examination.close()

@@ -1,5 +1,5 @@
-"""The check of DKIM signatures: asks for keys as soon as a signature is seen, hashes the body as it comes, decides at
-the end.
+"""The check of DKIM signatures: asks for keys as soon as the header is complete, hashes the body as it comes, decides
+at the end.
 
 Knows no protocol and opens nothing; the DNS, the clock and the references come through what it is given.
 """
@@ -14,9 +14,9 @@ from vaglio.checks.dkim.decide import basis, decide
 from vaglio.checks.dkim.outcome import Flaw, Reason
 from vaglio.checks.dkim.replay import Replays
 from vaglio.checks.dkim.settings import DkimVerifySettings
-from vaglio.checks.dkim.signature import Signature, read
+from vaglio.checks.dkim.signature import Signature
 from vaglio.checks.dkim.text import reply, results
-from vaglio.checks.dkim.verify import MAX_READ, Hashes, Header, Judged, Manner, choose, is_signature, judge, screened
+from vaglio.checks.dkim.verify import Hashes, Header, Judged, Manner, choose, judge, screened
 from vaglio.examination import Examination, Field, Message, Needs
 from vaglio.facts import Facts
 from vaglio.ports import Answer, Clock, References, Resolver
@@ -65,13 +65,11 @@ class DkimVerify:
 class Verifying(Examination):
     """One message. ``author`` is the domain in From, "" before the header has come, or where there is not one."""
 
-    __slots__ = ("_check", "_chosen", "_flaws", "_hashes", "_header", "_keys", "_now", "_read",
-                 "author")  # fmt: skip
+    __slots__ = ("_check", "_chosen", "_flaws", "_hashes", "_header", "_keys", "_now", "author")
 
     def __init__(self, check: DkimVerify) -> None:
         self._check = check
         self._now = check.context.clock.now()
-        self._read: list[Signature] = []
         self._keys: dict[str, Answer | asyncio.Task[Answer]] = {}
         self._header = _NO_HEADER
         self._flaws: dict[int, tuple[Signature, Flaw]] = {}
@@ -79,20 +77,12 @@ class Verifying(Examination):
         self._hashes = _NO_HASHES
         self.author = ""
 
-    def header(self, field: Field) -> None:
-        """Ask for the key of a signature; more than a few of them wait until all are known."""
-        if is_signature(field.name) and len(self._keys) < self._check.manner.most and len(self._read) < MAX_READ:
-            signature = read(field)
-            self._read.append(signature)
-            if screened(signature, self._now, self._check.manner) is None:
-                self._ask(signature.key_name)
-
     def end_of_headers(self, headers: Sequence[Field]) -> None:
-        """Choose what is verified; from here on, the body is hashed for it."""
+        """Choose what is verified, and ask for the keys; from here on, the body is hashed for it."""
         manner = self._check.manner
         self._header = Header(headers)
         sound: list[tuple[int, Signature]] = []
-        for place, signature in self._header.signatures(self._read):
+        for place, signature in self._header.signatures():
             if flaw := screened(signature, self._now, manner):
                 self._flaws[place] = signature, flaw
             else:

@@ -72,17 +72,18 @@ class Header:
     def __init__(self, fields: Sequence[Field]) -> None:
         self._fields = fields
         self._places: dict[bytes, list[int]] = {}
+        spelt: dict[bytes, list[int]] = {}  # by the name as written: most of many fields have one spelling
         for place, (name, _) in enumerate(fields):
-            self._places.setdefault(name.rstrip(b" \t").lower(), []).append(place)
+            places = spelt.get(name)
+            if places is None:
+                places = spelt[name] = self._places.setdefault(name.rstrip(b" \t").lower(), [])
+            places.append(place)
         self._canonical: dict[tuple[int, Form], bytes] = {}
 
-    def signatures(self, known: Sequence[Signature] = ()) -> list[tuple[int, Signature]]:
-        """Return those that are read, each with its place among the fields; ``known`` are the first ones, if they were
-        read already.
-        """
+    def signatures(self) -> list[tuple[int, Signature]]:
+        """Return those that are read, each with its place among the fields."""
         places = self._places.get(b"dkim-signature", [])[:MAX_READ]
-        rest = [read(self._fields[place]) for place in places[len(known) :]]
-        return list(zip(places, [*known, *rest], strict=True))
+        return [(place, read(self._fields[place])) for place in places]
 
     def count(self, name: bytes) -> int:
         """Return how many fields there are of a name in lower case."""
