@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from vaglio.checks.dkim.signing.ring import Ring, read_ring
-from vaglio.cli import common
+from vaglio.cli import common, dkim_reader
 from vaglio.cli.main import main
 
 NOW = 1_795_305_600  # 2026-11-22 00:00:00 UTC
@@ -34,9 +34,11 @@ class Admin:
         self.configure("")
         self.write()
         monkeypatch.setattr(common, "wall", lambda: self.time)
+        monkeypatch.setattr(dkim_reader, "USER", "nobody-has-this")
 
     def configure(self, text: str) -> None:
-        self.config.write_text(f'[dkim.sign]\nkey_dir = "{self.keys}"\n{text}\n')
+        state = f'[state]\nurl = "sqlite://{self.directory}/state"\n'
+        self.config.write_text(f'{state}[dkim.sign]\nkey_dir = "{self.keys}"\n{text}\n')
 
     def run(self, *words: str) -> Said:
         """Run ``vaglio dkim WORDS``."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pwd
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.cli.dkimkeys import DAY, Admin
 from tests.cli.dkimkeys import admin as admin  # a fixture
-from vaglio.cli import dkim_ask, dkim_rotate
+from vaglio.cli import dkim_ask, dkim_reader, dkim_rotate
 from vaglio.dns.open import OpenResolver
 from vaglio.dns.zonefile import ZoneResolver, load_zone
 
@@ -211,6 +215,60 @@ def test_a_key_of_the_configuration_that_is_not_there_does_not_fit(admin: Admin)
     said = admin.ask("check")
     assert (said.status, said.err) == (1, "")
     assert "NOT OK  a._domainkey.tizio.it  (signing)\n  /nowhere/a.pem: the key can't be read" in said.out
+
+
+@pytest.fixture
+def others(admin: Admin) -> Iterator[Path]:
+    """A folder where others may pass, as below what pytest makes they may not."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        admin.keys = folder / "dkim"
+        admin.configure("")
+        admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+        yield folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root judges for others")
+@pytest.mark.parametrize("source", ["user", "state"])
+def test_root_judges_for_the_user_of_the_daemons(
+    admin: Admin, others: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = admin.keys / "tizio.it" / "20261122r.pem"
+    assert (admin.ask("check").status, json.loads(admin.ask("check", "--json").out)["user"]) == (0, None)
+
+    user = pwd.getpwnam("nobody")
+    if source == "user":
+        monkeypatch.setattr(dkim_reader, "USER", "nobody")
+    else:
+        (admin.directory / "state").mkdir()
+        os.chown(admin.directory / "state", user.pw_uid, user.pw_gid)
+    said = admin.ask("check")
+    assert said.status == 1
+    assert said.out.startswith("Key files are judged for the user nobody, as whom the daemons run.\n")
+    assert f"{admin.keys}: can't be read: Permission denied" in said.out
+    assert f"{file}: the key can't be read: found no permission, wanted one that user {user.pw_uid}" in said.out
+
+    for path in (others / "dkim", others / "dkim" / "tizio.it"):
+        path.chmod(0o755)
+    (admin.keys / "tizio.it" / "keys.json").chmod(0o644)
+    said = admin.ask("check")
+    assert (said.status, said.out.count("can't be read"), f"{file}: the key can't be read" in said.out) == (1, 1, True)
+
+    for path in (others / "dkim", others / "dkim" / "tizio.it", *(others / "dkim" / "tizio.it").iterdir()):
+        os.chown(path, 0, user.pw_gid)
+        path.chmod(0o750 if path.is_dir() else 0o640)
+    assert admin.ask("check").status == 0
+    assert json.loads(admin.ask("check", "--json").out)["user"] == "nobody"
+    assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root judges for others")
+def test_a_user_without_a_name_is_told_by_its_number(admin: Admin, others: Path) -> None:
+    assert others
+    (admin.directory / "state").mkdir()
+    os.chown(admin.directory / "state", 54321, 54321)
+    assert json.loads(admin.ask("check", "--json").out)["user"] == "54321"
 
 
 def test_keys_of_tables_are_checked(admin: Admin) -> None:

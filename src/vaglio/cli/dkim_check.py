@@ -15,10 +15,12 @@ from vaglio.cli.common import CliError, Commands, clean, command, configuration,
 from vaglio.cli.dkim_ask import Asker, asked, asking_options, explained, told
 from vaglio.cli.dkim_folder import domain
 from vaglio.cli.dkim_known import Known, known
+from vaglio.cli.dkim_reader import reader
 
 _MORE = """\
 Each key signs something, which is verified with the record that the resolver of the daemons tells, and every name
 server of the zone. Where that fails it is said what is wrong with the record: cut, quoted, in pieces, another key, ...
+Run by root, key files are judged for the user vaglio, else for whom the state directory belongs to: the daemons' user.
 Exit status 0 when all keys that sign fit everywhere, 1 when not; keys that are new or retired don't count."""
 
 
@@ -59,9 +61,12 @@ def _check(args: argparse.Namespace) -> int:
 
     checked = asked(args, loaded, work)
     fits = all(one.fits for one in checked if one.known.state == "signing")
+    daemon = reader(loaded)
     if args.json:
-        print_json({"fits": fits, "keys": [_row(one) for one in checked]})
+        print_json({"fits": fits, "user": daemon.name if daemon else None, "keys": [_row(one) for one in checked]})
     else:
+        if daemon:
+            print(clean(f"Key files are judged for the user {daemon.name}, as whom the daemons run."))
         _tell(checked, fits)
     return 0 if fits else 1
 

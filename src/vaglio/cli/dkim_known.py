@@ -1,4 +1,6 @@
-"""All keys of this host: those of the key directory in any state, and those that the configuration or tables name."""
+"""All keys of this host: those of the key directory in any state, and those that the configuration or tables name. They
+are read as the daemon reads them, by its user too where root asks.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import PrivateKey
 from vaglio.cli.common import CliError, warn
 from vaglio.cli.dkim_folder import folders
+from vaglio.cli.dkim_reader import acting_as, reader
 from vaglio.config.load import Loaded
 
 
@@ -37,10 +40,12 @@ def known(loaded: Loaded, only: str = "") -> list[Known]:
     """Return all keys, or those of a domain, in the order of domains. What can't be read, so that nobody knows
     whose it is, stands there as "?"; where one domain was asked for, it is a warning.
     """
-    settings = loaded.config.dkim.sign
+    settings, daemon = loaded.config.dkim.sign, reader(loaded)
     warnings: list[str] = []
-    entries = Keys(settings, warnings.append).entries()
-    found = [one for one in (*_in_directory(settings), *_named(settings)) if only in ("", one.domain)]
+    listed = [one for one in (*_in_directory(settings), *_named(settings)) if only in ("", one.domain)]
+    with acting_as(daemon):
+        entries = Keys(settings, warnings.append).entries()
+        found = [one if one.trouble else _read(one) for one in listed]
     seen = {(one.domain, one.selector) for one in found}
     found += [
         Known(entry.domain, entry.selector, kind(key.algorithm), "signing", None, entry.file, "table", key)
@@ -67,19 +72,18 @@ def _in_directory(settings: DkimSignSettings) -> Iterator[Known]:
         for one in ring.keys:
             state = "revoked" if one.revoked else one.state
             file = str(folder.path / one.file)
-            yield _read(Known(folder.domain, one.selector, one.algorithm, state, one.since, file, "directory", None))
+            yield Known(folder.domain, one.selector, one.algorithm, state, one.since, file, "directory", None)
 
 
 def _named(settings: DkimSignSettings) -> Iterator[Known]:
     for one in settings.keys:
-        row = Known(ascii_name(one.domain), one.selector, "?", "signing", None, one.file, "configuration", None)
-        row = _read(row)
-        yield row._replace(algorithm=kind(row.key.algorithm)) if row.key else row
+        yield Known(ascii_name(one.domain), one.selector, "?", "signing", None, one.file, "configuration", None)
 
 
 def _read(row: Known) -> Known:
     """Read the key as the daemon does, which wants that nobody else can."""
     try:
-        return row._replace(key=read_key(row.file))
+        key = read_key(row.file)
     except KeyTrouble as error:
         return row._replace(trouble=str(error))
+    return row._replace(key=key, algorithm=kind(key.algorithm))
