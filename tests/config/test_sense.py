@@ -96,6 +96,12 @@ def warnings(folder: Path, text: str) -> list[str]:
         (f"[chain.lists]\nworkers = 2\n{NAMED}", "FILE:1: chain.lists: this chain checks nothing"),
         (f"[chain.inbound]\nchecks = []\n{NAMED}", "FILE:1: chain.inbound: this chain checks nothing"),
         (
+            f'[chain.inbound]\nchecks = ["spf", "dkim_verify", "dkim_sign"]\n{NAMED}',
+            "FILE:2: chain.inbound.checks: a chain that signs and checks, too, is for port 25: mail from outside waits "
+            "while it is down, since who signs defers then, and what a content filter hands back by 127.0.0.1 is "
+            'signed. Sign in chain.outbound, or in a chain with checks = ["dkim_sign"], behind the submission ports',
+        ),
+        (
             '[identity]\nhostname = "mx"\n[spf]\nmode = "rehearse"',
             'FILE:1: identity.authserv_id: results are written under the name "mx", and forged ones under the full '
             'name of this host stay: set it, for example to "mail.caio.it"',
@@ -123,6 +129,7 @@ def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text:
         f"[chain.inbound]\n{NAMED}",
         f'[chain.inbound]\nworkers = 2\n[chain.lists]\nchecks = ["spf"]\nremove_forged = false\n{NAMED}',
         f'[chain.inbound]\nworkers = 2\n[chain.users]\nchecks = ["dkim_sign"]\n{NAMED}',
+        f'[chain.outbound]\nchecks = ["spf", "dkim_sign"]\n{NAMED}',
         '[greylist]\nlisten = ["inet:127.0.0.1:0", "inet:127.0.0.1:0", "unix:/a", "unix:/A"]',
         '[identity]\nhostname = "mx"\n[greylist]\ndelay = "5m"',
         NAMED + '[chain.inbound]\nmode = "rehearse"',
@@ -130,7 +137,8 @@ def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text:
         NAMED + '[spf]\ndefer_to_dmarc = false\nmail_from = { fail = "reject" }',
     ],
     ids=["nothing", "a language with texts", "a last rule for everybody", "a shipped chain", "two in a row",
-         "one for own mail", "sockets that differ", "no milter", "a full name", "DMARC elsewhere", "no DMARC"],
+         "one for own mail", "own mail judged as others will", "sockets that differ", "no milter", "a full name",
+         "DMARC elsewhere", "no DMARC"],
 )
 def test_sound_settings_raise_no_warning(tmp_path: Path, text: str) -> None:
     assert warnings(tmp_path, text) == []
