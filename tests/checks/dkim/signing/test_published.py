@@ -113,6 +113,13 @@ def test_a_key_is_gone_when_its_record_is_empty_or_is_not_there(answer: Answer, 
     assert gone(answer, NAME).fits == is_gone
 
 
+def test_where_the_text_is_no_key_that_is_said() -> None:
+    assert gone(Answer(Outcome.OK, ("v=spf1 -all",)), NAME).words == (
+        'there is no key any more: the TXT record is none ("v=spf1 -all")'
+    )
+    assert gone(Answer(Outcome.OK, ("v=DKIM1; p=",)), NAME).words == "the record has an empty p="
+
+
 def test_a_key_is_not_gone_while_the_dns_does_not_tell() -> None:
     assert gone(TEMPERROR, NAME).temporary
     assert revoked_text("ed25519-sha256") == revoked_text("ed25519") == "v=DKIM1; k=ed25519; p="

@@ -98,12 +98,17 @@ def judge(answer: Answer, name: str, key: PrivateKey) -> Published:
 
 
 def gone(answer: Answer, name: str) -> Published:
-    """Say whether a key is no longer to be believed: its record has an empty p=, or is not there. ``MATCHES`` then."""
+    """Say whether a key is no longer to be believed: its record has an empty p=, is no key, or is not there. ``MATCHES``
+    then.
+    """
     if answer.outcome is Outcome.TEMPERROR:
         return _dns(answer)
     if answer.outcome is not Outcome.OK:
         return Published(Finding.MATCHES, "there is no record any more")
     found = [one for one in map(key_record, answer.values) if one is not None]
+    if not found:
+        told = f' ("{shown(answer.values[0], 40)}")' if answer.values else ""
+        return Published(Finding.MATCHES, f"there is no key any more: the TXT record is none{told}")
     if all(not isinstance(one, Key) and one.reason is Reason.REVOKED for one in found):
         return Published(Finding.MATCHES, "the record has an empty p=")
     return Published(Finding.DIFFERS, f"the record at {name} still has a key")
