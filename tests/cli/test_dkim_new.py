@@ -78,6 +78,11 @@ def test_a_file_that_no_ring_has_is_not_overwritten(admin: Admin) -> None:
     ]  # fmt: skip
 
 
+def test_the_time_can_be_given(admin: Admin) -> None:
+    admin.run("new", "tizio.it", "--only", "rsa", "--now", "1795478400")
+    assert [(key.selector, key.created) for key in admin.ring().keys] == [("20261124r", 1795478400)]
+
+
 def test_domains_are_kept_in_a_labels(admin: Admin) -> None:
     assert admin.run("new", "Bücher.DE.", "--only", "ed25519").status == 0
     assert admin.states("xn--bcher-kva.de") == {"20261122e": "new"}
@@ -139,6 +144,46 @@ def test_without_the_group_files_belong_to_whom_the_directory_belongs_to(
     os.chown(admin.keys, 1234, 1234)
     assert admin.run("new", "caio.it").err == ""
     assert {(path.stat().st_uid, mode(path)) for path in (admin.keys / "caio.it").iterdir()} == {(1234, 0o600)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_a_link_in_place_of_a_fresh_folder_gives_nothing_away(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who owns the key directory can change what lies in it between any two steps."""
+    monkeypatch.setattr(dkim_folder, "GROUP", "nobody-has-this")
+    admin.keys.mkdir()
+    os.chown(admin.keys, 1234, 1234)
+    victim = admin.directory / "victim"
+    victim.mkdir(mode=0o755)
+    mkdir = os.mkdir
+
+    def swapped(name: str, mode: int, *, dir_fd: int) -> None:
+        mkdir(name, mode, dir_fd=dir_fd)
+        os.rmdir(name, dir_fd=dir_fd)
+        os.symlink(victim, name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", swapped)
+    said = admin.run("new", "tizio.it")
+    assert (said.status, said.err) == (
+        1, f"vaglio: {admin.keys}/tizio.it: found a link or a file, wanted a directory: no link is followed there\n",
+    )  # fmt: skip
+    assert (victim.stat().st_uid, mode(victim), list(victim.iterdir())) == (0, 0o755, [])
+
+
+def test_links_below_the_key_directory_are_not_followed_and_that_itself_may_be_one(admin: Admin) -> None:
+    (admin.directory / "elsewhere").mkdir()
+    admin.keys.symlink_to("elsewhere")
+    assert admin.run("new", "tizio.it").status == 0
+    (admin.keys / "caio.it").symlink_to("tizio.it")
+    for words in (("new", "caio.it"), ("rotate", "caio.it")):
+        assert "caio.it: found a link or a file" in admin.run(*words).err
+    for name in ("keys.json", "20261122r.pem"):
+        file = admin.keys / "tizio.it" / name
+        moved = file.rename(admin.directory / name)
+        file.symlink_to(moved)
+        said = admin.ask("rotate", "tizio.it")
+        file.unlink()
+        moved.rename(file)
+        assert (said.status, f"{file}: Too many levels of symbolic links" in said.err) == (1, True)
 
 
 def test_two_commands_do_not_meet(admin: Admin) -> None:

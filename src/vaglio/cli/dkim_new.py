@@ -8,7 +8,8 @@ from pathlib import Path
 from vaglio.checks.dkim.signing.make import USUAL_BITS, new_key
 from vaglio.checks.dkim.signing.record import record_name, record_text, zone_lines
 from vaglio.checks.dkim.signing.ring import Algorithm, Ring, begin, fresh_selectors, switch
-from vaglio.checks.dkim.signing.sign import PrivateKey, private_key
+from vaglio.checks.dkim.signing.sign import PrivateKey
+from vaglio.cli.arguments import unix_time
 from vaglio.cli.common import (
     CliError,
     Commands,
@@ -50,6 +51,7 @@ def add_to(commands: Commands) -> None:
                         help="sign at once, whether the records are published or not")  # fmt: skip
     parser.add_argument("--zone-file", type=Path, metavar="FILE",
                         help="write the zone-file lines there, too: a file that is not there yet")  # fmt: skip
+    parser.add_argument("--now", type=unix_time, metavar="UNIX", help="the time, for selectors and keys.json")
     usual_options(parser)
 
 
@@ -112,15 +114,14 @@ def _new(args: argparse.Namespace) -> int:
         remark_on_bits(args.rsa_bits)
     unix = now(args)
     with folder.change() as change:
-        ring = folder.load()
+        ring = change.load()
         if under_way := [key.selector for key in ring.of("new") if key.algorithm in algorithms]:
             raise CliError(f"{args.domain} has new keys under way: {', '.join(under_way)}; publish them, then run "
                            f"vaglio dkim rotate {args.domain}")  # fmt: skip
         chosen = _selectors(args, algorithms) or selectors_for(change, ring, algorithms, unix)
         ring = make(change, ring, chosen, args.rsa_bits, unix)
         change.save(switch(ring, unix) if args.sign_now else ring)
-    rows = [(key, private_key((folder.path / key.file).read_bytes())) for key in ring.keys
-            if chosen.get(key.algorithm) == key.selector]  # fmt: skip
+        rows = [(key, change.key(key)) for key in ring.keys if chosen.get(key.algorithm) == key.selector]
     records = [to_publish(args.domain, key.selector, private) for key, private in rows]
     _write(args.zone_file, records)
     if words := who_reads(folder.path.parent):
