@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +14,9 @@ import pytest
 
 from tests.cli.dkimkeys import DAY, Admin
 from tests.cli.dkimkeys import admin as admin  # a fixture
-from vaglio.cli import dkim_ask, dkim_reader, dkim_rotate
+from vaglio.checks.dkim.signing.record import zone_lines
+from vaglio.cli import dkim_ask, dkim_reader, dkim_records, dkim_rotate
+from vaglio.cli.dkim_records import ToPublish
 from vaglio.dns.open import OpenResolver
 from vaglio.dns.zonefile import ZoneResolver, load_zone
 
@@ -54,7 +56,7 @@ def test_a_whole_life(admin: Admin) -> None:
                               "20270521r": "signing"}  # fmt: skip
 
     admin.time += 29.5 * DAY
-    said = admin.ask("rotate", "tizio.it", "--at-once")
+    said = admin.ask("rotate", "tizio.it")
     assert said.status == 0
     assert "leave the records of 20261122e and 20261122r as they are for 1 more day." in said.out
 
@@ -66,7 +68,7 @@ def test_a_whole_life(admin: Admin) -> None:
     admin.publish('20261122r._domainkey.tizio.it. IN TXT "v=DKIM1; k=rsa; p="')
     said = admin.ask("rotate", "tizio.it")
     assert said.status == 3
-    assert "revoked at all name servers: 20261122r. No mail signed by 20261122e is on its way" in said.out
+    assert "revoked at all name servers: 20261122r; no mail signed by 20261122e is on its way" in said.out
     del admin.records["20261122e._domainkey.tizio.it"]
     admin.write()
     said = admin.ask("rotate", "tizio.it", "--purge")
@@ -84,6 +86,61 @@ def test_files_of_revoked_keys_stay_until_they_are_purged(admin: Admin) -> None:
     assert [key.revoked is not None for key in admin.ring().keys] == [True, False]
     assert (admin.keys / "tizio.it" / "a.pem").exists()
     assert [row["state"] for row in admin.json("list")["keys"]] == ["signing", "revoked"]
+
+
+def test_at_once_waits_for_no_retired_keys(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa").out)
+    assert admin.ask("rotate", "tizio.it").status == 0
+    said = admin.ask("rotate", "tizio.it", "--at-once")
+    assert (said.status, "new keys are made" in said.out) == (3, True)
+    assert admin.states() == {"20261122r": "retired", "20261122r2": "signing", "20261122r3": "new"}
+
+    admin.time += 31 * DAY
+    said = admin.ask("rotate", "tizio.it")
+    assert "20261122r2 and" not in said.out
+    assert '20261122r._domainkey.tizio.it. IN TXT "v=DKIM1; k=rsa; p="' in said.out
+    assert "20261122r3._domainkey.tizio.it: resolver: there is no TXT record" in said.out
+
+
+def test_a_stolen_key_is_replaced_and_revoked_without_delay(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--sign-now").out)
+    words = ("rotate", "tizio.it", "--revoke", "20261122r")
+    said = admin.ask(*words)
+    assert (said.status, "then run vaglio dkim rotate tizio.it --revoke 20261122r again" in said.out) == (3, True)
+    assert "p=\"" not in said.out
+
+    assert admin.ask(*words).status == 3
+    admin.publish(said.out)
+    said = admin.ask(*words)
+    assert said.status == 3
+    assert "signing from now on: 20261122e2 and 20261122r2, which all name servers tell; leave the records of " \
+           "20261122e as they are for 30 days.\n" in said.out  # fmt: skip
+    assert "tizio.it: nobody shall believe 20261122r any more. Publish these records in place of theirs." in said.out
+    assert said.out.count('p="') == 1
+    assert admin.states() == {"20261122e": "retired", "20261122e2": "signing", "20261122r": "retired",
+                              "20261122r2": "signing"}  # fmt: skip
+
+    assert admin.ask(*words).status == 3
+    admin.publish(said.out)
+    assert "revoked at all name servers: 20261122r." in admin.ask(*words).out
+    said = admin.ask(*words)
+    assert (said.status, "leave the records of 20261122e as they are" in said.out) == (0, True)
+
+
+def test_a_key_that_was_stolen_while_it_is_retired_is_revoked_at_once(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    said = admin.ask("rotate", "--revoke", "20261122r")
+    assert (said.status, 'p="' in said.out, "20261122r2" in said.out) == (3, True, False)
+
+
+def test_only_keys_of_one_domain_that_have_signed_can_be_revoked(admin: Admin) -> None:
+    admin.run("new", "tizio.it", "--only", "rsa")
+    assert "--revoke x: tizio.it has no such key" in admin.ask("rotate", "--revoke", "x").err
+    assert "found a new key, wanted one that signs" in admin.ask("rotate", "--revoke", "20261122r").err
+    assert admin.ask("rotate", "--all", "--revoke", "20261122r").status == 2
+    assert admin.states() == {"20261122r": "new"}
 
 
 def test_days_must_be_more_than_signatures_hold_and_queues_keep(admin: Admin) -> None:
@@ -166,6 +223,94 @@ def test_it_waits_until_the_records_are_seen(admin: Admin, monkeypatch: pytest.M
     assert (said.status, pauses) == (0, ["new"] * 3)
     assert said.out.endswith("signing from now on: 20261122r, which all name servers tell.\n")
     assert 'waiting: 20261122r._domainkey.tizio.it: resolver: there is a backslash before each ";"' in said.err
+
+
+def edits(admin: Admin, monkeypatch: pytest.MonkeyPatch, *work: Callable[[], None]) -> None:
+    """Have this done to the zone while the command waits, one after the other."""
+    rest = iter(work)
+
+    async def pause() -> None:
+        next(rest)()
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(dkim_rotate, "_pause", pause)
+
+
+def test_one_domain_that_waits_does_not_keep_the_others_waiting(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = [admin.run("new", domain, "--only", "rsa").out for domain in ("caio.it", "tizio.it")]
+
+    def first() -> None:
+        assert admin.states("tizio.it") == {"20261122r": "new"}
+        admin.publish(printed[1])
+
+    def second() -> None:
+        assert (admin.states("caio.it"), admin.states("tizio.it")) == ({"20261122r": "new"}, {"20261122r": "signing"})
+        admin.publish(printed[0])
+
+    edits(admin, monkeypatch, first, second)
+    said = admin.ask("rotate", "--all", "--wait")
+    assert (said.status, said.out.count("signing from now on")) == (0, 2)
+
+
+def test_a_stolen_key_takes_a_single_command_that_waits(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    shown: list[str] = []
+    tell = dkim_records.show
+
+    def show(records: list[ToPublish]) -> None:
+        shown.append("".join(f"{zone_lines(one.name, one.text)}\n" for one in records))
+        tell(records)
+
+    monkeypatch.setattr(dkim_rotate, "show", show)
+    edits(admin, monkeypatch, *[lambda: admin.publish(shown[-1])] * 2)
+    said = admin.ask("rotate", "tizio.it", "--revoke", "20261122r", "--wait")
+    assert (said.status, len(shown), admin.ring().keys[0].revoked) == (0, 2, int(admin.time))
+    assert "revoked at all name servers: 20261122r. The records can go" in said.out.splitlines()[-1]
+
+
+def test_at_once_is_once_however_long_it_waits(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    admin.time += 31 * DAY
+    printed = admin.run("new", "tizio.it", "--only", "rsa").out
+
+    def revoke() -> None:
+        del admin.records["20261122r._domainkey.tizio.it"]
+        admin.write()
+
+    edits(admin, monkeypatch, lambda: admin.publish(printed), revoke)
+    assert admin.ask("rotate", "--at-once", "--wait").status == 0
+    assert admin.states() == {"20261122r": "retired", "20261122r2": "retired", "20261223r": "signing"}
+
+
+def test_a_program_that_waits_is_told_all_steps_and_somebody_what_to_publish(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = admin.run("new", "tizio.it", "--only", "rsa").out
+    edits(admin, monkeypatch, lambda: admin.publish(printed))
+    said = admin.ask("rotate", "--json", "--wait")
+    found = json.loads(said.out)
+    assert ([turn["step"] for turn in found["turns"]], found["errors"]) == (["waiting", "switched"], [])
+    assert found["turns"][0]["publish"][0]["zone_line"] in said.err
+
+
+def test_a_program_is_told_which_domains_failed(admin: Admin) -> None:
+    for domain in ("caio.it", "tizio.it"):
+        admin.publish(admin.run("new", domain, "--only", "rsa").out)
+    (admin.keys / "caio.it" / "20261122r.pem").unlink()
+    said = admin.ask("rotate", "--all", "--json")
+    found = json.loads(said.out)
+    assert (said.status, [turn["domain"] for turn in found["turns"]]) == (1, ["tizio.it"])
+    [error] = found["errors"]
+    assert (error["domain"], "20261122r.pem: No such file" in error["text"]) == ("caio.it", True)
+
+
+def test_the_time_can_be_given(admin: Admin) -> None:
+    admin.publish(admin.run("new", "tizio.it", "--only", "rsa", "--sign-now").out)
+    said = admin.ask("rotate", "tizio.it", "--now", str(int(admin.time + 200 * DAY)))
+    assert (said.status, admin.states()) == (3, {"20261122r": "signing", "20270610r": "new"})
 
 
 # --- check ---
@@ -264,8 +409,8 @@ def test_root_judges_for_the_user_of_the_daemons(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root judges for others")
-def test_a_user_without_a_name_is_told_by_its_number(admin: Admin, others: Path) -> None:
-    assert others
+@pytest.mark.usefixtures("others")
+def test_a_user_without_a_name_is_told_by_its_number(admin: Admin) -> None:
     (admin.directory / "state").mkdir()
     os.chown(admin.directory / "state", 54321, 54321)
     assert json.loads(admin.ask("check", "--json").out)["user"] == "54321"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any, NamedTuple
 
 from vaglio.checks.dkim.signing.published import gone, judge
@@ -20,7 +22,7 @@ from vaglio.checks.dkim.signing.ring import (
     without_revoked,
 )
 from vaglio.checks.dkim.signing.survey import Judge, Survey
-from vaglio.cli.arguments import count
+from vaglio.cli.arguments import count, unix_time
 from vaglio.cli.common import (
     CliError,
     Commands,
@@ -36,7 +38,7 @@ from vaglio.cli.common import (
     warn,
 )
 from vaglio.cli.dkim_ask import Asker, asked, asking_options, explained, told
-from vaglio.cli.dkim_folder import Folder, domain, folders, key_directory
+from vaglio.cli.dkim_folder import Folder, domain, folders, key_directory, selector
 from vaglio.cli.dkim_new import bits_option, make, remark_on_bits, selectors_for, to_publish
 from vaglio.cli.dkim_records import ToPublish, show
 from vaglio.config.load import Loaded
@@ -57,6 +59,9 @@ do for the next one:
  3 all tell them: they sign from now on. The old ones are retired: their records must stay;
  4 --days later: it prints the records with an empty p= that shall take their place;
  5 all name servers tell those: the old keys are revoked. Their files stay, until --purge.
+A key that somebody else has: --revoke SELECTOR, given at each run, makes new keys at once, and as soon as they sign
+prints the record with an empty p= for that one.
+With --wait --json all steps are in the JSON at the end, and what is to be published on stderr at once.
 Keys of the directory key_dir only; those of OpenDKIM come there by "vaglio dkim import --copy-keys".
 Exit status 0 when you need do nothing now, {TO_PUBLISH} while something is to be published, 1 for an error."""
 
@@ -67,6 +72,7 @@ def add_to(commands: Commands) -> None:
         commands, "rotate", _rotate, "replace keys by new ones, step by step, as far as the DNS allows",
         "vaglio dkim rotate tizio.it\n"
         "vaglio dkim rotate tizio.it --at-once --wait\n"
+        "vaglio dkim rotate tizio.it --revoke 20261122r   # a stolen key\n"
         "vaglio dkim rotate --all                 # what a daily timer runs",
         _MORE,
     )  # fmt: skip
@@ -77,11 +83,16 @@ def add_to(commands: Commands) -> None:
                              f"(dkim.sign.valid) and {QUEUE_DAYS} days in a queue")  # fmt: skip
     parser.add_argument("--every", type=count, default=180, metavar="N",
                         help="new keys are due when the newest one has signed for N days (default 180)")  # fmt: skip
-    parser.add_argument("--at-once", action="store_true", help="new keys are due now")
+    parser.add_argument("--at-once", action="store_true",
+                        help="new keys are due now, also while records of retired ones still stand")  # fmt: skip
+    parser.add_argument("--revoke", action="append", default=[], type=selector, metavar="SELECTOR",
+                        help="a key that somebody else has: new ones are due now, its record gets an empty p= as soon "
+                             "as they sign")  # fmt: skip
     parser.add_argument("--wait", action="store_true",
                         help="ask each minute until all name servers tell what they must")  # fmt: skip
     parser.add_argument("--purge", action="store_true", help="delete revoked keys, their files too")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
+    parser.add_argument("--now", type=unix_time, metavar="UNIX", help="the time, by which keys are due")
     bits_option(parser)
     asking_options(parser)
     usual_options(parser)
@@ -110,39 +121,63 @@ class Turn(NamedTuple):
 def _rotate(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     _check_days(args.days, loaded)
+    if args.revoke and args.all:
+        raise WrongUsage("--revoke SELECTOR is for the keys of one DOMAIN")
     remark_on_bits(args.rsa_bits)
-    turns: list[Turn] = []
-    failed = False
-    for folder in _chosen(args, loaded):
-        try:
-            turns += _turned(args, _Rotation(args, loaded, folder))
-        except CliError as error:
-            if not args.all:
-                raise
-            warn(str(error))  # the other domains go on
-            failed = True
-    if args.json:
-        print_json({"turns": [turn.row() for turn in turns]})
-    elif not turns and not failed:
-        print("there is nothing to do")
-    return 1 if failed else max((turn.status for turn in turns), default=0)
-
-
-def _turned(args: argparse.Namespace, rotation: _Rotation) -> list[Turn]:
-    """Take the steps that can be taken; with --wait, until nothing is left to wait for."""
-    turns = rotation.run()
-    if not args.json:
-        _tell(turns)
-    while args.wait and not args.dry_run and any(turn.status for turn in turns):
+    work = [_Rotation(args, loaded, folder) for folder in _chosen(args, loaded)]
+    run = _Run(args.json, args.wait)
+    waiting = run.round(work, may_fail=args.all)
+    while waiting and args.wait and not args.dry_run:
         asyncio.run(_pause())
-        before, turns = turns, rotation.run()
-        if not any(turn.status for turn in turns):
-            if not args.json:
-                _tell(turns)
-        elif turns != before:
-            for line in [line for turn in turns for line in turn.lacking]:
-                warn(f"waiting: {line}")
-    return turns
+        waiting = run.round(waiting, may_fail=args.all)
+    if args.json:
+        print_json({"turns": [turn.row() for turn in run.turns], "errors": run.errors})
+    elif not run.turns and not run.errors:
+        print("there is nothing to do")
+    return 1 if run.errors else max((turn.status for turns in run.last.values() for turn in turns), default=0)
+
+
+class _Run:
+    """What happens to all domains, round by round. ``turns`` has each step once, ``last`` those of the last round."""
+
+    def __init__(self, is_json: bool, waits: bool) -> None:
+        self._is_json, self._waits = is_json, waits
+        self.turns: list[Turn] = []
+        self.last: dict[str, list[Turn]] = {}
+        self.errors: list[dict[str, str]] = []
+
+    def round(self, work: Sequence[_Rotation], *, may_fail: bool) -> list[_Rotation]:
+        """Take the steps that can be taken, and tell of them; return what something is to be published for."""
+        waiting = []
+        for one in work:
+            try:
+                turns = one.run()
+            except CliError as error:
+                if not may_fail:
+                    raise
+                warn(str(error))  # the other domains go on
+                self.errors.append({"domain": one.domain, "text": str(error)})
+                self.last.pop(one.domain, None)
+                continue
+            before, self.last[one.domain] = self.last.get(one.domain, []), turns
+            self._tell([turn for turn in turns if turn not in before])
+            if any(turn.status for turn in turns):
+                waiting.append(one)
+        return waiting
+
+    def _tell(self, turns: Sequence[Turn]) -> None:
+        """Tell of turns: of those whose records were shown already, only who does not tell them."""
+        told = [turn.records for turn in self.turns if turn.records]
+        for turn in turns:
+            if turn.records and turn.records in told:
+                for line in turn.lacking:
+                    warn(f"waiting: {line}")
+            elif not self._is_json:
+                _tell([turn])
+            elif self._waits:  # a program gets it all at the end, and until then somebody has to publish
+                with redirect_stdout(sys.stderr):
+                    _tell([turn])
+        self.turns += turns
 
 
 async def _pause() -> None:
@@ -176,18 +211,45 @@ class _Rotation:
 
     def __init__(self, args: argparse.Namespace, loaded: Loaded, folder: Folder) -> None:
         self._args, self._loaded, self._folder = args, loaded, folder
+        self._at_once: bool = args.at_once
+        self._again = " ".join(["vaglio dkim rotate", folder.domain, *(f"--revoke {name}" for name in args.revoke)])
+
+    @property
+    def domain(self) -> str:
+        """The domain."""
+        return self._folder.domain
 
     def run(self) -> list[Turn]:
         """Take the steps that can be taken now. Raises CliError."""
         ring, unix = self._folder.load(), now(self._args)
-        turns = [self._publish(ring, unix)] if ring.of("new") else []
-        if due := retire_due(ring, unix, self._args.days):
+        turns, at_once, self._at_once = [], self._at_once, False  # once only, however long it waits
+        if ring.of("new"):
+            turns.append(self._publish(ring, unix))
+            ring = self._folder.load()
+        elif (at_once and ring.of("signing")) or any(key.state == "signing" for key in self._stolen(ring)):
+            turns.append(self._begin(ring, unix))
+        if due := self._due(ring, unix):
             turns.append(self._revoke(due, unix))
         if not turns:
             turns.append(self._rest(ring, unix))
         if self._args.purge:
             turns += self._purge()
         return turns
+
+    def _stolen(self, ring: Ring) -> list[RingKey]:
+        """Return the keys that are not to be believed any more. Raises CliError."""
+        keys = {key.selector: key for key in ring.keys}
+        for name in self._args.revoke:
+            if name not in keys:
+                raise CliError(f"--revoke {name}: {self.domain} has no such key: see vaglio dkim list {self.domain}")
+            if keys[name].state == "new":
+                raise CliError(f"--revoke {name}: found a new key, wanted one that signs or has signed")
+        return [keys[name] for name in dict.fromkeys(self._args.revoke)]
+
+    def _due(self, ring: Ring, unix: float) -> list[RingKey]:
+        """Return the keys whose records are to get an empty p=."""
+        due = {*retire_due(ring, unix, self._args.days), *self._stolen(ring)}
+        return [key for key in unrevoked(ring) if key in due]
 
     # --- new keys ---
 
@@ -202,7 +264,7 @@ class _Rotation:
         if not signing:
             raise CliError(f"no key of {ring.domain} signs: vaglio dkim new {ring.domain} makes some")
         due = max(key.switched or 0 for key in signing) + self._args.every * _DAY
-        if due > unix and not self._args.at_once:
+        if due > unix:
             return self._turn("resting", f"new keys are due on {day_of(due)} (or --at-once)")
         return self._begin(ring, unix)
 
@@ -211,12 +273,12 @@ class _Rotation:
         if self._args.dry_run:
             return self._turn("would-begin", f"new keys would be made ({', '.join(algorithms)})")
         with self._folder.change() as change:
-            if (now_there := self._folder.load()) != ring:
+            if (now_there := change.load()) != ring:
                 raise CliError(f"another command has changed the keys of {ring.domain} meanwhile: run this again")
             chosen = selectors_for(change, now_there, algorithms, unix)
             ring = make(change, ring, chosen, self._args.rsa_bits, unix)
             change.save(ring)
-        text = f"new keys are made. Publish these records, then run vaglio dkim rotate {ring.domain} again"
+        text = f"new keys are made. Publish these records, then run {self._again} again"
         return self._turn("begun", text, self._records(ring.of("new")))
 
     def _publish(self, ring: Ring, unix: float) -> Turn:
@@ -230,12 +292,13 @@ class _Rotation:
         if self._args.dry_run:
             return self._turn("would-switch", f"would sign from now on: {_names(new)}, which all name servers tell")
         with self._folder.change() as change:
-            meanwhile = self._folder.load()
+            meanwhile = change.load()
             if meanwhile.of("new") != new:
                 raise CliError(f"another command has changed the keys of {ring.domain} meanwhile: run this again")
             ring = switch(meanwhile, unix)
             change.save(ring)
-        retired = [key for key in ring.of("retired") if key.retired == int(unix)]
+        stolen = self._stolen(ring)
+        retired = [key for key in ring.of("retired") if key.retired == int(unix) and key not in stolen]
         more = f"; leave the records of {_names(retired)} as they are for {self._args.days} days" if retired else ""
         return self._turn("switched", f"signing from now on: {_names(new)}, which all name servers tell{more}")
 
@@ -254,15 +317,19 @@ class _Rotation:
         seen, rest = [key for key in due if not lacking[key.selector]], [key for key in due if lacking[key.selector]]
         if seen and not self._args.dry_run:
             with self._folder.change() as change:
-                change.save(revoke(self._folder.load(), [key.selector for key in seen], unix))
+                change.save(revoke(change.load(), [key.selector for key in seen], unix))
         done = f"revoked at all name servers: {_names(seen)}" if seen else ""
         if not rest:
             return self._turn("revoked", f"{done}. The records can go, and --purge deletes the files")
         domain_name = self._folder.domain
         records = [ToPublish(domain_name, record_name(domain_name, key.selector), revoked_text(key.algorithm))
                    for key in rest]  # fmt: skip
-        text = f"No mail signed by {_names(rest)} is on its way any more. Publish these records in place of theirs"
-        return self._turn("revoke", f"{done}. {text}" if done else text, records,
+        stolen = [key for key in rest if key.selector in self._args.revoke]
+        texts = [f"nobody shall believe {_names(stolen)} any more"] if stolen else []
+        if old := [key for key in rest if key not in stolen]:
+            texts.append(f"no mail signed by {_names(old)} is on its way any more")
+        text = f"{'; '.join(texts)}. Publish these records in place of theirs"
+        return self._turn("revoke", f"{done}; {text}" if done else text, records,
                           [line for key in rest for line in lacking[key.selector]])  # fmt: skip
 
     def _gone(self, key: RingKey) -> Judge:
@@ -276,7 +343,7 @@ class _Rotation:
         if self._args.dry_run:
             return [self._turn("would-purge", f"would be deleted: {_names(old)}")]
         with self._folder.change() as change:
-            ring, old = without_revoked(self._folder.load())
+            ring, old = without_revoked(change.load())
             change.save(ring)
             for key in old:
                 change.delete(key.file)
