@@ -33,3 +33,39 @@ def test_a_message_with_too_many_forged_results_is_told_of_with_whose_move_it_is
     said, then = explain(refused, language)
     assert said.startswith(why)
     assert then.startswith(move)
+
+
+FAIL = {"spf.reason": "fail", "spf.result": "fail", "spf.ip": "198.51.100.66", "spf.domain": "tizio.it",
+        "spf.identity": "mailfrom", "spf.allows": "ip4:192.0.2.25", "spf.add": "ip4:198.51.100.66"}  # fmt: skip
+UNSIGNED = {"dkim_verify.reason": "unsigned", "dkim_verify.result": "none"}
+
+
+@pytest.mark.parametrize(("language", "theirs", "owners", "done"), [
+    ("en", "it is the move of the admin of tizio.it: add ip4:198.51.100.66 to the record",
+     "Whoever owns the sender's domain can have their mail signed", "passed on"),
+    ("it", "tocca all'amministratore di tizio.it: aggiungere ip4:198.51.100.66 al record",
+     "Chi possiede il dominio del mittente", "È passato"),
+])
+def test_what_a_chain_lets_through_comes_with_what_each_check_would_have_somebody_do(
+    language: str, theirs: str, owners: str, done: str
+) -> None:
+    why, then = explain(PASSED._replace(facts={**FAIL, **UNSIGNED}), language)
+    assert "198.51.100.66" in why
+    assert theirs in then
+    assert owners in then
+    assert done not in then
+
+
+def test_checks_that_have_nothing_against_a_message_want_nothing_done() -> None:
+    facts = {"spf.reason": "authenticated", "dkim_sign.reason": "signed", "dkim_sign.domain": "tizio.it"}
+    why, then = explain(PASSED._replace(facts=facts), "en")
+    assert why.startswith("The client has logged in. The message was signed for tizio.it")
+    assert then == ""
+    assert "failed" in explain(PASSED._replace(facts={"spf.reason": "error"}), "en")[0]
+
+
+def test_where_one_check_decided_the_move_is_its_own() -> None:
+    refused = PASSED._replace(action="reject", reason="fail", facts={**FAIL, **UNSIGNED, "decided_by": "spf"})
+    then = explain(refused, "en")[1]
+    assert "add ip4:198.51.100.66" in then
+    assert "signed" not in then

@@ -34,6 +34,11 @@ _EXPLAINERS: Mapping[str, _Explainer] = {
 }  # fmt: skip
 """By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
 
+_ADVICE: Mapping[str, Callable[[str, Mapping[str, Fact], str], tuple[str, str]]] = {
+    "spf": spf.advice, "dkim_verify": dkim.advice, "dkim_sign": signing.advice,
+}  # fmt: skip
+"""By check of messages: what is so, and who must do what. Given reason, facts and language."""
+
 _FAILURES = {
     "en": {
         FAILED: "The check itself failed, so the setting on_error decided. The daemon's log has the cause.",
@@ -104,13 +109,18 @@ def _explain(check: str, reason: str, facts: Mapping[str, Fact], language: str, 
 
 
 def _explain_chain(entry: Entry, language: str) -> tuple[str, str]:
-    """Explain the check that decided, else each in turn."""
+    """Explain the check that decided, else each in turn, with what somebody must do all the same."""
     told = told_by(entry.facts)
     decided = str(entry.facts.get("decided_by", ""))
     if decided in told:
         return _explain(decided, entry.reason, told[decided], language, bool(entry.rehearsed))
-    whys = [_explain(check, str(facts.get("reason", "")), facts, language, False)[0] for check, facts in told.items()]
-    return " ".join(filter(None, whys)), ""
+    whys, moves = [], []
+    for check, facts in told.items():
+        reason = str(facts.get("reason", ""))
+        whys.append(_explain(check, reason, facts, language, False)[0])
+        if check in _ADVICE:
+            moves.append(_ADVICE[check](reason, facts, language)[1])
+    return " ".join(filter(None, whys)), " ".join(filter(None, moves))
 
 
 def told_by(facts: Mapping[str, Fact]) -> dict[str, dict[str, Fact]]:

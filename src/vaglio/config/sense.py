@@ -300,8 +300,8 @@ def _chain_remarks(chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
     for name in outside:
         if "dkim_sign" in chains[name].checks:
             text = (
-                "a chain that signs and checks, too, is for port 25: mail from outside waits while it is down, since who "
-                "signs defers then, and what a content filter hands back by 127.0.0.1 is signed. Sign in "
+                "a chain that signs and checks, too, is for port 25: mail from outside waits while it is down, since "
+                "who signs defers then, and what a content filter hands back by 127.0.0.1 is signed. Sign in "
                 'chain.outbound, or in a chain with checks = ["dkim_sign"], behind the submission ports'
             )
             yield Remark((("chain", name, "checks"),), text)

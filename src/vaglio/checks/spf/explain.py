@@ -22,9 +22,9 @@ _THEIR_MOVE = {
 _ELSE = {"en": ", or send through a host that it allows", "it": ", o spedire da un host ammesso"}
 _DONE = {
     "en": {"accept": "It passed on.", "rule": "It passed on since {rule} says so.",
-           "refused": "It was held back or refused since {by} says so."},
+           "refused": "It was held back or refused since {by} says so.", "unjudged": "It was not judged."},
     "it": {"accept": "È passato.", "rule": "È passato: lo dice {rule}.",
-           "refused": "È stato trattenuto o rifiutato: lo dice {by}."},
+           "refused": "È stato trattenuto o rifiutato: lo dice {by}.", "unjudged": "Non è stato giudicato."},
 }
 
 _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
@@ -55,11 +55,11 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                 "It was not refused (spf.skip.helo_names)."),
         Reason.UNREADABLE: ("The client is our relay {ip}, and who came before it is not known: {problem}.",
                             "It was not judged. See the message's Received headers."),
-        Reason.AUTHENTICATED: ("The client has logged in.", "It was not judged."),
-        Reason.LOCAL: ("The client is in a network of ours ({by}).", "It was not judged."),
-        Reason.NO_ADDRESS: ("The mail came by no network.", "It was not judged."),
-        Reason.CLIENT_EXEMPT: ("The client stands in spf.skip.clients ({by}).", "It was not judged."),
-        Reason.SENDER_EXEMPT: ("The sender stands in spf.skip.senders ({by}).", "It was not judged."),
+        Reason.AUTHENTICATED: ("The client has logged in.", ""),
+        Reason.LOCAL: ("The client is in a network of ours ({by}).", ""),
+        Reason.NO_ADDRESS: ("The mail came by no network.", ""),
+        Reason.CLIENT_EXEMPT: ("The client stands in spf.skip.clients ({by}).", ""),
+        Reason.SENDER_EXEMPT: ("The sender stands in spf.skip.senders ({by}).", ""),
         Reason.OWN_MAIL: ("It is mail of our own, and others will let it in from our addresses.", ""),
         Reason.OWN_MAIL_FAILS: ("It is mail of our own, and others will see {result} for it, from {ip} for {domain}: "
                                 "{what}.",
@@ -92,11 +92,11 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                 "Non è stato rifiutato (spf.skip.helo_names)."),
         Reason.UNREADABLE: ("Il client è il nostro relay {ip}, e chi lo precede non è noto: {problem}.",
                             "Non è stato giudicato. Si vedano gli header Received del messaggio."),
-        Reason.AUTHENTICATED: ("Il client si è autenticato.", "Non è stato giudicato."),
-        Reason.LOCAL: ("Il client è in una rete nostra ({by}).", "Non è stato giudicato."),
-        Reason.NO_ADDRESS: ("La posta non è arrivata da una rete.", "Non è stata giudicata."),
-        Reason.CLIENT_EXEMPT: ("Il client è in spf.skip.clients ({by}).", "Non è stato giudicato."),
-        Reason.SENDER_EXEMPT: ("Il mittente è in spf.skip.senders ({by}).", "Non è stato giudicato."),
+        Reason.AUTHENTICATED: ("Il client si è autenticato.", ""),
+        Reason.LOCAL: ("Il client è in una rete nostra ({by}).", ""),
+        Reason.NO_ADDRESS: ("Il messaggio non è arrivato da una rete.", ""),
+        Reason.CLIENT_EXEMPT: ("Il client è in spf.skip.clients ({by}).", ""),
+        Reason.SENDER_EXEMPT: ("Il mittente è in spf.skip.senders ({by}).", ""),
         Reason.OWN_MAIL: ("È posta nostra, e gli altri la accetteranno dai nostri indirizzi.", ""),
         Reason.OWN_MAIL_FAILS: ("È posta nostra, e gli altri vedranno {result}, da {ip} per {domain}: {what}.",
                                 "È partita. Va messo in ordine il record SPF di {domain}, o altri la rifiuteranno."),
@@ -104,6 +104,8 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }  # fmt: skip
 _RESULTS = frozenset({Reason.FAIL, Reason.SOFTFAIL, Reason.NEUTRAL, Reason.NONE, Reason.PERMERROR, Reason.TEMPERROR,
                       Reason.PASS, Reason.NO_MAIL})  # fmt: skip
+_UNJUDGED = frozenset({Reason.AUTHENTICATED, Reason.LOCAL, Reason.NO_ADDRESS, Reason.CLIENT_EXEMPT,
+                       Reason.SENDER_EXEMPT})  # fmt: skip
 _MORE = {
     "en": {
         "plus_all": "That says little: the record lets everybody send.",
@@ -143,11 +145,11 @@ class _Facts(dict[str, str]):
         return "?"
 
 
-def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:
-    """Return why it was decided so, and what happens next. In a rehearsal nobody was refused, and it says so."""
+def advice(reason: str, facts: Mapping[str, Fact], language: str) -> tuple[str, str]:
+    """Return what is so, and who must do what; "" where nobody must."""
     language = language if language in _SENTENCES else "en"
-    why, then = _SENTENCES[language].get(reason, ("", ""))
-    filled = _Facts({name: str(fact) for name, fact in facts.items()})
+    why, move = _SENTENCES[language].get(reason, ("", ""))
+    filled = _filled(facts)
     filled["with"] = f" ({filled['mechanism']})" if "mechanism" in filled else ""
     filled["identity"] = {"mailfrom": "MAIL FROM", "helo": "HELO"}.get(filled["identity"], filled["identity"])
     filled["else"] = _ELSE[language] if filled["allows"] not in ("?", allows("")) else ""
@@ -161,14 +163,25 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
         if facts.get(name) and name != said:
             why += f" {sentence}"
     if reason == Reason.NONE and not facts.get("domain", "?"):
-        then = ""  # nobody owns it
-    if reason in _RESULTS:
+        move = ""  # nobody owns it
+    return why.format_map(filled), move.format_map(filled)
+
+
+def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:
+    """Return why it was decided so, and what happens next. In a rehearsal nobody was refused, and it says so."""
+    language = language if language in _SENTENCES else "en"
+    why, move = advice(reason, facts, language)
+    said = [_REHEARSED[language]] if rehearsed else []
+    if reason in _UNJUDGED:
+        said.append(_DONE[language]["unjudged"])
+    elif reason in _RESULTS:
         done = _DONE[language]["refused" if facts.get("by") else "rule" if facts.get("rule") else "accept"]
-        then = f"{done} {then}" if then else done
-    why, then = why.format_map(filled), then.format_map(filled)
-    if rehearsed:
-        then = f"{_REHEARSED[language]} {then}"
-    return why, then
+        said.append(done.format_map(_filled(facts)))
+    return why, " ".join(filter(None, [*said, move]))
+
+
+def _filled(facts: Mapping[str, Fact]) -> _Facts:
+    return _Facts({name: str(fact) for name, fact in facts.items()})
 
 
 def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:

@@ -79,14 +79,19 @@ _BRIEF = {
 }
 
 
+def advice(reason: str, facts: Mapping[str, Fact], language: str) -> tuple[str, str]:
+    """Return what is so, and who must do what; "" where nobody must."""
+    why, move = _SENTENCES[language if language in _SENTENCES else "en"].get(reason, ("", ""))
+    known = filled(facts)
+    return why.format_map(known), move.format_map(known)
+
+
 def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bool) -> tuple[str, str]:
     """Return why it was decided so, and what happens next. In a rehearsal nobody was refused, and it says so."""
-    tongue = language if language in _SENTENCES else "en"
-    why, move = _SENTENCES[tongue].get(reason, ("", ""))
-    more = _MORE[tongue]
+    more = _MORE[language if language in _MORE else "en"]
+    why, move = advice(reason, facts, language)
     done = more["rehearsed"] if rehearsed else more["by" if facts.get("by") else "passed"]
-    known = filled(facts)
-    return why.format_map(known), f"{done.format_map(known)} {move.format_map(known)}".strip()
+    return why, f"{done.format_map(filled(facts))} {move}".strip()
 
 
 def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:
