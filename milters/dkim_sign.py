@@ -70,11 +70,15 @@ from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
 from vaglio.daemon.service import Daemon, Hosted, Ports, Service, milter, no_housekeeping
 
+_last: list[Keys] = []
+"""The keys of this worker: those that the next ones, after SIGHUP, take the place of."""
+
 
 def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
     """Put the check together for one worker."""
     settings = config.dkim.sign
-    keys = Keys(settings, ports.warn)
+    keys = Keys(settings, ports.warn, *_last)
+    _last[:] = [keys]
     context = Context(
         clock=ports.clock,
         keys=keys,

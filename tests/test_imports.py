@@ -41,7 +41,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/checks/*/settings", ("vaglio.config.types", "vaglio.config.entries", "vaglio.checks.{check}.limits",
                                   "vaglio.checks.replytext", "vaglio.hints", "vaglio.lists", "vaglio.names",
                                   "vaglio.checks.dkim.signing.settings")),
-    ("vaglio/checks/dkim/signing/settings", ("vaglio.config.types", "vaglio.config.entries")),
+    ("vaglio/checks/dkim/signing/settings", ("vaglio.config.types", "vaglio.config.entries", "vaglio.names")),
     ("vaglio/checks/dkim/signing/__init__", ()),
     ("vaglio/checks/dkim/signing/*", (*VALUES, "vaglio.checks.dkim.*", "vaglio.checks.replytext", "vaglio.eager",
                                       "vaglio.checks.listfiles")),

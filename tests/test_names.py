@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vaglio.facts import client_of, pack_address
 from vaglio.names import GENERIC_WORDS as WORDS
-from vaglio.names import a_labels, is_generic, name_state, registered_domain
+from vaglio.names import a_labels, domain_of, is_domain, is_generic, is_selector, name_state, registered_domain
 
 
 @pytest.mark.parametrize(
@@ -148,3 +148,33 @@ def test_names_become_a_labels(name: str, labels: str) -> None:
 def test_what_cant_be_a_name_has_no_a_labels(name: str) -> None:
     with pytest.raises(UnicodeError):
         a_labels(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("tizio.it", "tizio.it"), ("Tizio.IT.", "tizio.it"), ("caffè.it", "xn--caff-8oa.it"), ("a_b.it", "a_b.it"),
+        ("ti\u200dzio.it", ""), ("it", ""), ("", ""), (".", ""), ("tizio.it..", ""), (".tizio.it", ""), ("-a.it", ""),
+        ("a-.it", ""), ("a/../b.it", ""), ("a..it", ""), ("192.0.2.1", ""), ("tizio.it\n", ""), ("*.tizio.it", ""),
+        ("a b.it", ""), (f"{'a' * 64}.it", ""), (".".join(["a" * 60] * 5), ""), ("\udcff.it", ""),
+    ],
+)  # fmt: skip
+def test_a_domain_is_what_the_dns_can_tell(text: str, domain: str) -> None:
+    assert domain_of(text) == domain
+    assert is_domain(text) is (text == domain != "")
+
+
+@pytest.mark.parametrize("text", ["2026a", "a.b", "A-1", "a_b", "1"])
+def test_a_selector_is_labels(text: str) -> None:
+    assert is_selector(text, "tizio.it")
+
+
+@pytest.mark.parametrize("text", ["", "a..b", ".a", "a.", "-a", "a-", "è", "a b", "a\n", "a/b", "a" * 64])
+def test_what_is_no_selector(text: str) -> None:
+    assert not is_selector(text)
+
+
+def test_selector_and_domain_fit_into_a_name_together() -> None:
+    domain = ".".join(["a" * 60] * 3 + ["b" * 30])
+    assert is_selector("s" * (253 - len(domain) - len("._domainkey.")), domain)
+    assert not is_selector("s" * (254 - len(domain) - len("._domainkey.")), domain)

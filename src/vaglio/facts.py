@@ -43,7 +43,8 @@ class Client(NamedTuple):
 
     ``address`` is in text form, an IPv4-mapped IPv6 address as IPv4; ``packed`` its 4 or 16 bytes, empty
     where the address is missing or unreadable. ``name`` is the verified name (PTR and back again), empty
-    where Postfix says ``unknown``; ``reverse_name`` the unverified PTR name, empty likewise.
+    where Postfix says ``unknown``; ``reverse_name`` the unverified PTR name, empty likewise. ``local`` is true for one
+    that came by no network; only a mail server says so, and an address that can't be read does not.
     """
 
     address: str
@@ -51,6 +52,7 @@ class Client(NamedTuple):
     name: str = ""
     reverse_name: str = ""
     standing: Standing = Standing.UNKNOWN
+    local: bool = False
 
 
 class Envelope(NamedTuple):
@@ -80,7 +82,7 @@ class Session(NamedTuple):
     missing: tuple[str, ...] = ()
     """Attributes that the mail server should have sent and did not."""
     process: str = ""
-    listener: str = ""
+    daemon_name: str = ""
     """Name of the mail server's service that took the message: milter_macro_daemon_name of Postfix."""
 
 
@@ -96,11 +98,13 @@ _MAPPED = b"\0" * 10 + b"\xff\xff"  # RFC 4291 2.5.5.2: IPv4-mapped IPv6 address
 
 
 def pack_address(text: str) -> bytes:
-    """Return the 4 or 16 bytes of an IP address; empty if it is none. A mapped IPv4 address gives 4 bytes."""
+    """Return the 4 or 16 bytes of an IP address; empty if it is none. A mapped IPv4 address gives 4 bytes; the zone of
+    a link-local one (RFC 4007 11: fe80::1%eth0) is left out.
+    """
     try:
         if ":" not in text:
             return socket.inet_pton(socket.AF_INET, text)
-        packed = socket.inet_pton(socket.AF_INET6, text)
+        packed = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
     except (OSError, ValueError):  # ValueError: NUL or a non-ASCII character
         return b""
     return packed[12:] if packed.startswith(_MAPPED) else packed

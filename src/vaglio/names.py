@@ -1,4 +1,4 @@
-"""What a host name says: its registered domain, and whether it looks made for a dial-up line.
+"""What a name says: its registered domain, whether it looks made for a dial-up line, whether it can be one at all.
 
 Pure, but that the Public Suffix List is loaded with the first name (RFC 7489 3.2 for what a registered domain is). All
 work is linear in bounded text. It asks no DNS.
@@ -24,6 +24,9 @@ NameState = Literal["none", "unverified", "generic", "proper"]
 
 _MAX_NAME = 253  # RFC 1035 2.3.4, as text
 _NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9-]{1,63}", re.ASCII)
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"  # "_" is not RFC 5321's, and occurs
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}", re.ASCII)
+_SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _WORDS = re.compile(r"[a-z]+", re.ASCII)
@@ -49,6 +52,29 @@ def a_labels(name: str) -> str:
 
     labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
     return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in labels)
+
+
+def is_domain(text: str) -> bool:
+    """Say whether a text is a domain of two labels or more, in A-labels and lower case, without a dot at its end: no
+    address, and nothing that could lead a path elsewhere.
+    """
+    return len(text) <= _MAX_NAME and bool(_DOMAIN.fullmatch(text))
+
+
+def is_selector(text: str, domain: str = "") -> bool:
+    """Say whether a text can be a selector of DKIM (RFC 6376 3.1): labels, short enough for SELECTOR._domainkey.DOMAIN
+    to be a name.
+    """
+    return len(f"{text}._domainkey.{domain or 'a.b'}") <= _MAX_NAME and bool(_SELECTOR.fullmatch(text))
+
+
+def domain_of(text: str) -> str:
+    """Return the domain that somebody means who writes a name, in A-labels and lower case; "" where it can't be one."""
+    try:
+        name = a_labels(text.removesuffix(".")).lower()
+    except UnicodeError:
+        return ""
+    return name if is_domain(name) else ""
 
 
 @functools.lru_cache(maxsize=4096)

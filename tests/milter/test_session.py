@@ -76,6 +76,7 @@ class Talk:
         (Peer(b"mail.tizio.it", b"4", 25, b"192.0.2.1"), "192.0.2.1", "mail.tizio.it"),
         (Peer(b"mail.tizio.it", b"6", 25, b"2001:DB8::1"), "2001:db8::1", "mail.tizio.it"),
         (Peer(b"mail.tizio.it", b"6", 25, b"IPv6:2001:db8::1"), "2001:db8::1", "mail.tizio.it"),
+        (Peer(b"mail.tizio.it", b"6", 25, b"IPv6:fe80::1%eth0"), "fe80::1", "mail.tizio.it"),
         (Peer(b"mail.tizio.it", b"6", 25, b"ipv6:2001:db8::1"), "2001:db8::1", "mail.tizio.it"),
         (Peer(b"mail.tizio.it", b"6", 25, b"IPv6:::ffff:192.0.2.1"), "192.0.2.1", "mail.tizio.it"),
         (Peer(b"[192.0.2.1]", b"4", 25, b"192.0.2.1"), "192.0.2.1", ""),
@@ -92,6 +93,30 @@ def test_the_client_is_read_however_it_is_written(peer: Peer, address: str, name
     talk.session.connect(peer, NO_MACROS)
     client = talk.mail().check.last.facts.client
     assert (client.address, client.name) == (address, name)
+
+
+@pytest.mark.parametrize(
+    ("peer", "local"),
+    [
+        (Peer(b"localhost", b"L", 0, b"/run/x"), True),
+        (Peer(b"localhost", b"L"), True),
+        (Peer(b"localhost", b"U"), True),  # "sendmail -bs" of Sendmail 8.17
+        (Peer(b"localhost", b"4", 25, b"garbage"), False),
+        (Peer(b"evil.example", b"U"), False),
+        (Peer(b"localhost.evil.example", b"U"), False),
+        (Peer(b"unknown", b"U"), False),
+        (Peer(b"\xff.evil.example"), False),
+        (Peer(b"evil.example", b"6", 25, b"IPv6:fe80::1%eth0"), False),
+        (Peer(b"localhost", b"4", 25, b"127.0.0.1"), False),
+        (Peer(b"", b""), False),
+    ],
+)
+def test_only_what_the_mail_server_says_came_by_no_network_did(peer: Peer, local: bool) -> None:
+    talk = Talk()
+    talk.session.connect(peer, NO_MACROS)
+    assert talk.mail().check.last.facts.client.local is local
+    talk.session.connect(Peer(b"x", b"4", 25, b"192.0.2.1"), NO_MACROS)
+    assert not talk.mail().check.last.facts.client.local
 
 
 @pytest.mark.parametrize(

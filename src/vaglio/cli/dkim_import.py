@@ -10,11 +10,12 @@ from typing import Any
 
 from vaglio.checks.dkim.signing.opendkim import Imported, SingleKey, Value, convert, parse
 from vaglio.checks.dkim.signing.record import kind
-from vaglio.checks.dkim.signing.ring import adopt, is_domain, is_selector
+from vaglio.checks.dkim.signing.ring import adopt
 from vaglio.checks.dkim.signing.sign import BadKey, private_key
 from vaglio.cli.common import CliError, Commands, clean, command, configuration, now, print_json, said, usual_options
 from vaglio.cli.dkim_folder import Folder, key_directory
 from vaglio.config.load import Loaded
+from vaglio.names import is_domain, is_selector
 
 _USUAL = Path("/etc/opendkim.conf")
 _LARGEST = 10 << 20

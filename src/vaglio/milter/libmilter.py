@@ -197,7 +197,7 @@ def _peer(name: bytes, address: Any) -> Peer:
     """Return a client as pymilter names it: by address and port, for IPv6 two more numbers; by path; or not at all."""
     if isinstance(address, tuple):
         return Peer(name, b"4" if len(address) == 2 else b"6", address[1], address[0].encode())
-    return Peer(name, b"L", 0, address.encode()) if address else Peer(name)
+    return Peer(name) if address is None else Peer(name, b"L", 0, address.encode())
 
 
 def _refuse(context: Any, reply: str) -> int:

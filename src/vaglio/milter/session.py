@@ -46,11 +46,11 @@ class Session:
     a clock in seconds.
     """
 
-    __slots__ = ("_client", "_helo", "_host", "_listener", "_message", "_timer", "skims")
+    __slots__ = ("_client", "_daemon_name", "_helo", "_host", "_message", "_timer", "skims")
 
     def __init__(self, host: Callable[[], Host], timer: Callable[[], float]) -> None:
         self._host, self._timer = host, timer
-        self._client, self._helo, self._listener = _NOBODY, "", ""
+        self._client, self._helo, self._daemon_name = _NOBODY, "", ""
         self._message: _Message | None = None
         self.skims = False
         """True while a message is under way of whose header nobody wants to hear but fields that begin with A."""
@@ -69,9 +69,10 @@ class Session:
             address = address[5:]
         name = text(peer.name)
         reverse = text(macros.get(b"{client_ptr}", b""))
-        self._listener = text(macros.get(b"{daemon_name}", b""))
+        self._daemon_name = text(macros.get(b"{daemon_name}", b""))
         # An address in brackets stands for a client without a name, or with one that does not lead back to it.
-        self._client = client_of(address, _unless_literal(name), _unless_literal(reverse))
+        client = client_of(address, _unless_literal(name), _unless_literal(reverse))
+        self._client = client._replace(local=True) if _is_local(peer) else client
 
     def helo(self, name: bytes) -> None:
         """Take note of HELO or EHLO."""
@@ -85,7 +86,7 @@ class Session:
         envelope = Envelope(_address(arguments), "", 0, _size(arguments))
         queue_id = text(macros.get(b"i", b""))
         session = Smtp(
-            Stage.MAIL, self._helo, queue_id=queue_id, sasl_username=login, listener=self._listener
+            Stage.MAIL, self._helo, queue_id=queue_id, sasl_username=login, daemon_name=self._daemon_name
         )
         facts = Facts(self._client, envelope, session)
         self._message = _Message(host, facts)
@@ -245,6 +246,13 @@ def _told(message: Message) -> Facts:
 def text(raw: bytes) -> str:
     """Return what a stranger said as text; bytes that are no UTF-8 become surrogates."""
     return raw.decode("utf-8", "surrogateescape")
+
+
+def _is_local(peer: Peer) -> bool:
+    """Say whether a client came by no network: over a UNIX socket, or, as Sendmail and Postfix tell of "sendmail -bs",
+    from nowhere with this name. One whose address can't be read comes from somewhere.
+    """
+    return peer.family == b"L" or (peer.family == b"U" and peer.name == b"localhost")
 
 
 def _unless_literal(name: str) -> str:

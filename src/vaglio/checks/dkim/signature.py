@@ -15,7 +15,7 @@ from vaglio.checks.dkim.canonical import Form
 from vaglio.checks.dkim.outcome import Flaw, Flawed, Reason, shown
 from vaglio.checks.dkim.tags import BLANKS, BadTags, parse_tags, unfolded
 from vaglio.examination import Field
-from vaglio.names import a_labels
+from vaglio.names import a_labels, is_domain, is_selector
 
 MAX_FIELD = 16 * 1024
 """Bytes of a signature: it may have a copy of the header in it (z=)."""
@@ -27,9 +27,6 @@ MAX_NAME = 253
 ALGORITHMS = ("rsa-sha256", "ed25519-sha256")
 
 _REQUIRED = ("v", "a", "b", "bh", "d", "h", "s")  # RFC 6376 3.5
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"  # "_" is not RFC 5321's, and occurs
-_SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 _MARK = re.compile(r"[A-Za-z0-9+/=]{8,}")
 _LENGTH = re.compile(r"[0-9]{1,76}")
 _TIME = re.compile(r"[0-9]{1,12}")
@@ -92,8 +89,8 @@ def _remains(field: Field, tags: dict[str, str], flaw: Flaw) -> Signature:
     return Signature(
         field,
         shown(tags.get("a", ""), 30),
-        domain if _DOMAIN.fullmatch(domain) else "",
-        selector if _SELECTOR.fullmatch(selector) else "",
+        domain if is_domain(domain) else "",
+        selector if is_selector(selector) else "",
         mark=mark if _MARK.fullmatch(mark) else "",
         flaw=flaw,
     )
@@ -144,11 +141,11 @@ def _forms(text: str) -> tuple[Form, Form]:
 
 def _names(domain: str, selector: str) -> tuple[str, str]:
     ours, ours_selector = ascii_name(domain), ascii_name(selector)
-    if not _DOMAIN.fullmatch(ours):
+    if not is_domain(ours):
         raise Flawed(Reason.MALFORMED, f"d={shown(domain)} is no domain")
-    if not _SELECTOR.fullmatch(ours_selector):
+    if not is_selector(ours_selector):
         raise Flawed(Reason.MALFORMED, f"s={shown(selector)} is no selector")
-    if len(ours) + len(ours_selector) + len("._domainkey.") > MAX_NAME:
+    if not is_selector(ours_selector, ours):
         raise Flawed(Reason.MALFORMED, "d= and s= are too long together")
     return ours, ours_selector
 

@@ -169,7 +169,9 @@ class _Judged(_Working):
         self._client, self._relay = facts.client, ""
         self._exempt: Exempt | None = None
         self._problem = "the mail server gave no headers"
-        if facts.client.packed not in spf.lists.relays:
+        if not facts.client.packed:
+            self._client, self._problem = facts.client._replace(address=""), "the client's address can't be read"
+        elif facts.client.packed not in spf.lists.relays:
             self._judge(facts.session.helo)
 
     def _judge(self, helo: str) -> None:
@@ -182,7 +184,7 @@ class _Judged(_Working):
 
     def end_of_headers(self, headers: Sequence[Field]) -> None:
         """Look for the client before our relays, where the message came from one."""
-        if self._works:
+        if self._works or not self._client.packed:
             return
         spf, facts = self._spf, self._facts
         received = (field.value for field in headers if field.name.lower() == b"received")
@@ -217,7 +219,8 @@ class _Judged(_Working):
         milder = overruled(decisions, decision)
         more: Mapping[str, Fact] = {}
         if not self._works:  # nobody knows for whom anything would speak
-            decision = decision if decision.action is not Action.PASS else _let_in(decision, Reason.UNREADABLE)
+            reason = Reason.UNREADABLE if self._client.packed else Reason.NO_CLIENT
+            decision = decision if decision.action is not Action.PASS else _let_in(decision, reason)
         elif found.mail_from.result is not Result.PASS or decision.action is not Action.PASS:
             decision, more = await self._held_back(decision, found, recipients, message.headers)
         return self._verdict(decision, found, {**milder, **more}, recipients)
@@ -235,7 +238,7 @@ class _Judged(_Working):
         return Found(first, greeting, False, self._relay)
 
     def _unreadable(self) -> Found:
-        """Return a result of none: the mail came through a relay of ours, and nobody knows from where."""
+        """Return a result of none: nobody knows from where the mail came, or who was before a relay of ours."""
         address, sender, helo = self._client.address, self._facts.envelope.sender, self._facts.session.helo
         asked = (ask_mail_from(address, sender, helo), ask_helo(address, helo))
         mail_from, greeting = (Evaluation(one, Result.NONE, self._problem) for one in asked)

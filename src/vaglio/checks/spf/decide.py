@@ -36,6 +36,7 @@ class Reason(StrEnum):
     FORWARDER = "known-forwarder"
     HELO_BORNE_OUT = "exempt-helo"
     UNREADABLE = "relay-unreadable"
+    NO_CLIENT = "client-unreadable"
     AUTHENTICATED = "authenticated"
     LOCAL = "local-network"
     NO_ADDRESS = "no-address"
@@ -113,7 +114,7 @@ def screen(facts: Facts, lists: Lists, settings: SpfSettings) -> Exempt | None:
     client = facts.client
     if settings.skip.authenticated and facts.session.sasl_username:
         return Exempt(Reason.AUTHENTICATED, "spf.skip.authenticated")
-    if not client.packed:
+    if client.local:
         return Exempt(Reason.NO_ADDRESS)
     if client.packed not in lists.relays:
         if network := lists.local.find(client.packed):

@@ -29,6 +29,7 @@ class Keys:
     def __init__(self, known: Mapping[str, Sequence[Signer] | str] | None = None) -> None:
         self.known = {"tizio.it": (Signer("tizio.it", "uno", rsa()),)} if known is None else known
         self.asked: list[tuple[str, str]] = []
+        self.one_organization = True
 
     def signers(self, local: str, domain: str) -> Sequence[Signer]:
         self.asked.append((local, domain))
@@ -38,8 +39,8 @@ class Keys:
         return found
 
 
-def facts(login: str = US, sender: str = US, client: str = "192.0.2.7", listener: str = "") -> Facts:
-    session = Session(Stage.MAIL, "laptop", sasl_username=login, listener=listener)
+def facts(login: str = US, sender: str = US, client: str = "192.0.2.7", daemon_name: str = "") -> Facts:
+    session = Session(Stage.MAIL, "laptop", sasl_username=login, daemon_name=daemon_name)
     return Facts(client_of(client), Envelope(sender, ""), session)
 
 
@@ -104,13 +105,13 @@ def test_in_any_form(header_form: str, body_form: str) -> None:
         (facts(), {"authenticated": False}, False),
         (facts(login="", client="127.0.0.1"), {}, True),
         (facts(login="", client="::1"), {}, True),
-        (facts(login="", client=""), {}, True),
+        (facts(login="", client=""), {}, False),
         (facts(login="", client=""), {"networks": []}, False),
         (facts(login="", client="10.1.2.3"), {"networks": ["10.0.0.0/8"]}, True),
         (facts(login="", client="11.1.2.3"), {"networks": ["10.0.0.0/8"]}, False),
-        (facts(login="", listener="ORIGINATING"), {}, True),
-        (facts(login="", listener="mail.tizio.it"), {}, False),
-        (facts(login="", listener="MSA"), {"daemon_names": ["MSA"]}, True),
+        (facts(login="", daemon_name="ORIGINATING"), {}, True),
+        (facts(login="", daemon_name="mail.tizio.it"), {}, False),
+        (facts(login="", daemon_name="MSA"), {"daemon_names": ["MSA"]}, True),
     ],
 )
 def test_mail_of_logins_of_our_networks_and_of_named_services_is_ours(

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from vaglio.checks.dkim.signing import keys as under_test
 from vaglio.checks.dkim.signing.keyfile import KeyTrouble
-from vaglio.checks.dkim.signing.keys import Entry, Keys
+from vaglio.checks.dkim.signing.keys import Keys
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import Signer
+from vaglio.checks.dkim.signing.tables import Entry
 
 
 class Place:
@@ -268,3 +269,100 @@ def test_whoever_writes_there_are_signers_or_trouble(lasting: Keys, local: str, 
         assert one.domain in {"tizio.it", "caio.it"}
         assert one.identity.isascii()
         assert not set(one.identity) & set(";= \r\n\t\0")
+
+
+def test_keys_whose_list_is_moved_away_go_on_signing(place: Place) -> None:
+    place.ring("tizio.it", uno="signing")
+    keys = place.keys()
+    ring = place.folder / "dkim/tizio.it/keys.json"
+    ring.rename(ring.with_name("keys.old"))
+    keys.refresh()
+    keys.refresh()
+    assert told(keys.signers("a", "tizio.it")) == [("tizio.it", "uno")]
+    assert place.warned == [f"{ring}: can't be read: No such file or directory; its last state stays"]
+
+
+def test_a_domain_that_loses_its_keys_is_told(place: Place) -> None:
+    place.ring("tizio.it", uno="signing")
+    place.ring("caio.it", uno="signing")
+    keys = place.keys()
+    place.ring("tizio.it", uno="retired")
+    (place.folder / "dkim/caio.it").rename(place.folder / "caio.it")
+    keys.refresh()
+    keys.refresh()
+    assert keys.signers("a", "tizio.it") == keys.signers("a", "caio.it") == ()
+    lost = [f"{one}: no key of its own signs for it any more" for one in ("caio.it", "tizio.it")]
+    assert sorted(place.warned) == lost
+
+
+def test_a_table_that_is_emptied_counts_when_it_stays_empty(place: Place) -> None:
+    place.key("k.pem")
+    tables = place.tables("t caio.it:tre:DIR/k.pem\n", "*@caio.it t\n")
+    signing = place.folder / "Signing"
+    text = signing.read_text()
+    keys = place.keys(**tables)
+    signing.write_text("")
+    keys.refresh()
+    assert told(keys.signers("a", "caio.it")) == [("caio.it", "tre")]
+    assert place.warned == [f"{signing}: it is empty; if it stays so, nobody is signed for by it; its last state stays"]
+    signing.write_text(text)
+    keys.refresh()
+    assert told(keys.signers("a", "caio.it")) == [("caio.it", "tre")]
+    signing.write_text("")
+    keys.refresh()
+    keys.refresh()
+    assert keys.signers("a", "caio.it") == ()
+
+
+def test_what_can_t_be_read_when_the_configuration_is_read_again_keeps_its_last_state(place: Place) -> None:
+    place.ring("tizio.it", uno="signing")
+    place.ring("caio.it", due="signing")
+    file = place.key("tre.pem")
+    tables = place.tables("t altri.it:tre:DIR/tre.pem\n", "*@altri.it t\n")
+    named = {"domain": "posta.it", "selector": "tre", "file": file}
+    wanted = DkimSignSettings.model_validate({"keys": [named], "key_dir": str(place.folder / "dkim"), **tables})
+    keys = Keys(wanted, place.warned.append)
+    domains = ("tizio.it", "caio.it", "posta.it", "altri.it")
+    before = [keys.signers("a", one)[0].key.public for one in domains]
+    for name in ("dkim/tizio.it/uno.pem", "dkim/caio.it/keys.json", "tre.pem", "Signing", "KeyTable"):
+        (place.folder / name).unlink()
+    keys = Keys(wanted, place.warned.append, keys)
+    assert [keys.signers("a", one)[0].key.public for one in domains] == before
+    assert len(place.warned) == 5
+    assert all(one.endswith("; its last state stays") for one in place.warned)
+
+
+def test_what_was_another_file_s_is_not_kept(place: Place) -> None:
+    keys = place.keys(("tizio.it", "uno", place.key("uno.pem")))
+    named = {"domain": "tizio.it", "selector": "uno", "file": "/nowhere"}
+    wanted = DkimSignSettings.model_validate({"keys": [named], "key_dir": ""})
+    assert "/nowhere" in trouble(Keys(wanted, place.warned.append, keys), "a", "tizio.it")
+
+
+def test_a_folder_that_is_called_as_no_domain_is_told_once(place: Place) -> None:
+    place.ring("Tizio.it", uno="signing")
+    (place.folder / "dkim/.git").mkdir()
+    keys = place.keys()
+    (place.folder / "dkim/caio.it").mkdir()
+    keys.refresh()
+    (told,) = place.warned
+    assert told.startswith(f"'{place.folder}/dkim/Tizio.it': no key in it signs: its name is no domain")
+
+
+def test_nobody_is_signed_for_by_a_domain_of_one_label_or_none(place: Place) -> None:
+    place.ring("it", uno="signing")
+    keys = place.keys()
+    assert [keys.signers("a", one) for one in ("tizio.it", "it", "", ".", "x..it")] == [()] * 5
+
+
+def test_whether_all_keys_are_of_one_organization(place: Place) -> None:
+    place.ring("tizio.it", uno="signing")
+    place.ring("posta.tizio.it", uno="signing")
+    assert place.keys().one_organization
+    assert not place.keys(("caio.it", "due", place.key("due.pem"))).one_organization
+    assert place.keys(**place.tables("t tizio.it:tre:DIR/due.pem\n", "* t\n")).one_organization
+    assert not place.keys(**place.tables("t %:tre:DIR/due.pem\n", "* t\n")).one_organization
+    keys = place.keys()
+    place.ring("caio.it", uno="signing")
+    keys.refresh()
+    assert not keys.one_organization

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.checks.dkim.opendkim import Signed, opendkim, signed
 from vaglio.checks.dkim.signing import tables as under_test
-from vaglio.checks.dkim.signing.tables import Entry, Pattern, Source, Tables, Unusable, is_domain, is_identity
+from vaglio.checks.dkim.signing.tables import Entry, Pattern, Source, Tables, Unusable, is_identity
+from vaglio.names import is_domain
 
 PEM = generate_private_key(65537, 1024).private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 TIZIO = "tizio tizio.it:2026a:/keys/tizio.pem\n"
@@ -210,6 +211,41 @@ def test_a_table_may_have_many_lines_and_no_more(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(under_test, "MAX_ENTRIES", 3)
     told = problems(TIZIO, "a@x.it tizio\n" * 8)
     assert told == ["SigningTable:4: found more lines, wanted at most 3; the rest is not read"]
+
+
+def test_patterns_that_are_tried_one_by_one_are_few_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "MAX_PATTERNS", 3)
+    told = problems(TIZIO, "*@x.it tizio\n" * 8 + "a*@x.it tizio\n" * 8, True)
+    wanted = "wanted at most 3 patterns other than *@DOMAIN; the rest is not read"
+    assert told == [f"SigningTable:12: found more lines, {wanted}"]
+
+
+def test_names_are_held_against_patterns_of_the_key_table_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = 0
+    matches = Pattern.matches
+
+    def counted(self: Pattern, text: str) -> bool:
+        nonlocal tried
+        tried += 1
+        return matches(self, text)
+
+    monkeypatch.setattr(Pattern, "matches", counted)
+    monkeypatch.setattr(under_test, "MAX_TRIED", 5000)
+    keys = "".join(f"k{one}* tizio.it:a:/k/a.pem\n" for one in range(1000))
+    signers = "".join(f"u{one}@tizio.it x{one % 500}\n" for one in range(3000))
+    _, found = Tables.parse(Source(keys, "KeyTable", True), Source(signers, "SigningTable"))
+    assert found
+    assert tried <= 6000
+
+
+@pytest.mark.parametrize("line", [
+    "t tizio.it.:..:/k", "t -a.it:a:/k", "t a/../b.it:a:/k", "t ti\u200dzio.it:a:/k", "t it:a:/k", "t 192.0.2.1:a:/k",
+    "t tizio.it:a..b:/k", "t tizio.it:a.:/k", "t tizio.it:-a:/k", f"t tizio.it:{'a' * 64}:/k",
+    f"t tizio.it:{'.'.join(['a' * 60] * 4)}:/k",
+])  # fmt: skip
+def test_what_can_be_no_name_in_the_dns_signs_nothing(line: str) -> None:
+    (told,) = problems(f"{line}\n", "")
+    assert told.startswith("KeyTable:1: found a line for 't'")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping
 
 from tests.checks.dkim.samples import NOW, Clock, Dns, Zone, ed25519, record, rsa
-from vaglio.checks.dkim.signing.keys import Entry
 from vaglio.checks.dkim.signing.sign import PrivateKey
+from vaglio.checks.dkim.signing.tables import Entry
 from vaglio.checks.dkim.signing.watch import AGAIN, DAY, Watch
 from vaglio.ports import TEMPERROR
 from vaglio.verdict import Fact

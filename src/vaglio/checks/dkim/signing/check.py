@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from vaglio.checks.dkim.canonical import BodyHash, Form
 from vaglio.checks.dkim.signature import ascii_name
-from vaglio.checks.dkim.signing.decide import SIGN, Decision, Policy, Reason, with_trouble, without_key
+from vaglio.checks.dkim.signing.decide import SIGN, Decision, Policy, Reason, with_trouble
 from vaglio.checks.dkim.signing.keyfile import KeyTrouble
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import OVERSIGNED, SIGNED, Signer, Style, signatures
@@ -27,6 +27,10 @@ NAME = "dkim_sign"
 
 class Keys(Protocol):
     """Who signs for whom."""
+
+    @property
+    def one_organization(self) -> bool:
+        """True if all that sign do so for domains of one organization."""
 
     def signers(self, local: str, domain: str) -> Sequence[Signer]:
         """Return who signs mail of an author; nobody where there is no key. Raises KeyTrouble where there should be one
@@ -129,13 +133,14 @@ class Signing(Examination):
 
     def _found(self) -> Decision:
         """Find the keys."""
-        settings = self._check.settings
+        check, keys = self._check, self._check.context.keys
         try:
-            self._signers = self._check.context.keys.signers(*self._author)
+            self._signers = keys.signers(*self._author)
         except KeyTrouble as error:
             self._trouble = str(error)
-            return with_trouble(settings)
-        return SIGN if self._signers else without_key(settings)
+            return with_trouble(check.settings)
+        signing = {one.domain for one in self._signers}
+        return check.policy.with_keys(self._facts, self._author.domain, signing, keys.one_organization)
 
     def body(self, chunk: bytes) -> None:
         """Hash the next piece of the body."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -61,17 +61,18 @@ class Policy:
         self._daemon_names = frozenset(settings.daemon_names)
         self._exempt_authors, _ = AddressList.parse(settings.exempt_domains, "")
         self._exempt_recipients, _ = AddressList.parse(settings.exempt_recipients, "")
-        self._logins = {who.lower(): {ascii_name(one) for one in domains}
-                        for who, domains in settings.login_domains.items()}  # fmt: skip
+        self._logins: dict[str, frozenset[str]] = {}
+        for who, domains in settings.login_domains.items():
+            self._logins[who.lower()] = self._logins[ascii_name(who) or who.lower()] = frozenset(domains)
 
     def is_ours(self, facts: Facts) -> bool:
-        """Say whether it is for us to sign what this client sends. One without an address came by no network."""
+        """Say whether it is for us to sign what this client sends."""
         client, session = facts.client, facts.session
         return (
             (self.settings.authenticated and bool(session.sasl_username))
-            or session.listener in self._daemon_names
+            or session.daemon_name in self._daemon_names
             or client.packed in self._networks
-            or (not client.packed and bool(self.settings.networks))
+            or (client.local and bool(self.settings.networks))
         )
 
     def decide(self, facts: Facts, count: int, authors: Sequence[Mailbox]) -> Decision:
@@ -89,7 +90,7 @@ class Policy:
         if by := self._exempt_authors.matches(f"{author.local}@{author.domain}"):
             return Decision(Action.PASS, Reason.EXEMPT_AUTHOR, f"dkim.sign.exempt_domains: {by}")
         if not self._may(facts.session.sasl_username, author.domain):
-            return _policy(settings.login_mismatch, Reason.LOGIN_MISMATCH, "login_mismatch")
+            return self._login_mismatch()
         if not _is_kin(facts.envelope.sender, author.domain):
             return _policy(settings.sender_mismatch, Reason.SENDER_MISMATCH, "sender_mismatch")
         return SIGN
@@ -99,16 +100,44 @@ class Policy:
         by = next(filter(None, map(self._exempt_recipients.matches, recipients)), "")
         return Decision(Action.PASS, Reason.EXEMPT_RECIPIENT, f"dkim.sign.exempt_recipients: {by}") if by else None
 
+    def with_keys(self, facts: Facts, domain: str, signing: Collection[str], one_organization: bool) -> Decision:
+        """Return whether a message that ``decide`` would sign is signed: ``signing`` are the domains of the keys there
+        are for the author's; ``one_organization`` says whether all keys there are belong to one.
+        """
+        if not signing:
+            return _policy(self.settings.no_key, Reason.NO_KEY, "no_key")
+        login = facts.session.sasl_username.lower()
+        if self._fits_all(login):
+            alone = self.settings.login_without_domain == "sign" or one_organization
+            return SIGN if not login or alone else self._login_mismatch()
+        may = self._domains_of(login, domain)
+        # Below a login's domain there may be another customer: one that has keys of its own.
+        if domain in may or any(all(_is_within(one, key) for key in signing) for one in may):
+            return SIGN
+        return self._login_mismatch()
+
+    def _login_mismatch(self) -> Decision:
+        return _policy(self.settings.login_mismatch, Reason.LOGIN_MISMATCH, "login_mismatch")
+
     def _may(self, login: str, domain: str) -> bool:
-        """Say whether mail of this author may be signed for a login; one without a domain fits all."""
+        """Say whether mail of this author may be signed for a login, as far as it does not matter by which keys."""
         login = login.lower()
-        _, at, theirs = login.rpartition("@")
-        if not at and login not in self._logins:
+        return self._fits_all(login) or bool(self._domains_of(login, domain))
+
+    def _fits_all(self, login: str) -> bool:
+        """Say whether a login, in lower case, says nothing of a domain; nor does who has not logged in."""
+        if not login:
             return True
-        ours = ascii_name(theirs)
-        may = {ours} if at else set()
-        may |= self._logins.get(login, set()) | self._logins.get(ours, set())
-        return any(domain == one or domain.endswith(f".{one}") for one in may)
+        return "@" not in login and login not in self._logins and self.settings.login_without_domain != "mismatch"
+
+    def _domains_of(self, login: str, domain: str) -> list[str]:
+        """Return the domains of a login, in lower case, that an author's is, or is within."""
+        _, at, theirs = login.rpartition("@")
+        ours = ascii_name(theirs) if at else ""
+        may = {*self._logins.get(login, ()), *self._logins.get(ours, ())}
+        if ours == domain or registered_domain(ours):  # all of a public suffix (anna@it) is nobody's
+            may.add(ours)
+        return [one for one in may if one and _is_within(domain, one)]
 
 
 def _policy(word: str, reason: Reason, setting: str) -> Decision:
@@ -118,15 +147,15 @@ def _policy(word: str, reason: Reason, setting: str) -> Decision:
     return Decision(action, reason, f"dkim.sign.{setting}")
 
 
-def without_key(settings: DkimSignSettings) -> Decision:
-    """Return what becomes of a message for whose author there is no key."""
-    return _policy(settings.no_key, Reason.NO_KEY, "no_key")
-
-
 def with_trouble(settings: DkimSignSettings) -> Decision:
     """Return what becomes of a message whose key can't be used."""
     action = Action.DEFER if settings.on_error == "defer" else Action.PASS
     return Decision(action, Reason.KEY_TROUBLE, "dkim.sign.on_error")
+
+
+def _is_within(name: str, domain: str) -> bool:
+    """Say whether a name is a domain, or below it."""
+    return name == domain or name.endswith(f".{domain}")
 
 
 def _is_kin(sender: str, domain: str) -> bool:

@@ -3,7 +3,8 @@
 In this order: the keys of the author's domain, named ones and those of its folder together; those of the nearest domain
 above it; what the tables say. Keys are read when they are first known and when their file changes, never for a message,
 but for those whose path a ``%`` in a table makes of the author's domain. What can't be read any more keeps its last
-state; an author whose key never could be read is not signed for by another one, but has trouble.
+state, also in the ``Keys`` that take the place of these when the configuration is read again; an author whose key never
+could be read is not signed for by another one, but has trouble.
 
 What is signed, and whether, is not decided here.
 """
@@ -15,15 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from vaglio.checks.dkim.signature import ascii_name
 from vaglio.checks.dkim.signing.keyfile import KeyTrouble, key_path, read_key
 from vaglio.checks.dkim.signing.ring import FILE_NAME, Ring, read_ring
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import PrivateKey, Signer
-from vaglio.checks.dkim.signing.tables import Entry, Source, Tables, Unusable, is_domain, is_identity
+from vaglio.checks.dkim.signing.tables import Entry, Source, Tables, Unusable, is_identity
 from vaglio.checks.listfiles import MAX_BYTES
-
-__all__ = ["Entry", "Keys"]
+from vaglio.names import is_domain, registered_domain
 
 MAX_KEPT = 4096
 """Most answers of tables, and most keys by author, that are kept."""
@@ -41,24 +40,25 @@ _Stamp = tuple[int, ...] | str
 class _Kept(Generic[T]):
     """What was read of a file: its last good value, and the trouble with the file as it is now, "" for none."""
 
-    __slots__ = ("_path", "_read", "_stamp", "trouble", "value")
+    __slots__ = ("_read", "_stamp", "path", "trouble", "value")
 
-    def __init__(self, path: str, read: Callable[[], T]) -> None:
-        self._path, self._read = path, read
+    def __init__(self, path: str, read: Callable[[T | None], T], before: _Kept[T] | None = None) -> None:
+        """``read`` is told the last value, which is that of ``before`` at first, if it was of the same file."""
+        self.path, self._read = path, read
         self._stamp: _Stamp = ()
-        self.value: T | None = None
+        self.value: T | None = before.value if before and before.path == path else None
         self.trouble = ""
 
     def refresh(self, warn: Callable[[str], None]) -> bool:
         """Read what changed, and again what could not be read; return whether anything came of it."""
-        stamp = _stamp(self._path)
+        stamp = _stamp(self.path)
         if stamp == self._stamp and not self.trouble:
             return False
         before, self._stamp, self.trouble = (self.value, self.trouble), stamp, ""
         try:
-            self.value = self._read()
+            self.value = self._read(self.value)
         except OSError as error:
-            self.trouble = f"{self._path}: can't be read: {error.strerror or error}"
+            self.trouble = f"{self.path}: can't be read: {error.strerror or error}"
         except ValueError as error:
             self.trouble = str(error)
         if self.trouble and self.trouble != before[1]:
@@ -81,15 +81,19 @@ def _stamp(path: str) -> _Stamp:
 
 
 class Keys:
-    """The keys that sign now. ``warn`` is told what can't be read, once for each change."""
+    """The keys that sign now. ``warn`` is told what can't be read, once for each change, and which domains lost their
+    keys. What can't be read now is as it was in ``before``, which these take the place of.
+    """
 
-    def __init__(self, settings: DkimSignSettings, warn: Callable[[str], None]) -> None:
-        self._settings, self._warn = settings, warn
-        self._named = [Entry(ascii_name(one.domain), one.selector, one.file) for one in settings.keys]
-        self._folders: _Kept[list[str]] = _Kept(settings.key_dir, self._list_folders)
+    def __init__(self, settings: DkimSignSettings, warn: Callable[[str], None], before: Keys | None = None) -> None:
+        self._settings, self._warn, self._before = settings, warn, before
+        self._named = [Entry(one.domain, one.selector, one.file) for one in settings.keys]
+        last = before._folders if before else None
+        self._folders: _Kept[list[str]] = _Kept(settings.key_dir, self._list_folders, last)
+        self._strange: set[str] = set()
         self._rings: dict[str, _Kept[Ring]] = {}
         paths = (settings.key_table, settings.signing_table)
-        self._texts = [_Kept(_path(one), _reader(_path(one))) for one in paths] if all(paths) else []
+        self._texts = [_table_of(_path(one), before) for one in paths] if all(paths) else []
         self._tables: Tables | None = None
         self._all: list[Entry] = []
         self._files: dict[str, _Kept[PrivateKey]] = {}
@@ -98,7 +102,10 @@ class Keys:
         self._domains: dict[str, tuple[Signer, ...] | str] = {}
         self._answers: dict[tuple[str, str], tuple[Entry, ...] | str] = {}
         self._gap = ""
+        self.one_organization = True
+        """Whether all domains that keys sign for are of one organization, as far as that can be told."""
         self.refresh()
+        self._before = None
 
     # --- asked for each message ---
 
@@ -119,8 +126,7 @@ class Keys:
 
     def _above(self, domain: str) -> tuple[Signer, ...] | str | None:
         if len(domain) <= MAX_DOMAIN:
-            while domain:
-                domain = domain.partition(".")[2]
+            while "." in (domain := domain.partition(".")[2]):  # a domain has two labels at least
                 if (found := self._domains.get(domain)) is not None:
                     return found
         return None
@@ -157,7 +163,7 @@ class Keys:
     def _key(self, file: str) -> _Kept[PrivateKey]:
         kept = self._files.get(file) or self._by_author.get(file)
         if kept is None:  # its path has the author's domain in it
-            kept = _key_of(file)
+            kept = self._key_of(file)
             kept.refresh(_unheard)  # who is told of the message is told of this, and strangers choose how often
             _keep(self._by_author, file, kept)
         return kept
@@ -174,7 +180,7 @@ class Keys:
         changed = self._refresh_rings() | self._refresh_tables()
         if changed or not self._files:
             self._all = [*self._own(), *(self._tables.entries() if self._tables else ())]
-            self._files = {one.file: self._files.get(one.file) or _key_of(one.file) for one in self._all}
+            self._files = {one.file: self._files.get(one.file) or self._key_of(one.file) for one in self._all}
         changed |= _refresh(self._files.values(), self._warn) | _refresh(self._by_author.values(), _unheard)
         if changed:
             self._settle()
@@ -202,8 +208,14 @@ class Keys:
         by_domain: dict[str, list[Entry]] = {}
         for one in self._own():
             by_domain.setdefault(one.domain, []).append(one)
+        before = self._before._domains if self._before else self._domains
         self._domains = {domain: self._ready(entries) for domain, entries in by_domain.items()}
         self._domains |= {name: ring.trouble for name, ring in self._rings.items() if ring.value is None}
+        for domain in before.keys() - self._domains.keys():
+            self._warn(f"{domain}: no key of its own signs for it any more")
+        names = {one.domain for one in self._all} | self._domains.keys()
+        several = bool(self._tables and self._tables.is_open)
+        self.one_organization = not several and len({registered_domain(one) or one for one in names}) < 2
         self._answers.clear()
         gaps = [one.trouble for one in self._texts if one.value is None]
         if self._settings.key_dir and self._folders.value is None:
@@ -221,23 +233,36 @@ class Keys:
 
     # --- files ---
 
-    def _list_folders(self) -> list[str]:
+    def _list_folders(self, before: list[str] | None) -> list[str]:
         try:
             with os.scandir(self._settings.key_dir) as found:
-                return sorted(one.name for one in found if is_domain(one.name) and one.is_dir())
+                names = sorted(one.name for one in found if not one.name.startswith(".") and one.is_dir())
         except FileNotFoundError:
-            if self._folders.value:
+            if before:
                 raise
             return []
+        for name in names:
+            if not is_domain(name) and name not in self._strange:
+                self._strange.add(name)
+                where = ascii(f"{self._settings.key_dir}/{name}")
+                self._warn(f"{where}: no key in it signs: its name is no domain in lower case and A-labels (xn--...)")
+        return [name for name in names if is_domain(name)]
+
+    def _key_of(self, file: str) -> _Kept[PrivateKey]:
+        try:
+            path = key_path(file)
+        except KeyTrouble:
+            path = file  # reading it says why
+        return _Kept(path, lambda _: read_key(file), self._before._files.get(file) if self._before else None)
 
     def _ring_of(self, name: str) -> _Kept[Ring]:
         path = f"{self._settings.key_dir}/{name}/{FILE_NAME}"
 
-        def read() -> Ring:
+        def read(before: Ring | None) -> Ring:
             try:
                 ring = read_ring(_text(path, MAX_RING))
             except FileNotFoundError:
-                if Path(path).parent.is_dir():
+                if Path(path).parent.is_dir() and not (before and before.keys):
                     return Ring(name)
                 raise
             except ValueError as error:
@@ -246,7 +271,7 @@ class Keys:
                 raise ValueError(f'{path}: found the keys of "{ring.domain}", wanted those of "{name}", as the folder')
             return ring
 
-        return _Kept(path, read)
+        return _Kept(path, read, self._before._rings.get(name) if self._before else None)
 
 
 def _refresh(kept: Iterable[_Kept[T]], warn: Callable[[str], None]) -> bool:
@@ -254,16 +279,19 @@ def _refresh(kept: Iterable[_Kept[T]], warn: Callable[[str], None]) -> bool:
     return any(changed)
 
 
-def _key_of(file: str) -> _Kept[PrivateKey]:
-    try:
-        path = key_path(file)
-    except KeyTrouble:
-        path = file  # reading it says why
-    return _Kept(path, lambda: read_key(file))
+def _table_of(path: str, before: Keys | None) -> _Kept[str]:
+    emptied: _Stamp = ()
 
+    def read(last: str | None) -> str:
+        nonlocal emptied
+        text = _text(path, MAX_BYTES)
+        if not text.strip() and last and last.strip():
+            found, emptied = emptied, _stamp(path)
+            if found != emptied:  # whoever writes a file anew in its place empties it first
+                raise ValueError(f"{path}: it is empty; if it stays so, nobody is signed for by it")
+        return text
 
-def _reader(path: str) -> Callable[[], str]:
-    return lambda: _text(path, MAX_BYTES)
+    return _Kept(path, read, next((one for one in before._texts if one.path == path), None) if before else None)
 
 
 def _text(path: str, most: int) -> str:

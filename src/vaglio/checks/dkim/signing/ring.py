@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
+from vaglio.names import is_domain, is_selector
+
 Algorithm = Literal["rsa", "ed25519"]
 State = Literal["new", "signing", "retired"]
 
@@ -20,11 +22,7 @@ FILE_NAME = "keys.json"
 """What a ring's file is called, in the folder of its domain."""
 
 _DAY = 86400
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_SELECTOR = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
-_DOMAIN = re.compile(rf"(?:[a-z0-9_](?:[a-z0-9_-]{{0,61}}[a-z0-9])?\.)+{_LABEL}", re.ASCII)
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}", re.ASCII)
-_WORDS: Mapping[str, re.Pattern[str]] = {"selector": _SELECTOR, "file": _FILE}
 _TIMES = ("created", "published", "switched", "retired", "revoked")
 _WANTED = {"selector": 'a selector such as "20261122r"', "file": 'a plain file name such as "20261122r.pem"'}
 _NEEDS: Mapping[str, str] = {"new": "created", "signing": "switched", "retired": "retired"}
@@ -64,16 +62,6 @@ class Ring(NamedTuple):
         return tuple(key for key in self.keys if key.state == state)
 
 
-def is_selector(text: str) -> bool:
-    """Say whether a text can be a selector: labels of the DNS (RFC 6376 3.1)."""
-    return len(text) <= 200 and bool(_SELECTOR.fullmatch(text))
-
-
-def is_domain(text: str) -> bool:
-    """Say whether a text is a domain of at least two labels, in A-labels and lower case."""
-    return len(text) <= 253 and bool(_DOMAIN.fullmatch(text))
-
-
 # --- how it is written ---
 
 
@@ -94,23 +82,22 @@ def read_ring(text: str) -> Ring:
     domain = document["domain"]
     if not isinstance(domain, str) or not is_domain(domain):
         raise ValueError(f"domain: found {_shown(domain)}, wanted a domain in A-labels and lower case")
-    keys = tuple(_key(place, row) for place, row in enumerate(document["keys"]))
+    keys = tuple(_key(domain, place, row) for place, row in enumerate(document["keys"]))
     for name, texts in (("selector", [key.selector for key in keys]), ("file", [key.file for key in keys])):
         if twice := _twice(texts):
             raise ValueError(f"two keys have the {name} {_shown(twice)}")
     return Ring(domain, keys)
 
 
-def _key(place: int, row: object) -> RingKey:
+def _key(domain: str, place: int, row: object) -> RingKey:
     selector = row.get("selector") if isinstance(row, dict) else None
     where = f"key {_shown(selector) if isinstance(selector, str) else place + 1}"
     if not isinstance(row, dict):
         raise ValueError(f'{where}: found {_shown(row)}, wanted {{"selector": ..., "algorithm": ..., ...}}')
     if strange := set(row) - set(RingKey._fields):
         raise ValueError(f"{where}: found {_shown(min(strange))}, which is none of {', '.join(RingKey._fields)}")
-    for name, pattern in _WORDS.items():
-        _want(where, row, name, _is_text(pattern), _WANTED[name])
-    _want(where, row, "file", lambda value: value != FILE_NAME, _WANTED["file"])
+    _want(where, row, "selector", lambda one: isinstance(one, str) and is_selector(one, domain), _WANTED["selector"])
+    _want(where, row, "file", _is_file, _WANTED["file"])
     _want(where, row, "algorithm", lambda value: value in get_args(Algorithm), '"rsa" or "ed25519"')
     _want(where, row, "state", lambda value: value in get_args(State), '"new", "signing" or "retired"')
     for name in _TIMES:
@@ -125,8 +112,8 @@ def _want(where: str, row: Mapping[str, Any], name: str, fits: Callable[[object]
         raise ValueError(f"{where}: {name}: found {found}, wanted {wanted}")
 
 
-def _is_text(pattern: re.Pattern[str]) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, str) and len(value) <= 200 and bool(pattern.fullmatch(value))
+def _is_file(value: object) -> bool:
+    return isinstance(value, str) and value != FILE_NAME and bool(_FILE.fullmatch(value))
 
 
 def _is_time(value: object) -> bool:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from vaglio.config.entries import AddressEntry, Network
 from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
+from vaglio.names import domain_of, is_selector
 
 Mismatch = Literal["sign", "skip", "reject"]
 
 _TABLE = re.compile(r"(?:(?:refile|file):)?/\S+|")
 _FILE = re.compile(r"/\S.*|credential:[A-Za-z0-9._-]+")
 _DELTA = re.compile(r"[+-][!-9;-~]+")
-_NAME = re.compile(r"[^\s@;:=]+\.[^\s@;:=]+")
-_SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _TRACE = frozenset({
     "return-path", "received", "received-spf", "authentication-results", "dkim-signature", "bcc", "resent-bcc",
     "delivered-to", "x-original-to", "arc-seal", "arc-message-signature", "arc-authentication-results",
@@ -43,12 +42,25 @@ def _change(text: str) -> str:
     return text
 
 
+def _domain(text: str) -> str:
+    if not (found := domain_of(text)):
+        raise ValueError('a domain such as "tizio.it"')
+    return found
+
+
+def _selector(text: str) -> str:
+    if not is_selector(text):
+        raise ValueError('a selector such as "2026a"')
+    return text
+
+
 _WANTED_TABLE = 'a path such as "/etc/opendkim/KeyTable" or "refile:/etc/opendkim/SigningTable", or ""'
 
 TableFile = Annotated[str, _fits(_TABLE, _WANTED_TABLE)]
 KeyFile = Annotated[str, _fits(_FILE, 'an absolute path, or "credential:" and its name')]
-Domain = Annotated[str, Field(max_length=253), _fits(_NAME, 'a domain such as "tizio.it"')]
-Selector = Annotated[str, Field(max_length=63), _fits(_SELECTOR, 'a selector such as "2026a"')]
+Domain = Annotated[str, AfterValidator(_domain)]
+"""In A-labels and lower case, whatever was written."""
+Selector = Annotated[str, AfterValidator(_selector)]
 FieldChange = Annotated[str, AfterValidator(_change)]
 
 
@@ -61,6 +73,12 @@ class KeySettings(Section):
     """The selector: the public key is in the DNS at SELECTOR._domainkey.DOMAIN."""
     file: KeyFile = Field(examples=["/etc/vaglio/tizio.pem"])
     """The private key, PEM: an absolute path, or "credential:NAME" for one that systemd hands over (LoadCredential)."""
+
+    @model_validator(mode="after")
+    def _fit_into_a_name(self) -> Self:
+        if not is_selector(self.selector, self.domain):
+            raise ValueError("a shorter selector or domain: SELECTOR._domainkey.DOMAIN has at most 253 characters")
+        return self
 
 
 class DkimSignSettings(MilterSection):
@@ -102,8 +120,11 @@ class DkimSignSettings(MilterSection):
     """A message whose envelope sender is of another organization than its author. The null sender is none."""
     login_mismatch: Mismatch = "skip"
     """A message whose author is not of the domain of the login: "skip" does not sign it, so that no customer speaks for
-    another one. A login without a domain fits all."""
-    login_domains: dict[str, list[str]] = {}
+    another one. What is below that domain fits where the keys that sign are not of a domain below it, too."""
+    login_without_domain: Literal["auto", "sign", "mismatch"] = "auto"
+    """What a login without "@" may have signed: "sign" is all, "mismatch" is what login_domains names for it, "auto" is
+    all as long as the keys are of one organization, so that there is nobody else to speak for; else as "mismatch"."""
+    login_domains: dict[str, list[Domain]] = {}
     """Domains of authors that a login, or all of a domain, may have signed besides its own:
     {"tizio@tizio.it" = ["other.it"], "tizio.it" = ["tizio.com"]}."""
     no_key: Literal["skip", "reject"] = "skip"

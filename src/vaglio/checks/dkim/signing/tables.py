@@ -22,13 +22,17 @@ from typing import Generic, NamedTuple, TypeVar
 
 from vaglio.checks.dkim.signature import ascii_name
 from vaglio.lists import MAX_ENTRIES, MAX_LINE, MAX_PROBLEMS, Problem
+from vaglio.names import domain_of, is_domain, is_selector
+
+MAX_PATTERNS = 5000
+"""Most patterns of a table that are tried one after the other: all but ``*@domain``."""
+
+MAX_TRIED = 200_000
+"""About how often, when tables are read, a pattern is tried on a name, to tell of names that nobody has."""
 
 MAX_LOCAL = 1024
 """Longest local part that is compared in characters; for a longer one only what holds for all of a domain counts."""
 
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+", re.ASCII)
-_SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,199})", re.ASCII)
 _FILE = re.compile(r"/[^\x00-\x1f\x7f]*")
 _IDENTITY = re.compile(r"[!-:<>-?A-~]{0,64}@[A-Za-z0-9_.%-]{1,253}", re.ASCII)
 _SPECIAL = re.compile(r"[][?|{}()^$\\]")
@@ -67,11 +71,6 @@ class _SignRow(NamedTuple):
     pattern: str
     name: str
     identity: str
-
-
-def is_domain(text: str) -> bool:
-    """Say whether a text is a domain in A-labels and lower case: nothing that could lead a path elsewhere."""
-    return len(text) <= 253 and bool(_DOMAIN.fullmatch(text))
 
 
 def is_identity(text: str, domain: str) -> bool:
@@ -128,6 +127,18 @@ class _Rows(Generic[R]):
         self._domains: dict[str, list[int]] = {}
         self._others: list[tuple[int, Pattern]] = []
 
+    @property
+    def limit(self) -> str:
+        """What there are as many of as there may be; "" for nothing."""
+        if self.tried >= MAX_PATTERNS:
+            return f"{MAX_PATTERNS} patterns other than *@DOMAIN"
+        return f"{MAX_ENTRIES}" if len(self.all) >= MAX_ENTRIES else ""
+
+    @property
+    def tried(self) -> int:
+        """The number of patterns that are tried one after the other."""
+        return len(self._others)
+
     def add(self, line: int, key: str, row: R | Problem) -> None:
         """Add the row of a line."""
         place = len(self.all)
@@ -163,8 +174,8 @@ def _read(text: str, source: str, patterns: bool, rows: _Rows[R], row_of: Callab
             wanted = "a pattern where the line begins: like opendkim, this skips a line that begins with a blank"
             problems.append(Problem(source, number, "a blank", wanted))
             continue
-        if len(rows.all) >= MAX_ENTRIES:
-            problems.append(Problem(source, number, "more lines", f"at most {MAX_ENTRIES}; the rest is not read"))
+        if most := rows.limit:
+            problems.append(Problem(source, number, "more lines", f"at most {most}; the rest is not read"))
             break
         if patterns and _SPECIAL.search(key):
             wanted = 'a pattern with no special character but "*": opendkim takes others for expressions, this does not'
@@ -186,10 +197,10 @@ def _read(text: str, source: str, patterns: bool, rows: _Rows[R], row_of: Callab
 
 def _key_row(line: int, name: str, value: str) -> _KeyRow:  # noqa: ARG001  # as _sign_row
     domain, selector, file = [*value.split(":", 2), "", ""][:3]
-    domain = domain if domain == "%" else ascii_name(domain)
-    if not selector or not file or not (domain == "%" or is_domain(domain)):
+    domain = domain if domain == "%" else domain_of(domain)
+    if not selector or not file or not domain:
         raise ValueError("NAME DOMAIN:SELECTOR:FILE, without blanks around the colons")
-    if not _SELECTOR.fullmatch(selector):
+    if not is_selector(selector, domain.strip("%")):
         raise ValueError('a selector such as "2026a" behind the first colon')
     if not _FILE.fullmatch(file):
         raise ValueError(
@@ -232,12 +243,27 @@ class Tables:
         return tables, problems[:MAX_PROBLEMS]
 
     def _misfits(self) -> Iterator[Problem]:
+        """Yield the names that nobody has. It takes bounded time: of thousands that patterns may be for, the last are
+        told when an author's line names them.
+        """
+        left = MAX_TRIED
+        known: dict[str, bool] = {"%": True}
         for line, row in self._signers.all:
-            if isinstance(row, _SignRow) and row.name != "%" and not self._keys.find(row.name):
+            if isinstance(row, _SignRow) and row.name not in known:
+                known[row.name] = bool(self._keys.find(row.name))
+                left -= 1 + self._keys.tried
+            if isinstance(row, _SignRow) and not known[row.name]:
                 yield self._nameless(line, row.name)
+            if left <= 0:
+                return
 
     def _nameless(self, line: int, name: str) -> Problem:
         return Problem(self._signers.source, line, ascii(name[:80]), f"the NAME of a line of {self._keys.source}")
+
+    @property
+    def is_open(self) -> bool:
+        """True where they may name keys of domains that can't be told without an author."""
+        return any(isinstance(row, _KeyRow) and row.domain == "%" for _, row in self._keys.all)
 
     def find(self, local: str, domain: str, every: bool = False) -> tuple[Entry, ...]:
         """Return the keys for an author, whose domain is in A-labels: of the first line that fits, or of ``every`` one.
@@ -271,7 +297,7 @@ class Tables:
         if isinstance(key, Problem):
             raise Unusable(str(key))
         ours = domain if key.domain == "%" else key.domain
-        if not is_domain(ours):
+        if not is_domain(ours) or not is_selector(key.selector, ours):
             raise Unusable(f"{self._keys.source}: the author's domain can't stand where there is a % for it")
         identity = row.identity.replace("%", domain)
         identity = identity if is_identity(identity, ours) else ""  # left out where it is not of the signing domain

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from vaglio.checks.dkim.signing.keys import Entry
 from vaglio.checks.dkim.signing.published import compare
 from vaglio.checks.dkim.signing.sign import PrivateKey
+from vaglio.checks.dkim.signing.tables import Entry
 from vaglio.ports import Clock, Resolver
 from vaglio.verdict import Fact
 
