@@ -40,6 +40,9 @@ class Needs(Flag):
     """``body`` is called with each piece of the body, for hashers: nothing of it is kept."""
     BODY = auto()
     """``Message.body`` is filled, up to its bound."""
+    ADDING = auto()
+    """It is there to add header fields: a mail server that lets nobody add any is turned away, and does then what it
+    is told to do without this milter."""
 
 
 class Message(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vaglio.examination import Needs
+from vaglio.milter.plan import Plan
 from vaglio.milter.wire import Actions, Stage, Steps
 
 LINGER = 2.0
@@ -16,9 +17,28 @@ MACROS: Mapping[int, str] = {
 """What is asked for by name: a mail server need not send it by itself, and any of it may be missing. Postfix knows the
 queue id (``i``) at the end of a message, Sendmail at MAIL; it does not heed what is asked of it for the end."""
 
-NOT_HELD = "a message was to be held, and was delivered: the mail server does not let milters hold messages"
+TURNED_AWAY = ("the mail server does not let milters add header fields, and a check here (DKIM signing) is there for "
+               "nothing else; it does with the mail as it is told for a milter that is down")  # fmt: skip
 
-ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_HEADERS | Actions.QUARANTINE | Actions.SET_MACROS
+_EDITS = Actions.ADD_HEADERS | Actions.CHANGE_HEADERS | Actions.QUARANTINE
+ACTIONS = _EDITS | Actions.SET_MACROS
+ALL_EDITS = int(_EDITS)
+
+
+def is_in_vain(needs: Needs, actions: Actions) -> bool:
+    """Say whether checks with these needs can't do what they are there for by the actions that were agreed on."""
+    return Needs.ADDING in needs and Actions.ADD_HEADERS not in actions
+
+
+def undone(plan: Plan, actions: int) -> list[str]:
+    """Return in words what of a plan the mail server does not let us do; for when it lets us do less than all."""
+    told = "the mail server does not let milters"
+    wanted = (
+        (plan.quarantine, Actions.QUARANTINE, f"a message was to be held, and was delivered: {told} hold messages"),
+        (plan.insert, Actions.ADD_HEADERS, f"header fields were to be added, and were not: {told} add any"),
+        (plan.replace, Actions.CHANGE_HEADERS, f"header fields were to be taken out, and were not: {told} change any"),
+    )
+    return [words for what, action, words in wanted if what and not actions & action]
 
 
 def unwanted(needs: Needs) -> Steps:

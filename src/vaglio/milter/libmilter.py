@@ -21,7 +21,7 @@ from typing import Any
 
 import milter
 
-from vaglio.milter.agreed import MACROS, NOT_HELD
+from vaglio.milter.agreed import MACROS, TURNED_AWAY, is_in_vain, undone
 from vaglio.milter.handover import Agreement, Connection, Server
 from vaglio.milter.plan import Plan
 from vaglio.milter.text import doubled
@@ -68,6 +68,9 @@ def run() -> None:
 
 def _negotiate(connection: Connection, context: Any, options: list[int]) -> int:
     agreed = connection.negotiate(*options[:2])
+    if is_in_vain(agreed.host.needs, agreed.actions):
+        connection.warn(f"closing a milter connection: {TURNED_AWAY}")
+        return _REJECT
     if Actions.SET_MACROS in agreed.actions:
         for stage, names in MACROS.items():
             context.setsymlist(int(stage), names)
@@ -109,8 +112,8 @@ def _body(connection: Connection, _: Any, chunk: bytes) -> None:
 def _end_of_message(connection: Connection, context: Any) -> int:
     try:
         plan = connection.end_of_message(_macro(context, "i"))
-        if plan.quarantine and Actions.QUARANTINE not in connection.agreed.actions:
-            connection.warn(NOT_HELD)
+        for words in undone(plan, connection.agreed.actions):
+            connection.warn(words)
         return _carry_out(context, plan, connection.agreed)
     except milter.error as error:
         connection.warn(f"the mail server did not take what becomes of a message: {error}")

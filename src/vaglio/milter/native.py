@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 from vaglio.eager import Rest, rest, start
 from vaglio.examination import Needs
 from vaglio.milter import wire
-from vaglio.milter.agreed import ACTIONS, LINGER, MACROS, NOT_HELD, unwanted
+from vaglio.milter.agreed import ACTIONS, ALL_EDITS, LINGER, MACROS, TURNED_AWAY, is_in_vain, undone, unwanted
 from vaglio.milter.host import Host
 from vaglio.milter.plan import UNTOUCHED, Plan
 from vaglio.milter.session import Session
@@ -77,6 +77,8 @@ def agreement(theirs: bytes, needs: Needs) -> Agreement:
     if offer.version < 2:
         raise Garbled(f"version {offer.version} of the protocol")
     actions = Actions(offer.actions) & ACTIONS
+    if is_in_vain(needs, actions):
+        raise Garbled(TURNED_AWAY)
     steps = unwanted(needs) & Steps(offer.steps)
     macros = MACROS if Actions.SET_MACROS in actions else {}
     ours = Options(min(offer.version, wire.VERSION), actions, steps, macros)
@@ -291,8 +293,9 @@ class Connection(asyncio.Protocol):
 
     async def _judgement(self, macros: Mapping[bytes, bytes]) -> bytes:
         plan = await self._session.end_of_message(macros)
-        if plan.quarantine and not self._agreed.actions & _QUARANTINE:
-            self._server.warn(NOT_HELD)
+        if self._agreed.actions & ALL_EDITS != ALL_EDITS:
+            for words in undone(plan, self._agreed.actions):
+                self._server.warn(words)
         return packets_of(plan, self._agreed.actions, self._agreed.leading_space)
 
     def _abort(self, data: bytes) -> None:  # noqa: ARG002  # an event like any other
