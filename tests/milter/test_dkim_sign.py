@@ -16,10 +16,10 @@ from vaglio_milters import chain, dkim_sign, dkim_verify
 
 from tests.checks.dkim.samples import record
 from tests.daemon.processes import Process, manager
-from tests.milter.mta import KNOWN, POSTFIX, Mail, Mta, Outcome
+from tests.milter.mta import KNOWN, POSTFIX, Closed, Mail, Mta, Outcome
 from vaglio.checks.dkim.signing.sign import private_key
 from vaglio.examination import Field
-from vaglio.milter.wire import Answer, Peer
+from vaglio.milter.wire import Actions, Answer, Peer
 
 SETTINGS = """\
 [identity]
@@ -113,6 +113,13 @@ def test_a_stranger_is_not_signed_for(folder: Path, alone: Process) -> None:
     assert sent(folder / "alone.sock").edits == ()
     assert sent(folder / "alone.sock", macros={**KNOWN, b"{daemon_name}": b"ORIGINATING"}).edits
     assert "ready" in alone.seen
+
+
+def test_a_mail_server_that_lets_nobody_add_fields_is_turned_away(folder: Path, alone: Process) -> None:
+    offer = POSTFIX._replace(actions=int(Actions.CHANGE_HEADERS | Actions.QUARANTINE))
+    with Mta(f"unix:{folder / 'alone.sock'}", offer) as mta, pytest.raises(Closed):
+        mta.negotiate()
+    alone.line("^WARNING closing a milter connection: the mail server does not let milters add header fields")
 
 
 def test_a_key_that_others_can_read_defers_the_mail_and_is_taken_up_when_mended(folder: Path) -> None:

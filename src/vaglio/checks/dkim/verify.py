@@ -7,7 +7,7 @@ how many are read and verified, and how much of a header each may sign. One neve
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from vaglio.checks.dkim import canonical
@@ -61,7 +61,7 @@ class Judged(NamedTuple):
 
 def is_signature(name: bytes) -> bool:
     """Say whether a header field of this name is a signature."""
-    return len(name) >= 14 and name.rstrip(b" \t").lower() == b"dkim-signature"
+    return name == b"DKIM-Signature" or (len(name) >= 14 and name.rstrip(b" \t").lower() == b"dkim-signature")
 
 
 class Header:
@@ -88,6 +88,10 @@ class Header:
     def count(self, name: bytes) -> int:
         """Return how many fields there are of a name in lower case."""
         return len(self._places.get(name, ()))
+
+    def counts(self, names: Container[bytes]) -> tuple[tuple[bytes, int], ...]:
+        """Return which of these names there are, in lower case, and how many fields of each."""
+        return tuple([(name, len(places)) for name, places in self._places.items() if name in names])
 
     def author(self) -> str:
         """Return the domain of the address in From, in A-labels; "" where there is not exactly one field

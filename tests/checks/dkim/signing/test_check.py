@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from tests.checks.dkim import samples
 from tests.checks.dkim.samples import BODY, HEADER, NOW, Clock, ed25519, judge, record, rsa
 from vaglio.checks.dkim.signing import explain, text
 from vaglio.checks.dkim.signing.check import Context, DkimSign
 from vaglio.checks.dkim.signing.decide import Decision, Reason
+from vaglio.checks.dkim.signing.fields import NEVER
 from vaglio.checks.dkim.signing.keyfile import KeyTrouble
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import Signer
@@ -137,8 +139,8 @@ def test_mail_of_logins_of_our_networks_and_of_named_services_is_ours(
         (with_from(b"tizio@tizio.it, caio@caio.it"), Reason.SEVERAL_AUTHORS, Action.PASS),
         (with_from(b"tizio@tizio.it, tizia@TIZIO.it"), Reason.SIGNED, Action.PASS),
         (with_from(b"caio@caio.it"), Reason.LOGIN_MISMATCH, Action.PASS),
-        ([*HEADER, *[Field(b"X", b" y")] * MAX_FIELDS], Reason.TOO_LARGE, Action.PASS),
-        ([*HEADER, Field(b"X", b"y" * 3_000_000)], Reason.TOO_LARGE, Action.PASS),
+        ([*HEADER, *[Field(b"X", b" y")] * MAX_FIELDS], Reason.TOO_LARGE, Action.REJECT),
+        ([*HEADER, Field(b"X", b"y" * 3_000_000)], Reason.TOO_LARGE, Action.REJECT),
     ],
 )
 def test_what_from_says_decides(header: list[Field], reason: Reason, action: Action) -> None:
@@ -222,11 +224,70 @@ def test_exempt_authors_and_recipients_are_left_alone() -> None:
 
 def test_fields_can_be_added_to_what_is_signed_and_taken_from_it() -> None:
     header = [*HEADER, Field(b"X-Mailer", b" x"), Field(b"X-Once", b" y")]
-    found = verdict(header, oversign=["+X-Mailer", "-Cc"], sign_headers=["+X-Once"])
+    found = verdict(header, oversign=["+X-Mailer"], sign_headers=["+X-Once", "-Cc"])
     (one,) = judge(signed(found, header))
     assert one.result == "pass"
     assert (one.signature.signed.count(b"x-mailer"), one.signature.signed.count(b"x-once")) == (2, 1)
     assert b"cc" not in one.signature.signed
+
+
+@pytest.mark.parametrize(
+    ("settings", "times"),
+    [({}, 2), ({"oversign": ["-Subject"]}, 1), ({"sign_headers": ["-Subject"]}, 0)],
+)
+def test_a_field_is_signed_twice_once_or_not_at_all(settings: dict[str, Any], times: int) -> None:
+    (one,) = judge(signed(verdict(**settings)))
+    assert (one.result, one.signature.signed.count(b"subject")) == ("pass", times)
+
+
+@pytest.mark.parametrize(
+    ("setting", "change", "why"),
+    [
+        ("oversign", "-Autocrypt", "not signed once more than it is there"),
+        ("sign_headers", "-X-Mailer", "not signed as shipped"),
+        ("oversign", "-From", "has From signed always"),
+        ("sign_headers", "-FROM", "has From signed always"),
+        *((setting, f"+{name}", "never signed") for setting in ("oversign", "sign_headers") for name in NEVER),
+        ("sign_headers", "+X;y", "name of a header field"),
+        ("sign_headers", "+" + 61 * "x", "name of a header field"),
+        ("sign_headers", "X-Mailer", "name of a header field"),
+    ],
+)
+def test_a_change_that_changes_nothing_or_does_harm_is_refused(setting: str, change: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        DkimSignSettings.model_validate({setting: [change]})
+
+
+@pytest.mark.parametrize("several_from", ["reject", "skip"])
+def test_from_is_counted_before_the_other_fields(several_from: str) -> None:
+    header = [*with_from(b"tizio@tizio.it", b"caio@caio.it"), *[Field(b"X", b" y")] * MAX_FIELDS]
+    found = verdict(header[:MAX_FIELDS], several_from=several_from)
+    assert (found.reason, found.action.name.lower()) == ("several-from", several_from.replace("skip", "pass"))
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ([Field(b"X", b" y")] * MAX_FIELDS, "2004 fields"),
+        ([Field(b"Resent-To", b" y")] * 600, "names to sign"),
+        ([Field(b"Content-Transfer-Encoding", b" y")] * 1500, "names to sign"),
+        ([Field(b"Cc", b" " + b"y" * 300_000)], "bytes of header to sign"),
+    ],
+)
+def test_what_is_too_large_to_be_signed_is_refused_or_goes_unsigned(more: list[Field], problem: str) -> None:
+    found = verdict([*HEADER, *more])
+    assert (found.action, found.reason, found.spoken[:9]) == (Action.REJECT, "too-large", "550 5.6.0")
+    assert problem in str(found.facts["problem"])
+    assert found.facts["by"] == "dkim.sign.too_large"
+    passed = verdict([*HEADER, *more], too_large="skip")
+    assert (passed.action, passed.headers, passed.reason) == (Action.PASS, (), "too-large")
+
+
+def test_what_is_not_signed_keeps_the_signatures_it_has() -> None:
+    old = [samples.sign(), *HEADER]
+    for settings in ({"keys": Keys({})}, {"about": facts("caio@caio.it")}, {"exempt_domains": ["tizio.it"]}):
+        found = verdict(old, remove_signatures=True, **settings)
+        assert (found.headers, found.changes) == ((), ())
 
 
 def test_old_signatures_are_taken_out_if_that_is_asked_for() -> None:

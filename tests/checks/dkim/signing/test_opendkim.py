@@ -56,7 +56,7 @@ def test_a_single_key() -> None:
     one = imported("Domain tizio.it, Bücher.de\nSelector 2020\nKeyFile keys/a.private\nBaseDirectory /etc/dkimkeys")
     assert one.keys == (SingleKey("tizio.it", "2020", "/etc/dkimkeys/keys/a.private"),
                         SingleKey("xn--bcher-kva.de", "2020", "/etc/dkimkeys/keys/a.private"))  # fmt: skip
-    assert one.settings == {"dkim.sign": {"subdomains": False}}
+    assert one.settings == {"dkim.sign": {"subdomains": False, "login_mismatch": "sign"}}
     assert one.unmapped == ()
 
 
@@ -64,7 +64,7 @@ def test_both_keys_of_dkimpy_milter() -> None:
     one = imported("Domain tizio.it\nSelector r\nKeyFile /r.key\nSelectorEd25519 e\nKeyFileEd25519 /e.key\n"
                    "Subdomains yes")  # fmt: skip
     assert one.keys == (SingleKey("tizio.it", "r", "/r.key"), SingleKey("tizio.it", "e", "/e.key"))
-    assert one.settings["dkim.sign"] == {"subdomains": True}
+    assert one.settings["dkim.sign"] == {"subdomains": True, "login_mismatch": "sign"}
 
 
 def test_tables_are_read_where_they_are() -> None:
@@ -72,7 +72,7 @@ def test_tables_are_read_where_they_are() -> None:
                    "Domain tizio.it\nMultipleSignatures yes\nKeyTableEd25519 /x")  # fmt: skip
     assert one.settings["dkim.sign"] == {
         "key_table": "/etc/opendkim/KeyTable", "signing_table": "refile:/etc/opendkim/SigningTable",
-        "all_matches": True,
+        "all_matches": True, "login_mismatch": "sign",
     }  # fmt: skip
     assert one.keys == ()
     assert [(row.name, row.why[:30]) for row in one.unmapped] == [
@@ -107,15 +107,16 @@ def test_how_it_is_signed() -> None:
     assert whys("Canonicalization nofws")["Canonicalization"] == "wanted simple or relaxed"
     assert signing("SignatureTTL 99999999999") == {"valid": "31536000s"}
     assert whys("SenderHeaders Sender,From")["SenderHeaders"] == "only From names an author"
-    assert "invalid literal" in whys("SignatureTTL week")["SignatureTTL"]
+    for name in ("SignatureTTL", "DNSTimeout", "ClockDrift", "MinimumKeyBits", "MaximumSignaturesToVerify"):
+        assert whys(f"{name} week") == {name: "found 'week', wanted a whole number"}
 
 
 def test_which_fields() -> None:
     assert signing("OversignHeaders From,X-Mine\nSignHeaders *,+X-Foo,-Sender,-Autocrypt") == {
-        "oversign": ["+X-Mine", "-Sender"], "sign_headers": ["+X-Foo", "-Autocrypt"],
+        "oversign": ["+X-Mine"], "sign_headers": ["+X-Foo", "-Sender", "-Autocrypt"],
     }  # fmt: skip
     assert signing("SignHeaders From,To,X-Foo") == {"sign_headers": ["+X-Foo"]}
-    assert signing("OmitHeaders *,+Subject,X-Never-Signed") == {"oversign": ["-Subject"]}
+    assert signing("OmitHeaders *,+Subject,X-Never-Signed") == {"sign_headers": ["-Subject"]}
     assert "Received" in whys("OversignHeaders Received")["OversignHeaders"]
     assert "From is always signed" in whys("OmitHeaders From")["OmitHeaders"]
 
@@ -158,5 +159,42 @@ def test_whatever_stands_there_is_taken_over_or_named(lines: list[tuple[str, str
 
 def test_what_is_otherwise_here_is_noted() -> None:
     notes = imported("Mode s").notes
-    assert any("vaglio-dkim-sign take" in note for note in notes)
+    assert "Mode s: vaglio-dkim-sign takes its place" in notes
     assert any("hold 7 days" in note for note in notes)
+    assert not any("login" in note for note in notes)
+
+
+def test_that_logins_are_not_held_against_authors_stays_so_and_is_noted() -> None:
+    for text in ("Domain tizio.it\nSelector a\nKeyFile /a", "KeyTable /k\nSigningTable /s"):
+        one = imported(text)
+        assert one.settings["dkim.sign"]["login_mismatch"] == "sign"
+        for words in ('login_mismatch = "sign" keeps it so', "several From fields", "ORIGINATING"):
+            assert any(words in note for note in one.notes), words
+    assert not any("ORIGINATING" in note for note in imported(f"{text}\nMTA MSA").notes)
+
+
+def test_who_only_verifies_signs_nothing_here_either() -> None:
+    one = imported("Mode v\nDomain tizio.it\nSelector a\nKeyFile /a\nKeyTable /k\nInternalHosts 192.0.2.1\nClockDrift 60")
+    assert (one.keys, one.settings) == ((), {"dkim.verify": {"clock_slack": "60s"}})
+    assert one.notes == ("Mode v: vaglio-dkim-verify takes its place",
+                         "it signs nothing (Mode): what it says of keys and signing is left out")  # fmt: skip
+    assert whys("Mode x")["Mode"] == "wanted s, v or both"
+
+
+def test_what_our_configuration_would_refuse_is_named_and_not_taken_over() -> None:
+    def refused(section: str, name: str, value: object) -> str:
+        return f"better {section} {name}" if "bad" in str(value) else ""
+
+    text = "KeyTable /bad\nMTA good,bad,best\nDomain bad.it,good.it\nSelector a\nKeyFile /a"
+    one = convert(parse(text, read), read, refused)
+    assert one.settings["dkim.sign"] == {"daemon_names": ["good", "best"]}
+    assert {row.name: row.why for row in one.unmapped} == {
+        "KeyTable": "key_table in [dkim.sign] takes no such value: wanted better dkim.sign key_table",
+        "MTA": "bad: wanted better dkim.sign daemon_names (daemon_names in [dkim.sign])",
+        **dict.fromkeys(("Domain", "Selector", "KeyFile"), "KeyTable takes its place"),
+    }
+    one = convert(parse(text.replace("KeyTable /bad\n", ""), read), read, refused)
+    assert [key.domain for key in one.keys] == ["good.it"]
+    assert [row.why for row in one.unmapped][-1] == (
+        "no key for it, by selector a and file /a: wanted better dkim.sign keys"
+    )

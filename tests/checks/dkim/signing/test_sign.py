@@ -17,10 +17,13 @@ from tests.checks.dkim.samples import BODY, HEADER, NOW, judge, record
 from vaglio.checks.dkim import canonical
 from vaglio.checks.dkim.canonical import BodyHash, Form
 from vaglio.checks.dkim.outcome import Reason
+from vaglio.checks.dkim.signature import read
 from vaglio.checks.dkim.signing import sign
-from vaglio.checks.dkim.signing.sign import NEVER, BadKey, Signer, Style, names_to_sign, private_key, signatures
-from vaglio.checks.dkim.verify import Header
+from vaglio.checks.dkim.signing.fields import NEVER, OVERSIGNED, SIGNED
+from vaglio.checks.dkim.signing.sign import MAX_NAMES, BadKey, Signer, Style, TooLarge, private_key, signatures
+from vaglio.checks.dkim.verify import MAX_SIGNED
 from vaglio.examination import Field
+from vaglio.milter.text import header_value
 
 STYLE = Style()
 SIGNERS = (Signer("tizio.it", "uno", samples.rsa(2048)), Signer("tizio.it", "due", samples.ed25519()))
@@ -30,11 +33,11 @@ KEYS = {f"{one.selector}._domainkey.{one.domain}": record(one.key) for one in SI
 def signed(
     header: Sequence[Field] = HEADER, body: bytes = BODY, style: Style = STYLE, signers: Sequence[Signer] = SIGNERS
 ) -> list[Field]:
-    """Return the header with its signatures."""
+    """Return the header with its signatures, as they go to the mail server."""
     hasher = BodyHash(style.body_form)
     hasher.feed(body)
     found = signatures(signers, header, hasher.finish()(None), style, NOW)
-    return [*(Field(name.encode(), b" " + value.encode()) for name, value in found), *header]
+    return [*(Field(name.encode(), b" " + header_value(value, name.encode())) for name, value in found), *header]
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +71,49 @@ def test_any_message_verifies_here_and_elsewhere(fields: list[tuple[str, str]], 
     assert theirs.verifies(whole, body, KEYS)
 
 
+MANY = st.dictionaries(
+    st.sampled_from([one.title().encode() for one in (*OVERSIGNED[1:], *SIGNED)]), st.integers(0, 300), max_size=4
+)
+LONG = st.integers(1, 60).map(lambda size: "x" * size)
+
+
+@settings(max_examples=60, deadline=None)
+@given(counts=MANY, selector=LONG, labels=st.lists(LONG, min_size=1, max_size=3), names=st.lists(LONG, max_size=40),
+       form=st.sampled_from(Form))  # fmt: skip
+def test_whatever_is_signed_is_verified(
+    counts: dict[bytes, int], selector: str, labels: list[str], names: list[str], form: Form
+) -> None:
+    domain = ".".join([*labels, "it"])
+    signers = [Signer(domain, selector, samples.ed25519(), f"@{domain}")]
+    header = [*HEADER, *(Field(name, b" y") for name, count in counts.items() for _ in range(count))]
+    style = Style(form, form, 86400, (*OVERSIGNED, *names))
+    try:
+        whole = signed(header, style=style, signers=signers)
+    except TooLarge:
+        assert len(header) + 11 + len(names) > MAX_NAMES or sum(map(len, names)) > 1000
+        return
+    (one,) = judge(whole, keys={f"{selector}._domainkey.{domain}": record(samples.ed25519())})
+    assert (one.reason, one.words) == (Reason.PASS, "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ([Field(b"Resent-To", b" y")] * 240, r"names to sign, 250 at most"),
+        ([Field(b"Subject", b" " + b"y" * MAX_SIGNED)], r"bytes of header to sign"),
+    ],
+)
+def test_what_others_would_not_verify_is_not_signed(fields: list[Field], why: str) -> None:
+    with pytest.raises(TooLarge, match=why):
+        signed([*HEADER, *fields])
+
+
+def test_a_field_that_is_too_long_is_not_written() -> None:
+    names = tuple(f"{place:060}" for place in range(200))
+    with pytest.raises(TooLarge, match="a signature of more than 8000 bytes"):
+        signed(style=Style(oversigned=names))
+
+
 def test_what_a_signature_says() -> None:
     [(name, value)] = signatures(
         [Signer("tizio.it", "uno", samples.ed25519(), "@posta.tizio.it")], HEADER,
@@ -87,8 +133,13 @@ def test_without_an_end_there_is_no_x() -> None:
     assert b" x=" not in signed()[0].value
 
 
+def named(header: Sequence[Field], style: Style = STYLE) -> tuple[bytes, ...]:
+    """Return the names in h=."""
+    return read(signed(header, style=style)[0]).signed
+
+
 def test_names_are_signed_once_more_than_they_are_there() -> None:
-    names = names_to_sign(Header([*HEADER, Field(b"List-Id", b" x"), Field(b"X-Other", b" x")]), Style())
+    names = named([*HEADER, Field(b"List-Id", b" x"), Field(b"X-Other", b" x")])
     assert names.count(b"from") == 2
     assert names.count(b"subject") == 2
     assert names.count(b"cc") == 1
@@ -105,7 +156,7 @@ def test_nothing_that_readers_see_can_be_added(name: str) -> None:
 
 def test_what_mail_servers_add_is_never_signed_even_if_asked_for() -> None:
     style = Style(oversigned=tuple(NEVER), signed=tuple(NEVER))
-    assert names_to_sign(Header([Field(name, b" x") for name in NEVER]), style) == [b"from"]
+    assert named([Field(name.encode(), b" x") for name in NEVER], style) == (b"from",)
     added = [Field(b"Received", b" from x"), Field(b"Authentication-Results", b" x"), Field(b"Return-Path", b" <>")]
     assert [one.reason for one in judge([*added, *signed()], keys=KEYS)] == [Reason.PASS, Reason.PASS]
 

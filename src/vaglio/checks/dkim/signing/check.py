@@ -11,9 +11,10 @@ from typing import NamedTuple, Protocol
 from vaglio.checks.dkim.canonical import BodyHash, Form
 from vaglio.checks.dkim.signature import ascii_name
 from vaglio.checks.dkim.signing.decide import SIGN, Decision, Policy, Reason, with_trouble
+from vaglio.checks.dkim.signing.fields import OVERSIGNED, SIGNED
 from vaglio.checks.dkim.signing.keyfile import KeyTrouble
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
-from vaglio.checks.dkim.signing.sign import OVERSIGNED, SIGNED, Signer, Style, signatures
+from vaglio.checks.dkim.signing.sign import Signer, Style, TooLarge, signatures
 from vaglio.checks.dkim.signing.text import reply
 from vaglio.checks.dkim.verify import is_signature
 from vaglio.examination import MAX_FIELDS, MAX_HEADER, Examination, Field, Message, Needs
@@ -48,26 +49,27 @@ class Context(NamedTuple):
 
 
 def style_of(settings: DkimSignSettings) -> Style:
-    """Return how messages are signed."""
+    """Return how messages are signed. What oversign leaves out is signed as often as it is there."""
+    left_out = [one for one in settings.sign_headers if one.startswith("-")]
     return Style(
         Form(settings.header_form),
         Form(settings.body_form),
         settings.valid,
-        _changed(OVERSIGNED, settings.oversign),
-        _changed(SIGNED, settings.sign_headers),
+        _changed(OVERSIGNED, [*settings.oversign, *left_out]),
+        _changed((*OVERSIGNED, *SIGNED), settings.sign_headers),
     )
 
 
-def _changed(names: Sequence[bytes], changes: Sequence[str]) -> list[bytes]:
+def _changed(names: Sequence[str], changes: Sequence[str]) -> tuple[str, ...]:
     """Return the names with those of "+Name" put in and those of "-Name" taken out."""
     found = list(names)
     for change in changes:
-        name = change[1:].lower().encode()
+        name = change[1:].lower()
         if change.startswith("+"):
             found.append(name)
         else:
             found = [one for one in found if one != name]
-    return found
+    return tuple(found)
 
 
 class DkimSign:
@@ -75,7 +77,7 @@ class DkimSign:
 
     name = NAME
     methods = ()
-    needs = Needs.HEADERS | Needs.CHUNKS
+    needs = Needs.HEADERS | Needs.CHUNKS | Needs.ADDING
 
     def __init__(self, settings: DkimSignSettings, context: Context) -> None:
         self.settings, self.context = settings, context
@@ -101,7 +103,7 @@ _NOT_OURS = _NotOurs()
 class Signing(Examination):
     """One message of ours."""
 
-    __slots__ = ("_author", "_body", "_check", "_decision", "_facts", "_fields", "_signers", "_trouble")
+    __slots__ = ("_author", "_body", "_check", "_decision", "_facts", "_fields", "_problem", "_signers")
 
     def __init__(self, check: DkimSign, facts: Facts) -> None:
         self._check, self._facts = check, facts
@@ -110,7 +112,7 @@ class Signing(Examination):
         self._signers: Sequence[Signer] = ()
         self._fields: Sequence[Field] = ()
         self._body: BodyHash | None = None
-        self._trouble = ""
+        self._problem = ""
 
     def end_of_headers(self, headers: Sequence[Field]) -> None:
         """Decide, as far as it depends on the header; only what is to be signed is hashed."""
@@ -122,14 +124,22 @@ class Signing(Examination):
             self._body = BodyHash(self._check.style.body_form)
 
     def _decided(self) -> Decision:
-        if len(self._fields) >= MAX_FIELDS or sum(len(name) + len(value) for name, value in self._fields) >= MAX_HEADER:
-            return Decision(Action.PASS, Reason.TOO_LARGE)  # what is beyond is not seen here, and would break it
         values = [value for name, value in self._fields if name.rstrip(b" \t").lower() == b"from"]
         authors = [Mailbox(local, ascii_name(domain)) for local, domain in mailboxes(values[0])] if values else []
-        if authors and all(one.domain for one in authors):
+        if not all(one.domain for one in authors):
+            authors = []
+        if authors:
             self._author = authors[0]
-            return self._check.policy.decide(self._facts, len(values), authors)
-        return self._check.policy.decide(self._facts, len(values), ())
+        size = sum(len(name) + len(value) for name, value in self._fields)
+        if len(values) < 2 and (len(self._fields) >= MAX_FIELDS or size >= MAX_HEADER):
+            # What is beyond is not seen here: it would break a signature, and may be another From.
+            return self._too_large(f"{len(self._fields)} fields, {size} bytes")
+        return self._check.policy.decide(self._facts, len(values), authors)
+
+    def _too_large(self, problem: str) -> Decision:
+        self._problem = problem
+        action = Action.REJECT if self._check.settings.too_large == "reject" else Action.PASS
+        return Decision(action, Reason.TOO_LARGE, "dkim.sign.too_large")
 
     def _found(self) -> Decision:
         """Find the keys."""
@@ -137,7 +147,7 @@ class Signing(Examination):
         try:
             self._signers = keys.signers(*self._author)
         except KeyTrouble as error:
-            self._trouble = str(error)
+            self._problem = str(error)
             return with_trouble(check.settings)
         signing = {one.domain for one in self._signers}
         return check.policy.with_keys(self._facts, self._author.domain, signing, keys.one_organization)
@@ -155,12 +165,15 @@ class Signing(Examination):
         if decision == SIGN:
             decision = check.policy.exempts(message.recipients) or SIGN
         if decision == SIGN:
-            headers = self._signatures()
+            try:
+                headers = self._signatures()
+            except TooLarge as error:
+                decision = self._too_large(str(error))
         ref = check.context.references()
         told = None
         if decision.action is not Action.PASS:
             told = reply(decision, self._author.domain, ref, check.context.language(self._author.domain))
-        changes = self._removals() if check.settings.remove_signatures and decision.action is Action.PASS else ()
+        changes = self._removals() if check.settings.remove_signatures and headers else ()
         return Verdict(
             decision.action, NAME, decision.reason, told, headers, self._basis(decision), ref=ref, changes=changes
         )
@@ -195,8 +208,8 @@ class Signing(Examination):
             known["domain"] = self._author.domain
         if self._facts.session.sasl_username:
             known["login"] = self._facts.session.sasl_username
-        if self._trouble:
-            known["problem"] = self._trouble
+        if self._problem:
+            known["problem"] = self._problem
         if decision.by:
             known["by"] = decision.by
         return known

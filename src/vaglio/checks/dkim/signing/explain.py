@@ -33,8 +33,9 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                         "It is the move of our admin: vaglio dkim new {domain}."),
         Reason.KEY_TROUBLE: ("The key of {domain} can't be used: {problem}.",
                              "It is the move of our admin: vaglio dkim check {domain}."),
-        Reason.TOO_LARGE: ("The message was not signed: its header is larger than what is looked at.",
-                           "It is the move of whoever runs the program that wrote it."),
+        Reason.TOO_LARGE: ("The message can't be signed: there is too much in its header ({problem}).",
+                           "It is the move of whoever runs the program that wrote it. To let such mail go unsigned: "
+                           'dkim.sign.too_large = "skip".'),
     },
     "it": {
         Reason.SIGNED: ("Il messaggio è stato firmato per {domain} ({algorithm}, selettore {selector}).", ""),
@@ -57,8 +58,9 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                         "Tocca al nostro amministratore: vaglio dkim new {domain}."),
         Reason.KEY_TROUBLE: ("La chiave di {domain} non è utilizzabile: {problem}.",
                              "Tocca al nostro amministratore: vaglio dkim check {domain}."),
-        Reason.TOO_LARGE: ("Il messaggio non è stato firmato: l'intestazione è più grande di quanto si guardi.",
-                           "Tocca a chi gestisce il programma che l'ha scritto."),
+        Reason.TOO_LARGE: ("Il messaggio non si può firmare: c'è troppo nella sua intestazione ({problem}).",
+                           "Tocca a chi gestisce il programma che l'ha scritto. Per lasciarlo andare senza firma: "
+                           'dkim.sign.too_large = "skip".'),
     },
 }  # fmt: skip
 _MORE = {

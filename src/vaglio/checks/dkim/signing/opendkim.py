@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vaglio.checks.dkim.signature import ascii_name
-from vaglio.checks.dkim.signing.sign import NEVER, OVERSIGNED, SIGNED
+from vaglio.checks.dkim.signing.fields import NEVER, OVERSIGNED, SIGNED
 from vaglio.lists import AddressList
 
 Value = str | int | bool | list[str]
@@ -129,8 +129,7 @@ _WHY: dict[str, str] = {
                        "SigningTable name both, and set all_matches = true in [dkim.sign]",
 }  # fmt: skip
 
-_FIELDS = frozenset(name.decode() for name in (*OVERSIGNED, *SIGNED))
-_NEVER = frozenset(name.decode() for name in NEVER)
+_FIELDS = frozenset((*OVERSIGNED, *SIGNED))
 _ACTIONS = {"a": "accept", "r": "reject", "t": "defer", "q": "quarantine", "d": "discard"}
 
 
@@ -299,7 +298,7 @@ class _Work:
 
     def oversign_headers(self, value: str) -> str:
         """Fields that are signed once more than they are there."""
-        return self._fields("oversign", self._dataset(value), frozenset(name.decode() for name in OVERSIGNED), "+")
+        return self._fields("oversign", self._dataset(value), frozenset(OVERSIGNED), "+")
 
     def sign_headers(self, value: str) -> str:
         """Fields that are signed: a list of its own, or changes."""
@@ -319,14 +318,10 @@ class _Work:
         return self._fields("sign_headers", [name for name in names if name.lower() in _FIELDS], frozenset(), "-")
 
     def _fields(self, setting: str, names: Sequence[str], known: frozenset[str], sign: str) -> str:
-        never = [name for name in names if sign == "+" and name.lower() in _NEVER]
+        never = [name for name in names if sign == "+" and name.lower() in NEVER]
         changes = [f"{sign}{name}" for name in names if name.lower() not in known and name not in never]
-        oversigned = {name.decode() for name in OVERSIGNED}
-        if sign == "-":
-            if "-from" in map(str.lower, changes):
-                return "From is always signed (RFC 6376 5.4)"
-            self._add("oversign", [one for one in changes if one[1:].lower() in oversigned])
-            changes = [one for one in changes if one[1:].lower() not in oversigned]
+        if "-from" in map(str.lower, changes):
+            return "From is always signed (RFC 6376 5.4)"
         self._add(setting, changes)
         return f"{', '.join(never)}: servers change such fields on the way" if never else ""
 

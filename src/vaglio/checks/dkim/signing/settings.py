@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from vaglio.checks.dkim.signing.fields import NEVER, OVERSIGNED, SIGNED
 from vaglio.config.entries import AddressEntry, Network
 from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
 from vaglio.names import domain_of, is_selector
@@ -15,11 +17,7 @@ Mismatch = Literal["sign", "skip", "reject"]
 
 _TABLE = re.compile(r"(?:(?:refile|file):)?/\S+|")
 _FILE = re.compile(r"/\S.*|credential:[A-Za-z0-9._-]+")
-_DELTA = re.compile(r"[+-][!-9;-~]+")
-_TRACE = frozenset({
-    "return-path", "received", "received-spf", "authentication-results", "dkim-signature", "bcc", "resent-bcc",
-    "delivered-to", "x-original-to", "arc-seal", "arc-message-signature", "arc-authentication-results",
-})  # fmt: skip
+_DELTA = re.compile(r"[+-][!-9<-~]{1,60}")  # names, but for ";", which would end h=
 
 
 def _fits(pattern: re.Pattern[str], wanted: str) -> AfterValidator:
@@ -31,15 +29,22 @@ def _fits(pattern: re.Pattern[str], wanted: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
-def _change(text: str) -> str:
-    name = text[1:].lower()
-    if not _DELTA.fullmatch(text):
-        raise ValueError('"+" or "-" and the name of a header field, such as "+X-Mailer" or "-Sender"')
-    if name in _TRACE:
-        raise ValueError("another field: mail servers add and change this one on the way, so it is never signed")
-    if text.lower() == "-from":
-        raise ValueError("another field: RFC 6376 5.4 has From signed always")
-    return text
+def _changes(shipped: Sequence[str], which: str) -> AfterValidator:
+    """Return what refuses a change that is none, or that would do harm."""
+
+    def validate(text: str) -> str:
+        name = text[1:].lower()
+        if not _DELTA.fullmatch(text):
+            raise ValueError('"+" or "-" and the name of a header field, such as "+X-Mailer" or "-Sender"')
+        if name in NEVER:
+            raise ValueError("another field: this one changes on the way, and is never signed (RFC 6376 5.4.1)")
+        if text.lower() == "-from":
+            raise ValueError("another field: RFC 6376 5.4 has From signed always")
+        if text.startswith("-") and name not in shipped:
+            raise ValueError(f'another field: this one is not {which}, so that "-" changes nothing')
+        return text
+
+    return AfterValidator(validate)
 
 
 def _domain(text: str) -> str:
@@ -61,7 +66,8 @@ KeyFile = Annotated[str, _fits(_FILE, 'an absolute path, or "credential:" and it
 Domain = Annotated[str, AfterValidator(_domain)]
 """In A-labels and lower case, whatever was written."""
 Selector = Annotated[str, AfterValidator(_selector)]
-FieldChange = Annotated[str, AfterValidator(_change)]
+MoreOften = Annotated[str, _changes(OVERSIGNED, "signed once more than it is there")]
+AsOften = Annotated[str, _changes((*OVERSIGNED, *SIGNED), "signed as shipped")]
 
 
 class KeySettings(Section):
@@ -116,6 +122,9 @@ class DkimSignSettings(MilterSection):
     several_from: Literal["reject", "skip"] = "reject"
     """A message with more than one From field, which RFC 5322 3.6 does not allow: which of them a reader is shown,
     nobody knows."""
+    too_large: Literal["reject", "skip"] = "reject"
+    """A message with more of a header than can be signed: 2,000 fields or 2 MB in all, more than 250 names to be
+    signed, or more than 256 KiB of fields that are. No mail program writes such a one."""
     sender_mismatch: Mismatch = "sign"
     """A message whose envelope sender is of another organization than its author. The null sender is none."""
     login_mismatch: Mismatch = "skip"
@@ -136,15 +145,17 @@ class DkimSignSettings(MilterSection):
     valid: Annotated[Duration, Field(le=365 * 86400)] = 7 * 86400
     """How long a signature holds (x=): longer than a queue keeps mail (5 days), as short as can be against those who
     send a message again to others. "0s" leaves x= out."""
-    oversign: list[FieldChange] = []
-    """Changes to the fields that are signed once more than they are there, so that none can be added: "+X-Mailer",
-    "-Sender". They are From, To, Cc, Subject, Date, Reply-To, Sender, Message-ID, MIME-Version, Content-Type and
-    Content-Transfer-Encoding."""
-    sign_headers: list[FieldChange] = []
-    """Changes to the fields that are signed where they are there: "+X-Mailer", "-Autocrypt"."""
+    oversign: list[MoreOften] = []
+    """Changes to the fields that are signed once more than they are there, so that none can be added: "+X-Mailer".
+    "-Sender" has it signed as often as it is there. They are From, To, Cc, Subject, Date, Reply-To, Sender, Message-ID,
+    MIME-Version, Content-Type and Content-Transfer-Encoding."""
+    sign_headers: list[AsOften] = []
+    """Changes to the fields that are signed where they are there: "+X-Mailer". "-Autocrypt" leaves a field out, also
+    one of oversign: the signature then holds whatever others make of it on the way, or put in its place."""
     identity: Literal["none", "author"] = "none"
     """"author" puts the author's address into the signature (i=) where it is of the signing domain."""
     remove_signatures: bool = False
-    """Take out signatures that a message has already, as made by a mail client or at an earlier pass."""
+    """Take signatures out of what is signed here, as made by a mail client or at an earlier pass. What is not signed
+    keeps those it has."""
     check_keys: bool = True
     """Compare each key with its record in the DNS at the start and once a day, and warn when they differ."""

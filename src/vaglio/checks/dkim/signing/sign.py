@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
@@ -22,33 +23,23 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from vaglio.checks.dkim import canonical
 from vaglio.checks.dkim.canonical import Digest, Form
 from vaglio.checks.dkim.key import LEAST_BITS, MOST_BITS
-from vaglio.checks.dkim.verify import Header
+from vaglio.checks.dkim.signing.fields import ADDED, NEVER, OVERSIGNED, SIGNED
+from vaglio.checks.dkim.verify import MAX_SIGNED, Header
 from vaglio.examination import Field
 
-OVERSIGNED = (b"from", b"to", b"cc", b"subject", b"date", b"reply-to", b"sender", b"message-id", b"mime-version",
-              b"content-type", b"content-transfer-encoding")  # fmt: skip
-"""Signed once more than they are there."""
+MAX_NAMES = 250
+"""Names in h=: verifiers bound them, ours at 500."""
 
-SIGNED = (b"in-reply-to", b"references", b"list-id", b"list-help", b"list-unsubscribe", b"list-unsubscribe-post",
-          b"list-subscribe", b"list-post", b"list-owner", b"list-archive", b"resent-date", b"resent-from",
-          b"resent-sender", b"resent-to", b"resent-cc", b"resent-message-id", b"content-id", b"content-description",
-          b"autocrypt", b"auto-submitted", b"feedback-id")  # fmt: skip
-"""Signed where they are there."""
-
-ADDED = frozenset({b"date", b"message-id"})
-"""What mail servers add where it is missing (RFC 5321 6.3; Sendmail does so behind its milters): signed once more where
-they are there, and not at all where they are not, or that would break the signature."""
-
-NEVER = frozenset({
-    b"return-path", b"received", b"received-spf", b"authentication-results", b"dkim-signature", b"bcc", b"resent-bcc",
-    b"comments", b"keywords", b"delivered-to", b"x-original-to", b"arc-seal", b"arc-message-signature",
-    b"arc-authentication-results",
-})  # fmt: skip
-"""Trace fields, and those that RFC 6376 5.4.1 would not have signed."""
+MAX_FIELD = 8000
+"""Bytes of a signature, but for b=: half of what our own verifier takes, since mail servers fold it anew."""
 
 _LINE = 72
 _PADDING, _SHA256 = PKCS1v15(), hashes.SHA256()
 _PROBE = b"vaglio"
+
+
+class TooLarge(ValueError):
+    """A message has more of a header than a signature that others take can be about."""
 
 
 class BadKey(ValueError):
@@ -126,44 +117,57 @@ class Signer(NamedTuple):
 
 
 class Style(NamedTuple):
-    """How it is signed: both forms are relaxed unless told otherwise; ``valid`` is how long, in seconds, 0 for ever."""
+    """How it is signed: both forms are relaxed unless told otherwise; ``valid`` is how long, in seconds, 0 for ever.
+    ``oversigned`` and ``signed`` are names of fields, in lower case.
+    """
 
     header_form: Form = Form.RELAXED
     body_form: Form = Form.RELAXED
     valid: int = 0
-    oversigned: Sequence[bytes] = OVERSIGNED
-    signed: Sequence[bytes] = SIGNED
+    oversigned: tuple[str, ...] = OVERSIGNED
+    signed: tuple[str, ...] = SIGNED
 
 
-def names_to_sign(header: Header, style: Style) -> list[bytes]:
-    """Return what h= has: each name as often as it is there, and once more if it is oversigned."""
+@lru_cache
+def _wanted(style: Style) -> Mapping[bytes, str]:
+    """Return what is signed if it is there, as bytes and as text."""
+    return {name.encode(): name for name in ("from", *style.oversigned, *style.signed) if name not in NEVER}
+
+
+@lru_cache(maxsize=256)  # mail of one program has one header: to write h= takes 15 us
+def _names(counts: tuple[tuple[bytes, int], ...], style: Style) -> tuple[Sequence[bytes], str]:
+    """Return what h= has, as names and as it is written: each name as often as it is there, and once more if it is
+    oversigned. Raises TooLarge.
+    """
+    there = dict(counts)
     names: list[bytes] = []
-    for name in dict.fromkeys((b"from", *style.oversigned, *style.signed)):
-        if name not in NEVER:
-            count = header.count(name)
-            extra = name == b"from" or (name in style.oversigned and (count > 0 or name not in ADDED))
-            names += [name] * (count + extra)
-    return names
+    for name, text in _wanted(style).items():
+        count = there.get(name, 0)
+        extra = text == "from" or (text in style.oversigned and (count > 0 or text not in ADDED))
+        names += [name] * (count + extra)
+    if len(names) > MAX_NAMES:
+        raise TooLarge(f"{len(names)} names to sign, {MAX_NAMES} at most")
+    return names, _wrapped_names("\th=" + b":".join(names).decode())
 
 
 def signatures(
     signers: Iterable[Signer], fields: Sequence[Field], body: Digest, style: Style, now: float
 ) -> list[tuple[str, str]]:
     """Return a DKIM-Signature, name and value, for each signer. ``body`` is the hash of the body in the form of
-    ``style``.
+    ``style``. Raises TooLarge.
     """
     header = Header(fields)
-    names = names_to_sign(header, style)
+    names, listed = _names(header.counts(_wanted(style)), style)
     # The same for all, so that two keys cost little more than one.
     lines = [canonical.header(*fields[place], style.header_form) for place in header.select(names)]
-    listed = ":".join(name.decode("ascii") for name in names)
+    if sum(map(len, lines)) > MAX_SIGNED:
+        raise TooLarge(f"more than {MAX_SIGNED} bytes of header to sign")
     return [("DKIM-Signature", _signature(one, lines, listed, body, style, int(now))) for one in signers]
 
 
 def _signature(signer: Signer, lines: Sequence[bytes], listed: str, body: Digest, style: Style, now: int) -> str:
     assert body.value is not None
     tags = [
-        "v=1",
         f"a={signer.key.algorithm}",
         f"c={style.header_form}/{style.body_form}",
         f"d={signer.domain}",
@@ -171,40 +175,38 @@ def _signature(signer: Signer, lines: Sequence[bytes], listed: str, body: Digest
         *([f"i={signer.identity}"] if signer.identity else []),
         f"t={now}",
         *([f"x={now + style.valid}"] if style.valid else []),
-        f"h={listed}",
-        f"bh={base64.b64encode(body.value).decode()}",
-        "b=",
     ]
-    value = _folded(tags)
+    digest = base64.b64encode(body.value).decode()
+    value = f"{_folded(tags)};\n{listed};\n\tbh={digest};\n\tb="  # b= begins a line, so that it moves no other
+    if len(value) > MAX_FIELD:
+        raise TooLarge(f"a signature of more than {MAX_FIELD} bytes")
     own = canonical.header(b"DKIM-Signature", b" " + value.encode(), style.header_form)
     signed = signer.key.sign(b"\r\n".join([*lines, own]))
-    return value + _wrapped(base64.b64encode(signed).decode(), len(value) - value.rfind("\n") - 1)
+    return value + _wrapped(base64.b64encode(signed).decode())
 
 
 def _folded(tags: Sequence[str]) -> str:
-    """Return the tags in lines of at most 72 bytes where that can be; b= begins a line, so that it moves no other."""
-    lines = ["v=1"]
-    for tag in tags[1:]:
-        room = _LINE if len(lines) > 1 else _LINE - len("DKIM-Signature: ")
-        if tag == "b=" or len(lines[-1]) + len(tag) + 3 > room:
-            lines[-1] += ";"
-            lines += _wrapped_names(f"\t{tag}")
+    """Return the tags behind v= in lines of at most 72 bytes where that can be."""
+    found, room = "v=1", _LINE - len("DKIM-Signature: v=1")
+    for tag in tags:
+        if len(tag) + 3 > room:  # "; ", and the ";" behind it
+            found, room = f"{found};\n\t{tag}", _LINE - 1 - len(tag)
         else:
-            lines[-1] += f"; {tag}"
-    return "\n".join(lines)
+            found, room = f"{found}; {tag}", room - 2 - len(tag)
+    return found
 
 
-def _wrapped_names(line: str) -> list[str]:
-    """Return a line in as many as it takes, each ending with the ":" of a list of names."""
+def _wrapped_names(line: str) -> str:
+    """Return a list of names in as many lines as it takes, each but the last one ending with ":"."""
     lines: list[str] = []
-    while len(line) > _LINE and (cut := line.rfind(":", 0, _LINE)) > 0:
+    while len(line) >= _LINE and (cut := line.rfind(":", 0, _LINE)) > 0:
         lines.append(line[: cut + 1])
         line = "\t " + line[cut + 1 :]
-    return [*lines, line]
+    return "\n".join([*lines, line])
 
 
-def _wrapped(text: str, used: int) -> str:
-    """Return base64 in lines; the first has less room, since ``used`` bytes stand before it."""
-    room = _LINE - used
+def _wrapped(text: str) -> str:
+    """Return base64 in lines; the first has less room, for "b=" stands before it."""
+    room = _LINE - 3
     pieces = [text[:room], *(text[start : start + _LINE - 2] for start in range(room, len(text), _LINE - 2))]
     return "\n\t ".join(pieces)

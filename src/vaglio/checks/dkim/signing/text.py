@@ -13,6 +13,8 @@ _SHIPPED = {
     "en": {
         Reason.SEVERAL_FROM: "The message has more than one From field, and may have one only (RFC 5322 3.6); it is "
         "for the mail program that wrote it to be repaired",
+        Reason.TOO_LARGE: "The header of the message has too many fields, or too long ones, to be signed; it is for "
+        "the mail program that wrote it to be repaired",
         Reason.LOGIN_MISMATCH: "Your login may not send mail in the name of {domain}; use an address of your own, or "
         "ask your admin",
         Reason.SENDER_MISMATCH: "The author is of {domain}, the envelope sender is not; let both be of one domain, or "
@@ -25,6 +27,8 @@ _SHIPPED = {
     "it": {
         Reason.SEVERAL_FROM: "Il messaggio ha piu' di un campo From, e ne puo' avere uno solo (RFC 5322 3.6); va "
         "corretto il programma di posta che lo ha scritto",
+        Reason.TOO_LARGE: "L'intestazione del messaggio ha troppi campi, o troppo lunghi, per essere firmata; va "
+        "corretto il programma di posta che lo ha scritto",
         Reason.LOGIN_MISMATCH: "Con questo accesso non si spedisce a nome di {domain}; usare un indirizzo proprio, o "
         "chiedere al proprio amministratore",
         Reason.SENDER_MISMATCH: "L'autore e' di {domain}, il mittente della busta no; siano dello stesso dominio, o "
@@ -35,7 +39,7 @@ _SHIPPED = {
         "accettato piu' tardi: l'amministratore deve guardare il log del server",
     },
 }
-_CODES = {Reason.SEVERAL_FROM: "5.6.0", Reason.KEY_TROUBLE: "4.7.5"}
+_CODES = {Reason.SEVERAL_FROM: "5.6.0", Reason.TOO_LARGE: "5.6.0", Reason.KEY_TROUBLE: "4.7.5"}
 """RFC 3463 3.7: a problem of the content; 3.8: cryptographic failure."""
 
 
