@@ -28,7 +28,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                  "If that is right for this user: dkim.sign.sender_mismatch."),
         Reason.LOGIN_MISMATCH: ("The login {login} is not of the author's domain {domain}.",
                                 "If it may send for {domain}, say so in dkim.sign.login_domains; if nobody knows why "
-                                "it did, its password may be stolen: see vaglio ratelimit usage."),
+                                "it did, its password may be stolen: see vaglio ratelimit show {login}."),
         Reason.NO_KEY: ("There is no key for {domain}, so the message was not signed.",
                         "It is the move of our admin: vaglio dkim new {domain}."),
         Reason.KEY_TROUBLE: ("The key of {domain} can't be used: {problem}.",
@@ -53,7 +53,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                  "Se per questo utente va bene: dkim.sign.sender_mismatch."),
         Reason.LOGIN_MISMATCH: ("L'accesso {login} non è del dominio dell'autore, {domain}.",
                                 "Se può spedire per {domain}, va detto in dkim.sign.login_domains; se nessuno sa "
-                                "perché l'abbia fatto, la password può essere rubata: si veda vaglio ratelimit usage."),
+                                "perché l'abbia fatto, la password può essere rubata: si veda vaglio ratelimit show {login}."),
         Reason.NO_KEY: ("Non c'è una chiave per {domain}: il messaggio non è stato firmato.",
                         "Tocca al nostro amministratore: vaglio dkim new {domain}."),
         Reason.KEY_TROUBLE: ("La chiave di {domain} non è utilizzabile: {problem}.",
