@@ -53,7 +53,8 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                  "Se per questo utente va bene: dkim.sign.sender_mismatch."),
         Reason.LOGIN_MISMATCH: ("L'accesso {login} non è del dominio dell'autore, {domain}.",
                                 "Se può spedire per {domain}, va detto in dkim.sign.login_domains; se nessuno sa "
-                                "perché l'abbia fatto, la password può essere rubata: si veda vaglio ratelimit show {login}."),
+                                "perché l'abbia fatto, la password può essere rubata: si veda vaglio ratelimit show "
+                                "{login}."),
         Reason.NO_KEY: ("Non c'è una chiave per {domain}: il messaggio non è stato firmato.",
                         "Tocca al nostro amministratore: vaglio dkim new {domain}."),
         Reason.KEY_TROUBLE: ("La chiave di {domain} non è utilizzabile: {problem}.",
