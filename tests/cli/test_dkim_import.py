@@ -103,7 +103,6 @@ def test_a_program_is_told_the_same(admin: Admin, conf: Path) -> None:
         ("Domain", "opendkim.conf: line 1: found 'Domain' without a value"),
         ("Domain tizio.it\nSelector a\nKeyFile /nowhere/key", "/nowhere/key: No such file or directory"),
         ("Domain tizio.it\nSelector a\nKeyFile /etc/hostname", "/etc/hostname: it is no private key in PEM"),
-        ("Domain tizio.it\nSelector ../a\nKeyFile /etc/hostname", "the DNS has no such names"),
     ],
 )
 def test_what_can_not_be_read_or_copied_is_said(admin: Admin, text: str, words: str) -> None:
@@ -113,6 +112,52 @@ def test_what_can_not_be_read_or_copied_is_said(admin: Admin, text: str, words: 
     assert said.status == 1
     assert words in said.err
     assert not admin.keys.exists()
+
+
+SIGNS = "Domain tizio.it\nSelector a\nKeyFile /a.key\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (SIGNS, ""),
+        ("Domain *\nSelector a\nKeyFile /a.key", "# Domain *: no key for it, by selector a and file /a.key: wanted "),
+        ("Domain .tizio.it, caio.it\nSelector a\nKeyFile /a.key", "# Domain .tizio.it: "),
+        ("Domain tizio.it\nSelector ../a\nKeyFile /a.key", "# Domain tizio.it: no key for it, by selector ../a"),
+        ("Domain tizio.it\nSelector a\nKeyFile /a key\x7f\u200b", ""),
+        (f"{SIGNS}Mode v", "# to know: it signs nothing"),
+        (f"{SIGNS}SignatureTTL x", "# SignatureTTL x: found 'x', wanted a whole number"),
+        (f"{SIGNS}SignatureTTL -5", "# SignatureTTL -5: a year is the most"),
+        ("KeyTable /etc/key table\nSigningTable refile:/s", "# KeyTable /etc/key table: key_table in [dkim.sign]"),
+        ("KeyTable refile:/k\nSigningTable file:/s\nMultipleSignatures yes", 'key_table = "refile:/k"'),
+        ("Canonicalization /relaxed\nMode sv", ""),
+        ("AuthservID two words\nMode v", "# AuthservID two words: authserv_id in [identity] takes no such value"),
+        ("Nameservers 127.0.0.1,dns.tizio.it", "# Nameservers 127.0.0.1,dns.tizio.it: dns.tizio.it: wanted "),
+        ("ClockDrift -60", "# ClockDrift -60: clock_slack in [dkim.verify] takes no such value"),
+        ("InternalHosts 192.0.2.0/24,!192.0.2.1,host.it", "!192.0.2.1, host.it: networks has addresses only"),
+        ("DontSignMailTo a@b@c,*,*@caio.it\nExemptDomains *.it,-", "# DontSignMailTo a@b@c,*,*@caio.it: "),
+        ("SignHeaders *,+X;Y,+Received,-Sender,-From\nOversignHeaders Keywords,X-Mine", "# SignHeaders "),
+        ("OmitHeaders Subject,Sender,X-Mine", ""),
+        ("MacroList {daemon_name}|MSA|\"x\"\nMTA a\\b", ""),
+        ("On-Default reject\nOn-InternalError tempfail\nMinimumKeyBits 99999", "becomes 4096"),
+    ],
+)
+def test_what_is_printed_is_always_a_configuration(admin: Admin, text: str, named: str) -> None:
+    conf, file = admin.directory / "opendkim.conf", admin.directory / "printed.toml"
+    conf.write_text(text)
+    said = admin.run("import", str(conf))
+    file.write_text(said.out)
+    config = load(file, {}).config
+    assert (said.status, said.err) == (0, "")
+    assert named in said.out
+    if text == SIGNS:
+        assert config.dkim.sign.login_mismatch == "sign"
+
+
+def test_who_only_verified_gets_no_keys_that_sign(admin: Admin, conf: Path) -> None:
+    conf.write_text(conf.read_text().replace("Mode              s", "Mode v"))
+    said = admin.run("import", str(conf), "--copy-keys")
+    assert (said.status, "dkim.sign" in said.out, admin.keys.exists()) == (0, False, False)
 
 
 def test_a_file_that_is_not_there(admin: Admin) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from vaglio.checks.dkim.signing.opendkim import Imported, SingleKey, Value, convert, parse
 from vaglio.checks.dkim.signing.record import kind
 from vaglio.checks.dkim.signing.ring import adopt
 from vaglio.checks.dkim.signing.sign import BadKey, private_key
+from vaglio.cli.arguments import unix_time
 from vaglio.cli.common import CliError, Commands, clean, command, configuration, now, print_json, said, usual_options
 from vaglio.cli.dkim_folder import Folder, key_directory
-from vaglio.config.load import Loaded
-from vaglio.names import is_domain, is_selector
+from vaglio.config.load import ConfigError, Loaded, load
+from vaglio.config.words import as_toml
 
 _USUAL = Path("/etc/opendkim.conf")
 _LARGEST = 10 << 20
@@ -39,13 +40,14 @@ def add_to(commands: Commands) -> None:
                         help=f"the configuration file (default {_USUAL})")  # fmt: skip
     parser.add_argument("--copy-keys", action="store_true",
                         help="copy keys that it names into key_dir, where they sign")  # fmt: skip
+    parser.add_argument("--now", type=unix_time, metavar="UNIX", help="the time, for keys.json")
     usual_options(parser)
 
 
 def _import(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     try:
-        found = convert(parse(_text(str(args.file)), _text), _text)
+        found = convert(parse(_text(str(args.file)), _text), _text, _refused)
     except ValueError as error:
         raise CliError(f"{args.file}: {error}") from error
     copied = [_copy(one, loaded, now(args)) for one in found.keys] if args.copy_keys else []
@@ -65,10 +67,24 @@ def _text(path: str) -> str:
         raise ValueError(f"{path}: {said(error)}") from None
 
 
+def _refused(section: str, settings: Mapping[str, Value] | SingleKey) -> str:
+    """Say what our configuration wants in place of settings; "" where it takes them."""
+    if isinstance(settings, SingleKey):
+        lines = _key_lines(settings)
+    else:
+        lines = [f"[{section}]", *(f"{name} = {as_toml(value)}" for name, value in settings.items())]
+    with NamedTemporaryFile("w", suffix=".toml", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        try:
+            load(Path(file.name), {})
+        except ConfigError as error:
+            return error.problems[0].wanted
+    return ""
+
+
 def _copy(one: SingleKey, loaded: Loaded, unix: float) -> str:
     """Copy a key into its folder, signing; return where it is. One that is there already is left alone."""
-    if not is_domain(one.domain) or not is_selector(one.selector):
-        raise CliError(f"found the domain {one.domain!r} and the selector {one.selector!r}: the DNS has no such names")
     try:
         pem = Path(one.file).read_bytes()
         key = private_key(pem)
@@ -78,10 +94,10 @@ def _copy(one: SingleKey, loaded: Loaded, unix: float) -> str:
         raise CliError(f"{one.file}: {error}") from error
     folder = Folder(key_directory(loaded), one.domain)
     with folder.change() as change:
-        ring = folder.load()
+        ring = change.load()
         there = next((old for old in ring.keys if old.selector == one.selector), None)
         if there is not None:
-            if folder.key(there).public != key.public:
+            if change.key(there).public != key.public:
                 raise CliError(f"{folder.path} has another key with the selector {one.selector}")
             return str(folder.path / there.file)
         try:
@@ -101,15 +117,14 @@ def _lines(found: Imported, *, with_keys: bool) -> list[str]:
     lines: list[str] = []
     for section, settings in sorted(found.settings.items()):
         lines += [*([""] if lines else []), f"[{section}]",
-                  *(f"{name} = {_toml(value)}" for name, value in settings.items())]  # fmt: skip
+                  *(f"{name} = {as_toml(value)}" for name, value in settings.items())]  # fmt: skip
     for one in found.keys if with_keys else ():
-        lines += ["", "[[dkim.sign.keys]]", f"domain = {_toml(one.domain)}", f"selector = {_toml(one.selector)}",
-                  f"file = {_toml(one.file)}"]  # fmt: skip
+        lines += ["", *_key_lines(one)]
     return lines
 
 
-def _toml(value: Value) -> str:
-    return json.dumps(value, ensure_ascii=False)  # for texts, numbers, truth and lists of texts both have one form
+def _key_lines(one: SingleKey) -> list[str]:
+    return ["[[dkim.sign.keys]]", *(f"{name} = {as_toml(value)}" for name, value in one._asdict().items())]
 
 
 def _document(found: Imported, lines: Sequence[str], copied: Sequence[str]) -> dict[str, Any]:

@@ -78,6 +78,8 @@ def test_tables_are_read_where_they_are() -> None:
     assert [(row.name, row.why[:30]) for row in one.unmapped] == [
         ("Domain", "KeyTable takes its place"), ("KeyTableEd25519", "there is one key table: put it"),
     ]  # fmt: skip
+    alone = imported("SigningTable /s\nKeyTable lua:/k")
+    assert (alone.settings["dkim.sign"], [row.name for row in alone.unmapped]) == ({}, ["KeyTable", "signing_table"])
     assert whys("KeyTable dsn:pgsql://x")["KeyTable"] == "only files are read, not dsn:"
 
 
@@ -174,7 +176,8 @@ def test_that_logins_are_not_held_against_authors_stays_so_and_is_noted() -> Non
 
 
 def test_who_only_verifies_signs_nothing_here_either() -> None:
-    one = imported("Mode v\nDomain tizio.it\nSelector a\nKeyFile /a\nKeyTable /k\nInternalHosts 192.0.2.1\nClockDrift 60")
+    text = "Domain tizio.it\nSelector a\nKeyFile /a\nInternalHosts 192.0.2.1"
+    one = imported(f"Mode v\nClockDrift 60\n{text}")
     assert (one.keys, one.settings) == ((), {"dkim.verify": {"clock_slack": "60s"}})
     assert one.notes == ("Mode v: vaglio-dkim-verify takes its place",
                          "it signs nothing (Mode): what it says of keys and signing is left out")  # fmt: skip
@@ -182,19 +185,19 @@ def test_who_only_verifies_signs_nothing_here_either() -> None:
 
 
 def test_what_our_configuration_would_refuse_is_named_and_not_taken_over() -> None:
-    def refused(section: str, name: str, value: object) -> str:
-        return f"better {section} {name}" if "bad" in str(value) else ""
+    def refused(section: str, settings: object) -> str:
+        return f"better {section}" if "bad" in str(settings) else ""
 
     text = "KeyTable /bad\nMTA good,bad,best\nDomain bad.it,good.it\nSelector a\nKeyFile /a"
     one = convert(parse(text, read), read, refused)
     assert one.settings["dkim.sign"] == {"daemon_names": ["good", "best"]}
     assert {row.name: row.why for row in one.unmapped} == {
-        "KeyTable": "key_table in [dkim.sign] takes no such value: wanted better dkim.sign key_table",
-        "MTA": "bad: wanted better dkim.sign daemon_names (daemon_names in [dkim.sign])",
+        "KeyTable": "key_table in [dkim.sign] takes no such value: wanted better dkim.sign",
+        "MTA": "bad: wanted better dkim.sign (daemon_names in [dkim.sign])",
         **dict.fromkeys(("Domain", "Selector", "KeyFile"), "KeyTable takes its place"),
     }
     one = convert(parse(text.replace("KeyTable /bad\n", ""), read), read, refused)
     assert [key.domain for key in one.keys] == ["good.it"]
     assert [row.why for row in one.unmapped][-1] == (
-        "no key for it, by selector a and file /a: wanted better dkim.sign keys"
+        "no key for it, by selector a and file /a: wanted better dkim.sign"
     )

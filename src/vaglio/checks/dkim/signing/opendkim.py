@@ -1,7 +1,7 @@
 """Reads the configuration of opendkim and dkimpy-milter (opendkim.conf(5), dkimpy-milter.conf(5)), and says it in ours.
 
-What has no counterpart is named, with the reason. Nothing is written here, and files are read through a function that
-is handed in. The tables themselves (KeyTable, SigningTable) are read by the daemon as they are.
+What has no counterpart is named, with the reason. Nothing is written here; files are read, and our settings judged, by
+functions that are handed in. The tables themselves (KeyTable, SigningTable) are read by the daemon as they are.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from vaglio.checks.dkim.signature import ascii_name
@@ -22,6 +23,7 @@ Read = Callable[[str], str]
 
 _MAX_DEPTH = 5
 _YEAR = 365 * 86400
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _DATASET = re.compile(r"[a-z]+:")
 
 
@@ -46,6 +48,10 @@ class SingleKey(NamedTuple):
     domain: str
     selector: str
     file: str
+
+
+Refused = Callable[[str, Mapping[str, Value] | SingleKey], str]
+"""From a section and settings, or a key, to what is wanted in their place; "" where they are good."""
 
 
 class Imported(NamedTuple):
@@ -75,9 +81,9 @@ def parse(text: str, read: Read, depth: int = 0) -> list[Option]:
     return found
 
 
-def convert(options: Sequence[Option], read: Read) -> Imported:
-    """Say a configuration in ours."""
-    work = _Work(options, read)
+def convert(options: Sequence[Option], read: Read, refused: Refused = lambda *_: "") -> Imported:
+    """Say a configuration in ours. What is ``refused`` is not taken over."""
+    work = _Work(options, read, refused)
     for option in sorted(options, key=lambda one: one.name.lower() != "on-default"):  # others override it
         work.take(option)
     work.finish()
@@ -136,9 +142,10 @@ _ACTIONS = {"a": "accept", "r": "reject", "t": "defer", "q": "quarantine", "d": 
 class _Work:
     """Takes one option after the other."""
 
-    def __init__(self, options: Sequence[Option], read: Read) -> None:
+    def __init__(self, options: Sequence[Option], read: Read, refused: Refused) -> None:
         self._all = {option.name.lower(): option.value for option in options}
-        self._read = read
+        self._read, self._refused = read, refused
+        self._signs = "s" in self._all.get("mode", "sv").lower()
         self.settings: dict[str, dict[str, Value]] = {}
         self.keys: list[SingleKey] = []
         self.unmapped: list[Unmapped] = []
@@ -153,26 +160,55 @@ class _Work:
         else:
             try:
                 why = takers(self, option.value)
-            except ValueError as error:  # of a number that is none, or a file that can't be read
+            except ValueError as error:  # of a number that is none, a file that can't be read, what we would refuse
                 why = str(error)
         if why:
             self.unmapped.append(Unmapped(option.name, option.value, why))
 
     def finish(self) -> None:
         """See to what takes several options."""
+        if not self._signs:
+            self.settings.pop("dkim.sign", None)
+            self.notes.append("it signs nothing (Mode): what it says of keys and signing is left out")
+            return
+        signing = self.settings.get("dkim.sign", {})
+        tables = [name for name in ("key_table", "signing_table") if name in signing]
+        if len(tables) == 1:
+            self.unmapped.append(Unmapped(tables[0], str(signing.pop(tables[0])), "it needs the other table"))
         if "keytable" not in self._all:
             self._single("keyfile", "selector")
             self._single("keyfileed25519", "selectored25519")
             if self.keys:
                 self._set("dkim.sign", "subdomains", _yes(self._all.get("subdomains", "no")))
+        if self.keys or "key_table" in self.settings.get("dkim.sign", {}):
+            self._set("dkim.sign", "login_mismatch", "sign")
+            self.notes.append('whatever a login writes into From is signed there, and login_mismatch = "sign" keeps it '
+                              "so; without that line nobody is signed for who writes in the name of another")
+            self.notes.append("mail with several From fields is refused here: see several_from in [dkim.sign]")
+            if "daemon_names" not in self.settings["dkim.sign"]:
+                self.notes.append('signed is also what comes in by a service of the name ORIGINATING: "daemon_names = '
+                                  '[]" in [dkim.sign] changes that')
         if "signaturettl" not in self._all:
             self.notes.append("signatures hold 7 days here (valid in [dkim.sign]), and held for ever there")
         if "canonicalization" not in self._all:
             self.notes.append("the canonical form is relaxed/relaxed here, which breaks less than the other's default")
         self.notes.append("more fields are oversigned here than there: see oversign in [dkim.sign]")
 
-    def _set(self, section: str, name: str, value: Value) -> None:
+    def _set(self, section: str, name: str, value: Value, beside: Mapping[str, Value] = MappingProxyType({})) -> None:
+        """Take over a setting, which may need others ``beside`` it; of a list what is good of it. Raises ValueError for
+        the rest.
+        """
+        wanted = self._refused(section, {**beside, name: value})
+        strange = []
+        if wanted and isinstance(value, list):
+            strange = [one for one in value if self._refused(section, {name: [one]})]
+        if wanted and not strange:
+            raise ValueError(f"{name} in [{section}] takes no such value: wanted {wanted}")
+        if isinstance(value, list):
+            value = [one for one in value if one not in strange]
         self.settings.setdefault(section, {})[name] = value
+        if strange:
+            raise ValueError(f"{', '.join(strange)}: wanted {wanted} ({name} in [{section}])")
 
     def _path(self, path: str) -> str:
         return posixpath.normpath(posixpath.join(self._all.get("basedirectory", "/"), path))
@@ -195,9 +231,14 @@ class _Work:
         if file not in self._all:
             return
         for domain in self._dataset(self._all.get("domain", "")):
-            name = ascii_name(domain)
-            if selector in self._all and name:
-                self.keys.append(SingleKey(name, self._all[selector], self._path(self._all[file])))
+            if selector not in self._all or not ascii_name(domain):
+                continue
+            key = SingleKey(ascii_name(domain), self._all[selector], self._path(self._all[file]))
+            if wanted := self._refused("dkim.sign", key):
+                self.unmapped.append(Unmapped("Domain", domain, f"no key for it, by selector {key.selector} and file "
+                                                                f"{key.file}: wanted {wanted}"))
+            else:
+                self.keys.append(key)
 
     def single(self, _: str) -> str:
         """See what ``finish`` makes of it."""
@@ -210,7 +251,7 @@ class _Work:
 
     def domain(self, value: str) -> str:
         """Look whether the domains can be read."""
-        strange = [one for one in self._dataset(value) if not ascii_name(one) or "*" in one]
+        strange = [one for one in self._dataset(value) if not ascii_name(one)]
         return f"{strange[0]} is no domain" if strange else self.single(value)
 
     def key_table(self, value: str) -> str:
@@ -226,7 +267,8 @@ class _Work:
         if kind and kind[0] not in ("file:", "refile:"):
             return f"only files are read, not {kind[0]}"
         path = self._path(value[len(kind[0]) if kind else 0 :])
-        self._set("dkim.sign", name, f"{kind[0] if kind else ''}{path}")
+        other = "signing_table" if name == "key_table" else "key_table"
+        self._set("dkim.sign", name, f"{kind[0] if kind else ''}{path}", {other: "/there"})
         return ""
 
     def internal_hosts(self, value: str) -> str:
@@ -286,13 +328,13 @@ class _Work:
         header, _, body = value.lower().partition("/")
         if not {header, body} <= {"simple", "relaxed", ""}:
             return "wanted simple or relaxed"
-        self._set("dkim.sign", "header_form", header)
+        self._set("dkim.sign", "header_form", header or "simple")
         self._set("dkim.sign", "body_form", body or "simple")
         return ""
 
     def signature_ttl(self, value: str) -> str:
         """How long signatures hold."""
-        seconds = int(value)
+        seconds = _number(value)
         self._set("dkim.sign", "valid", f"{min(max(seconds, 0), _YEAR)}s")
         return "" if 0 <= seconds <= _YEAR else "a year is the most"
 
@@ -344,8 +386,11 @@ class _Work:
 
     def mode(self, value: str) -> str:
         """What it does."""
-        names = [f"vaglio-dkim-{name}" for letter, name in (("s", "sign"), ("v", "verify")) if letter in value]
-        self.notes.append(f"Mode {value}: {' and '.join(names)} take its place")
+        letters = (("s", "sign"), ("v", "verify"))
+        names = [f"vaglio-dkim-{name}" for letter, name in letters if letter in value.lower()]
+        if not names:
+            return "wanted s, v or both"
+        self.notes.append(f"Mode {value}: {' and '.join(names)} {'take' if names[1:] else 'takes'} its place")
         return ""
 
     def socket(self, _: str) -> str:
@@ -367,7 +412,7 @@ class _Work:
 
     def dns_timeout(self, value: str) -> str:
         """How long to wait."""
-        seconds = int(value)
+        seconds = _number(value)
         if not 1 <= seconds <= 30:
             return "the time limit of [dns] stays as it is"
         self._set("dns", "timeout", f"{seconds}s")
@@ -375,13 +420,13 @@ class _Work:
 
     def number(self, name: str, least: int, most: int, value: str) -> str:
         """A number of [dkim.verify]."""
-        number = min(max(int(value), least), most)
+        number = min(max(_number(value), least), most)
         self._set("dkim.verify", name, number)
-        return "" if number == int(value) else f"it may be {least} to {most}, and becomes {number}"
+        return "" if number == _number(value) else f"it may be {least} to {most}, and becomes {number}"
 
     def clock_drift(self, value: str) -> str:
         """How far clocks may differ."""
-        self._set("dkim.verify", "clock_slack", f"{min(int(value), 86400)}s")
+        self._set("dkim.verify", "clock_slack", f"{min(_number(value), 86400)}s")
         return ""
 
     def policy(self, name: str, value: str) -> str:
@@ -406,6 +451,12 @@ class _Work:
             return f"it is deferred or let pass: on_error in [{section}]"
         self._set(section, "on_error", action)
         return ""
+
+
+def _number(value: str) -> int:
+    if not _NUMBER.fullmatch(value):
+        raise ValueError(f"found {value!r}, wanted a whole number")
+    return int(value)
 
 
 def _yes(value: str) -> bool:
