@@ -122,6 +122,38 @@ def test_a_mail_server_that_lets_nobody_add_fields_is_turned_away(folder: Path, 
     alone.line("^WARNING closing a milter connection: the mail server does not let milters add header fields")
 
 
+@pytest.mark.parametrize(
+    ("peer", "ours"),
+    [
+        (Peer(b"localhost", b"U"), True),  # "sendmail -bs"
+        (Peer(b"localhost", b"L", 0, b"/run/x"), True),
+        (Peer(b"evil.example", b"U"), False),
+        (Peer(b"unknown", b"U"), False),
+        (Peer(b"\xff.evil.example", b"4", 1, b"192.0.2.25"), False),
+    ],
+)
+def test_who_came_by_no_network_is_signed_for_and_who_can_t_be_read_is_not(
+    folder: Path, alone: Process, peer: Peer, ours: bool
+) -> None:
+    with Mta(f"unix:{folder / 'alone.sock'}", POSTFIX, KNOWN) as mta:
+        outcome = mta.greet(peer, b"laptop").send(Mail(b"<tizio@tizio.it>", headers=HEADER, body=BODY))
+    assert bool(outcome.edits) is ours
+    assert "ready" in alone.seen
+
+
+def test_a_key_that_is_gone_when_the_configuration_is_read_again_signs_on(folder: Path) -> None:
+    with (
+        manager(folder) as systemd,
+        Process(dkim_sign.__file__, "--config", folder / "vaglio.toml", environ=systemd.environ) as process,
+    ):
+        assert systemd.next() == "READY=1"
+        (folder / "uno.pem").unlink()
+        os.kill(process.pid, signal.SIGHUP)
+        assert [systemd.next(), systemd.next()] == ["RELOADING=1", "READY=1"]
+        assert len(sent(folder / "alone.sock", macros=LOGGED_IN).edits) == 2
+        process.line("^WARNING .*uno.pem.*No such file or directory; its last state stays")
+
+
 def test_a_key_that_others_can_read_defers_the_mail_and_is_taken_up_when_mended(folder: Path) -> None:
     (folder / "uno.pem").chmod(0o644)
     with (
