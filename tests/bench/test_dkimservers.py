@@ -41,7 +41,7 @@ def test_the_peers_have_the_same_name_server_key_and_client(tmp_path: Path) -> N
     assert f"Mode v\nNameservers {ADDRESS}\n" in (tmp_path / "verify/config").read_text()
     OpendkimSign(tmp_path / "sign", [0], "rsa", key)
     text = (tmp_path / "sign/config").read_text()
-    assert f"Selector rsa\nKeyFile {key}\nSignatureAlgorithm rsa-sha256\n" in text
+    assert f"Selector rsa\nKeyFile {key}\nRequireSafeKeys no\nSignatureAlgorithm rsa-sha256\n" in text
     assert (tmp_path / "sign/internal").read_text() == "192.0.2.25\n"
     DkimpySign(tmp_path / "dkimpy", [0], "rsa", key)
     assert "Mode s\nInternalHosts 192.0.2.25\nDomain sender.example\n" in (tmp_path / "dkimpy/config").read_text()

@@ -49,7 +49,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.TOO_LARGE: ("The signature is larger than what is verified here: {problem}.", ""),
         Reason.PASSED_OVER: ("The message has {signatures} signatures, and {problem}.",
                              "If that is not enough: dkim.verify.max_signatures."),
-        Reason.REPLAYED: ("The signature of {domain} is good, but {problem}: somebody sends one message again and again.",
+        Reason.REPLAYED: ("The signature of {domain} is good, but {problem}: one message is sent again and again.",
                           _SIGNER["en"] + "find out who wrote it, and revoke the key. For a mailing list: "
                           "dkim.verify.replay.exempt_domains."),
         Reason.SHA1: ("The signature of {domain} was made with SHA-1, which proves nothing any more.",
