@@ -100,8 +100,8 @@ def _above(path: str, uid: int, groups: Collection[int]) -> str:
 
 
 def folder_flaw(folder: Path, status: os.stat_result, uid: int, groups: Collection[int]) -> str:
-    """Return what is wrong with a directory above a key; "" for nothing. A group that is the daemon's own, or root's, may
-    write there, as the owner may.
+    """Return what is wrong with a directory above a key; "" for nothing. A group that is the daemon's own, or root's,
+    may write there, as the owner may.
     """
     mode = stat.S_IMODE(status.st_mode)
     sticky = mode & stat.S_ISVTX and status.st_uid == 0  # others can put files there, and replace none

@@ -98,8 +98,8 @@ def judge(answer: Answer, name: str, key: PrivateKey) -> Published:
 
 
 def gone(answer: Answer, name: str) -> Published:
-    """Say whether a key is no longer to be believed: its record has an empty p=, is no key, or is not there. ``MATCHES``
-    then.
+    """Say whether a key is no longer to be believed: its record has an empty p=, is no key, or is not there.
+    ``MATCHES`` then.
     """
     if answer.outcome is Outcome.TEMPERROR:
         return _dns(answer)
