@@ -32,6 +32,10 @@ class Keys:
         self.known = {"tizio.it": (Signer("tizio.it", "uno", rsa()),)} if known is None else known
         self.asked: list[tuple[str, str]] = []
         self.one_organization = True
+        self.new = ""
+
+    def waiting(self, domain: str) -> str:
+        return self.new if domain.endswith(self.new) else ""
 
     def signers(self, local: str, domain: str) -> Sequence[Signer]:
         self.asked.append((local, domain))
@@ -204,6 +208,20 @@ def test_without_a_key_it_goes_unsigned_or_not_at_all() -> None:
     assert (refused.action, refused.spoken[:9]) == (Action.REJECT, "550 5.7.1")
 
 
+def test_keys_that_dont_sign_yet_are_told_from_none() -> None:
+    keys = Keys({})
+    made = verdict(keys=keys)
+    assert "waiting" not in made.facts
+    assert explain.explain(made.reason, made.facts, "en", rehearsed=False)[1].endswith("vaglio dkim new tizio.it.")
+    keys.new = "tizio.it"
+    for found in (verdict(keys=keys), verdict(keys=keys, no_key="reject")):
+        assert (found.reason, found.facts["waiting"]) == ("no-key", "tizio.it")
+        for language, words in (("en", "don't sign yet"), ("it", "non firmano ancora")):
+            why, then = explain.explain(found.reason, found.facts, language, rehearsed=False)
+            assert words in why
+            assert then.endswith("vaglio dkim rotate tizio.it.")
+
+
 def test_a_key_that_cant_be_used_defers_and_says_why_in_the_journal() -> None:
     keys = Keys({"tizio.it": "/etc/vaglio/dkim/x.pem: found it readable by others, wanted mode 0640"})
     found = verdict(keys=keys)
@@ -247,7 +265,7 @@ def test_a_field_is_signed_twice_once_or_not_at_all(settings: dict[str, Any], ti
         ("sign_headers", "-X-Mailer", "not signed as shipped"),
         ("oversign", "-From", "has From signed always"),
         ("sign_headers", "-FROM", "has From signed always"),
-        *((setting, f"+{name}", "never signed") for setting in ("oversign", "sign_headers") for name in NEVER),
+        *((setting, f"+{name}", "never signed") for setting in ("oversign", "sign_headers") for name in sorted(NEVER)),
         ("sign_headers", "+X;y", "name of a header field"),
         ("sign_headers", "+" + 61 * "x", "name of a header field"),
         ("sign_headers", "X-Mailer", "name of a header field"),

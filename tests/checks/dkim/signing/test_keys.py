@@ -366,3 +366,27 @@ def test_whether_all_keys_are_of_one_organization(place: Place) -> None:
     place.ring("caio.it", uno="signing")
     keys.refresh()
     assert not keys.one_organization
+
+
+# --- keys that don't sign yet ---
+
+
+def test_a_domain_whose_keys_are_all_new_waits_and_so_do_those_below_it(place: Place) -> None:
+    place.ring("nuovo.it", uno="new")
+    place.ring("tizio.it", uno="signing", due="new")
+    place.ring("caio.it", uno="retired")
+    keys = place.keys()
+    assert [keys.waiting(one) for one in ("nuovo.it", "a.b.nuovo.it", "tizio.it", "caio.it", "sempronio.it")] == [
+        "nuovo.it", "nuovo.it", "", "", "",
+    ]  # fmt: skip
+    assert keys.all_waiting() == ["nuovo.it"]
+    assert place.keys(subdomains=False).waiting("a.nuovo.it") == ""
+    place.ring("nuovo.it", uno="signing")
+    assert keys.refresh()
+    assert (keys.waiting("nuovo.it"), keys.all_waiting()) == ("", [])
+
+
+def test_a_table_that_signs_for_any_domain_is_known_to(place: Place) -> None:
+    key = place.key("%.pem")
+    assert not place.keys().is_open
+    assert place.keys(**place.tables(f"all %:uno:{key}", "* all")).is_open

@@ -38,6 +38,9 @@ class Keys(Protocol):
         and it can't be used.
         """
 
+    def waiting(self, domain: str) -> str:
+        """Return the domain whose keys would sign for an author's, but don't yet; "" where there is none."""
+
 
 class Context(NamedTuple):
     """What the check works with."""
@@ -103,7 +106,7 @@ _NOT_OURS = _NotOurs()
 class Signing(Examination):
     """One message of ours."""
 
-    __slots__ = ("_author", "_body", "_check", "_decision", "_facts", "_fields", "_problem", "_signers")
+    __slots__ = ("_author", "_body", "_check", "_decision", "_facts", "_fields", "_problem", "_signers", "_waiting")
 
     def __init__(self, check: DkimSign, facts: Facts) -> None:
         self._check, self._facts = check, facts
@@ -112,7 +115,7 @@ class Signing(Examination):
         self._signers: Sequence[Signer] = ()
         self._fields: Sequence[Field] = ()
         self._body: BodyHash | None = None
-        self._problem = ""
+        self._problem = self._waiting = ""
 
     def end_of_headers(self, headers: Sequence[Field]) -> None:
         """Decide, as far as it depends on the header; only what is to be signed is hashed."""
@@ -150,6 +153,8 @@ class Signing(Examination):
             self._problem = str(error)
             return with_trouble(check.settings)
         signing = {one.domain for one in self._signers}
+        if not signing:
+            self._waiting = keys.waiting(self._author.domain)
         return check.policy.with_keys(self._facts, self._author.domain, signing, keys.one_organization)
 
     def body(self, chunk: bytes) -> None:
@@ -210,6 +215,8 @@ class Signing(Examination):
             known["login"] = self._facts.session.sasl_username
         if self._problem:
             known["problem"] = self._problem
+        if self._waiting:
+            known["waiting"] = self._waiting
         if decision.by:
             known["by"] = decision.by
         return known

@@ -11,6 +11,9 @@ from vaglio.checks.dkim.explain import filled
 from vaglio.checks.dkim.signing.decide import Reason
 from vaglio.verdict import Fact
 
+_WAITING = "no-key, waiting"
+"""What is said in the place of ``no-key`` where there are keys that don't sign yet."""
+
 _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "en": {
         Reason.SIGNED: ("The message was signed for {domain} ({algorithm}, selector {selector}).", ""),
@@ -31,6 +34,9 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                 "it did, its password may be stolen: see vaglio ratelimit show {login}."),
         Reason.NO_KEY: ("There is no key for {domain}, so the message was not signed.",
                         "It is the move of our admin: vaglio dkim new {domain}."),
+        _WAITING: ("There are keys for {waiting}, but they don't sign yet, so the message was not signed.",
+                   "It is the move of our admin: publish the records that vaglio dkim new printed (vaglio dkim check "
+                   "{waiting} tells which are missing), then vaglio dkim rotate {waiting}."),
         Reason.KEY_TROUBLE: ("The key of {domain} can't be used: {problem}.",
                              "It is the move of our admin: vaglio dkim check {domain}."),
         Reason.TOO_LARGE: ("The message can't be signed: there is too much in its header ({problem}).",
@@ -57,6 +63,9 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                                 "{login}."),
         Reason.NO_KEY: ("Non c'è una chiave per {domain}: il messaggio non è stato firmato.",
                         "Tocca al nostro amministratore: vaglio dkim new {domain}."),
+        _WAITING: ("Ci sono chiavi per {waiting}, ma non firmano ancora: il messaggio non è stato firmato.",
+                   "Tocca al nostro amministratore: pubblicare i record stampati da vaglio dkim new (vaglio dkim check "
+                   "{waiting} dice quali mancano), poi vaglio dkim rotate {waiting}."),
         Reason.KEY_TROUBLE: ("La chiave di {domain} non è utilizzabile: {problem}.",
                              "Tocca al nostro amministratore: vaglio dkim check {domain}."),
         Reason.TOO_LARGE: ("Il messaggio non si può firmare: c'è troppo nella sua intestazione ({problem}).",
@@ -84,7 +93,8 @@ _BRIEF = {
 
 def advice(reason: str, facts: Mapping[str, Fact], language: str) -> tuple[str, str]:
     """Return what is so, and who must do what; "" where nobody must."""
-    why, move = _SENTENCES[language if language in _SENTENCES else "en"].get(reason, ("", ""))
+    case = _WAITING if reason == Reason.NO_KEY and facts.get("waiting") else reason
+    why, move = _SENTENCES[language if language in _SENTENCES else "en"].get(case, ("", ""))
     known = filled(facts)
     return why.format_map(known), move.format_map(known)
 

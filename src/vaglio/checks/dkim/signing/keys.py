@@ -12,7 +12,7 @@ What is signed, and whether, is not decided here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -93,7 +93,7 @@ class Keys:
         self._strange: set[str] = set()
         self._rings: dict[str, _Kept[Ring]] = {}
         paths = (settings.key_table, settings.signing_table)
-        self._texts = [_table_of(_path(one), before) for one in paths] if all(paths) else []
+        self._texts = [_table_of(table_path(one), before) for one in paths] if all(paths) else []
         self._tables: Tables | None = None
         self._all: list[Entry] = []
         self._files: dict[str, _Kept[PrivateKey]] = {}
@@ -102,6 +102,8 @@ class Keys:
         self._domains: dict[str, tuple[Signer, ...] | str] = {}
         self._answers: dict[tuple[str, str], tuple[Entry, ...] | str] = {}
         self._gap = ""
+        self.is_open = False
+        """Whether tables name keys of domains that can't be told without an author (``%``)."""
         self.one_organization = True
         """Whether all domains that keys sign for are of one organization, as far as that can be told."""
         self.refresh()
@@ -125,11 +127,23 @@ class Keys:
         return found
 
     def _above(self, domain: str) -> tuple[Signer, ...] | str | None:
-        if len(domain) <= MAX_DOMAIN:
-            while "." in (domain := domain.partition(".")[2]):  # a domain has two labels at least
-                if (found := self._domains.get(domain)) is not None:
-                    return found
-        return None
+        found = (self._domains.get(one) for one in _names_above(domain))
+        return next((one for one in found if one is not None), None)
+
+    def waiting(self, domain: str) -> str:
+        """Return the domain whose keys in the directory are for an author's, and of which none signs yet, "" for none:
+        ``vaglio dkim rotate`` was not run since ``vaglio dkim new``.
+        """
+        names = [domain, *(_names_above(domain) if self._settings.subdomains else ())]
+        return next((one for one in names if one in self._rings and self._is_waiting(one)), "")
+
+    def all_waiting(self) -> list[str]:
+        """Return all domains that have keys in the directory of which none signs yet."""
+        return [one for one in self._rings if self._is_waiting(one)]
+
+    def _is_waiting(self, name: str) -> bool:
+        ring = self._rings[name].value
+        return bool(ring and ring.of("new") and not ring.of("signing"))
 
     @staticmethod
     def _with_author(signer: Signer, author: str) -> Signer:
@@ -198,7 +212,7 @@ class Keys:
         texts = [one.value for one in self._texts if one.value is not None]
         if changed and len(texts) == 2:
             keys, signers = self._settings.key_table, self._settings.signing_table
-            self._tables, problems = Tables.parse(_source(keys, texts[0]), _source(signers, texts[1]))
+            self._tables, problems = Tables.parse(table_source(keys, texts[0]), table_source(signers, texts[1]))
             for problem in problems:
                 self._warn(str(problem))
         return changed
@@ -214,8 +228,8 @@ class Keys:
         for domain in before.keys() - self._domains.keys():
             self._warn(f"{domain}: no key of its own signs for it any more")
         names = {one.domain for one in self._all} | self._domains.keys()
-        several = bool(self._tables and self._tables.is_open)
-        self.one_organization = not several and len({registered_domain(one) or one for one in names}) < 2
+        self.is_open = bool(self._tables and self._tables.is_open)
+        self.one_organization = not self.is_open and len({registered_domain(one) or one for one in names}) < 2
         self._answers.clear()
         gaps = [one.trouble for one in self._texts if one.value is None]
         if self._settings.key_dir and self._folders.value is None:
@@ -274,6 +288,12 @@ class Keys:
         return _Kept(path, read, self._before._rings.get(name) if self._before else None)
 
 
+def _names_above(domain: str) -> Iterator[str]:
+    """Yield the domains above one, the nearest first; a domain has two labels at least."""
+    while len(domain) <= MAX_DOMAIN and "." in (domain := domain.partition(".")[2]):
+        yield domain
+
+
 def _refresh(kept: Iterable[_Kept[T]], warn: Callable[[str], None]) -> bool:
     changed = [one.refresh(warn) for one in kept]  # each of them, not up to the first that changed
     return any(changed)
@@ -302,11 +322,12 @@ def _text(path: str, most: int) -> str:
     return data.decode("utf-8-sig", "replace")
 
 
-def _source(table: str, text: str) -> Source:
-    return Source(text, _path(table), table.startswith("refile:"))
+def table_source(table: str, text: str) -> Source:
+    """Return a table as its reader takes it."""
+    return Source(text, table_path(table), table.startswith("refile:"))
 
 
-def _path(table: str) -> str:
+def table_path(table: str) -> str:
     """Return the path of a table, without what says of which kind it is."""
     return table.partition(":")[2] if not table.startswith("/") else table
 
