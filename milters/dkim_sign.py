@@ -18,6 +18,8 @@ DESCRIPTION
     nothing goes out unsigned by mistake. A message with several From fields is refused. "vaglio why REFERENCE", or its
     queue id, tells why a message was signed or not.
 
+    At the start, and when it changes, the log tells for whom there are keys that sign, or warns that there are none.
+
     At the start and once a day, each key is compared with its record in the DNS; what does not fit is logged as a
     warning, and told as the section [alert] has it.
 
@@ -65,13 +67,18 @@ import sys
 
 from vaglio.checks.dkim.signing.check import Context, DkimSign
 from vaglio.checks.dkim.signing.keys import Keys
+from vaglio.checks.dkim.signing.roll import Roll
 from vaglio.checks.dkim.signing.watch import Watch
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
-from vaglio.daemon.service import Daemon, Hosted, Ports, Service, milter, no_housekeeping
+from vaglio.daemon.service import SELDOM, Daemon, Hosted, Ports, Service, milter
 
 _last: list[Keys] = []
 """The keys of this worker: those that the next ones, after SIGHUP, take the place of."""
+
+
+_AGAIN = 5.0
+"""Seconds between two looks whether other keys sign: as often as the files are looked at."""
 
 
 def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
@@ -90,7 +97,12 @@ def hosted(config: VaglioConfig, ports: Ports) -> Hosted:
         keys.refresh()
 
     watch = Watch(keys, ports.resolver(), ports.clock, ports.warn, ports.alarm)
-    upkeep = watch.upkeep if settings.check_keys else no_housekeeping
+    roll = Roll(keys, ports.tell, ports.warn)
+
+    async def upkeep() -> float:
+        roll.call()
+        return min(await watch.upkeep() if settings.check_keys else SELDOM, _AGAIN)
+
     return Hosted(DkimSign(settings, context), settings, refresh=refresh, upkeep=upkeep)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,3 +185,21 @@ def test_a_key_that_is_not_in_the_dns_is_told_at_the_start(folder: Path) -> None
     with Process(dkim_sign.__file__, "--config", folder / "vaglio.toml") as process:
         for selector in ("uno", "due"):
             process.line(f"^WARNING .*{selector}._domainkey.tizio.it do not fit: .*; vaglio dkim check tizio.it")
+
+
+def test_for_whom_it_signs_is_told_by_one_worker_and_again_when_it_changes(folder: Path) -> None:
+    with Process(dkim_sign.__file__, "--config", folder / "vaglio.toml", "--workers", "2") as process:
+        process.line(r"^INFO dkim.sign: signs for tizio.it \(uno, due\)$")
+        text = (folder / "vaglio.toml").read_text()
+        (folder / "vaglio.toml").write_text(text.replace('selector = "due"', 'selector = "tre"'))
+        os.kill(process.pid, signal.SIGHUP)
+        process.line(r"^INFO dkim.sign: signs for tizio.it \(uno, tre\)$")
+        assert process.seen.count("signs for") == 2
+
+
+def test_a_daemon_without_any_key_warns(folder: Path) -> None:
+    text = (folder / "vaglio.toml").read_text()
+    text = re.sub(r"(?s)\[\[dkim.sign.keys\]\].*?(?=\[chain)", "", text)
+    (folder / "vaglio.toml").write_text(text)
+    with Process(dkim_sign.__file__, "--config", folder / "vaglio.toml") as process:
+        process.line("^WARNING dkim.sign: signs for nobody: there is no key .*vaglio dkim new DOMAIN makes one$")

@@ -138,12 +138,16 @@ async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _
 
 
 def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) -> tuple[MilterSection, Service]:
+    def untold(text: str) -> None:  # what a daemon logs of itself
+        pass
+
     def no_alarm(subject: str, text: str, details: Mapping[str, Fact]) -> None:  # nobody is told
         pass
 
     ports = Ports(
-        Still(now(args)), MemoryStore(NO_TABLES), lambda: _REF, Path(), warn, MemoryStore, lambda: resolver, no_alarm
-    )
+        Still(now(args)), MemoryStore(NO_TABLES), lambda: _REF, Path(), warn, untold, MemoryStore, lambda: resolver,
+        no_alarm,
+    )  # fmt: skip
     return chain.settings(args.chain, loaded.config), chain.build(args.chain, loaded.config, ports)
 
 

@@ -76,11 +76,11 @@ class Milter(NamedTuple):
 class Ports:
     """What a worker lends to the service it builds.
 
-    ``state`` is the directory of the daemon's files (also of list files that the CLI writes); ``warn`` logs one
-    line that the admin should act on. ``shared`` opens a store that several daemons use, once for each schema; it is
-    one that fails, and no error, where it can't be opened now. ``resolver`` gives the DNS as the configuration has it.
-    ``alarm`` tells the admin, by mail or webhook, if the configuration says so: subject, text, and the same as values.
-    It is for the check to see to it that no subject comes too often.
+    ``state`` is the directory of the daemon's files (also of list files that the CLI writes); ``warn`` logs one line
+    that the admin should act on, ``tell`` one that is good to know. ``shared`` opens a store that several daemons use,
+    once for each schema; it is one that fails, and no error, where it can't be opened now. ``resolver`` gives the DNS
+    as the configuration has it. ``alarm`` tells the admin, by mail or webhook, if the configuration says so: subject,
+    text, and the same as values. It is for the check to see to it that no subject comes too often.
     """
 
     clock: Clock
@@ -88,6 +88,7 @@ class Ports:
     references: References
     state: Path
     warn: Callable[[str], None]
+    tell: Callable[[str], None]
     shared: Callable[[Schema], Store]
     resolver: Callable[[], FreshResolver]
     alarm: Callable[[str, str, Mapping[str, Fact]], None]

@@ -216,6 +216,7 @@ class _Worker:
             reference,
             self._job.state,
             self._warn,
+            partial(self._logger.info, "%s"),
             self._shared_store,
             partial(self._resolvers.lend, config.dns),
             self._raise_alarm,
