@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from vaglio.checks.listfiles import MAX_BYTES
 from vaglio.cli import config
@@ -208,7 +210,7 @@ def test_a_list_file_that_can_not_be_read_is_an_error(host: Host, name: str, fou
     path = host.directory / name
     name_lists(host, clients=[str(path)])
     said = host.run("config", "check")
-    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all of its list files can be read\n")
+    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all of the files that it names can be used\n")
     assert said.err == (
         f"vaglio: {path}: greylist.whitelist_clients: found {found}, wanted a readable file of at most 16 MiB\n"
     )
@@ -256,3 +258,56 @@ def test_the_defaults_are_a_file_that_is_accepted(host: Host) -> None:
     path = host.directory / "defaults.toml"
     path.write_text(text)
     assert load(path, {}).config == load(None, {}, host.directory / "none").config
+
+
+# --- what signs ---
+
+
+def test_tables_and_keys_that_are_named_and_not_there_are_told(host: Host) -> None:
+    key, keys, signers, folder = (host.directory / name for name in ("no.pem", "KeyTable", "SigningTable", "dkim"))
+    host.config.write_text(
+        f'[identity]\nauthserv_id = "mail.caio.it"\n[dkim.sign]\n'
+        f'key_table = "{keys}"\nsigning_table = "refile:{signers}"\nkey_dir = "{folder}"\n'
+        f'[[dkim.sign.keys]]\ndomain = "tizio.it"\nselector = "uno"\nfile = "{key}"\n'
+    )
+    said = host.run("config", "check")
+    assert (said.status, said.out) == (0, f"{host.config}: ok\n")
+    assert said.err.splitlines() == [
+        f"vaglio: warning: {file}: there is no such file, so {what} (dkim.sign.{where})"
+        for file, what, where in (
+            (keys, "mail that it is about can't be signed", "key_table"),
+            (signers, "mail that it is about can't be signed", "signing_table"),
+            (folder, "no key in it signs", "key_dir"),
+            (key, "mail of tizio.it can't be signed by it", "keys[0].file"),
+        )
+    ]
+    folder.mkdir()
+    keys.write_text("uno tizio.it:uno:/keys/uno.pem\n")
+    signers.write_text("*@tizio.it uno\n*@caio.it due\n")
+    said = host.run("config", "check")
+    assert f"{folder}: " not in said.err
+    assert f"{signers}:2: found " in said.err
+    assert "; mail that it is about can't be signed (dkim.sign.signing_table)" in said.err
+    lists = host.json("config", "check")["lists"]
+    assert [one["entries"] for one in lists if one["key"].startswith("dkim")] == [1, 2, 0, 0]
+
+
+def test_a_key_that_the_daemon_would_not_use_is_an_error_and_told_in_its_words(host: Host) -> None:
+    key = host.directory / "uno.pem"
+    made = Ed25519PrivateKey.generate()
+    key.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    named = f'[[dkim.sign.keys]]\ndomain = "tizio.it"\nselector = "uno"\nfile = "{key}"\n'
+    unseen = '[[dkim.sign.keys]]\ndomain = "tizio.it"\nselector = "due"\nfile = "credential:due"\n'
+    host.config.write_text('[identity]\nauthserv_id = "mail.caio.it"\n' + named + unseen)
+    key.chmod(0o644)
+    said = host.run("config", "check")
+    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all of the files that it names can be used\n")
+    found = "found mode 0644, with which everybody has rights, wanted 0400, 0600 or 0640: chmod o= "
+    assert said.err.startswith(f"vaglio: {key}: dkim.sign.keys[0].file: {found}")
+    key.chmod(0o600)
+    assert host.fine("config", "check") == f"{host.config}: ok\n"
+    key.write_text("no key\n")
+    said = host.run("config", "check")
+    assert said.status == 1
+    assert said.err.startswith(f"vaglio: {key}: dkim.sign.keys[0].file: found it is n")
+    assert said.err.endswith(", wanted a private key (PEM)\n")

@@ -1,4 +1,4 @@
-"""``vaglio config``: is it right (the list files too), what is in force, what could be set."""
+"""``vaglio config``: is it right (list files, tables and keys too), what is in force, what could be set."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ def add_to(commands: Commands) -> None:
     """Add the subcommands."""
     inner = group(commands, "config", "check, show and explain the configuration")
     check = command(
-        inner, "check", _check, "report all errors of the configuration and of the list files that it names",
+        inner, "check", _check, "report all errors of the configuration, and of lists, tables and keys that it names",
         "vaglio config check\nvaglio config check ./vaglio.toml && systemctl reload vaglio-greylist",
-        "Exit status 78 when the daemons can't run with it; 1 when a list file that it names is there and can't be\n"
-        "read; else 0. Warnings are no errors: a bad line of a list file is left out, a missing file is an empty list.",
+        "Exit status 78 when the daemons can't run with it; 1 when a file that it names is there and can't be read,\n"
+        "or is a key that is not used; else 0. Warnings are no errors: a bad line of a list file is left out, a\n"
+        "missing file is an empty list. Run by root, keys are judged as the user vaglio reads them.",
     )  # fmt: skip
     usual_options(check)
     check.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the same as --config FILE")
@@ -54,7 +55,7 @@ def _check(args: argparse.Namespace) -> int:
         _warn_of(loaded)
         for remark in (remark for one in lists for remark in one.remarks()):
             warn(remark)
-        outcome = "ok, but not all of its list files can be read" if unread else "ok"
+        outcome = "ok, but not all of the files that it names can be used" if unread else "ok"
         print(f"{loaded.path or 'no file: the defaults serve'}: {outcome}")
     return 1 if unread else 0
 

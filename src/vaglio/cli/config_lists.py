@@ -1,13 +1,18 @@
-"""The list files that a configuration names, read as the daemons read them: for ``vaglio config check``."""
+"""The lists, tables and keys that a configuration names, read as the daemons do: for ``vaglio config check``."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vaglio.checks.dkim.signing.keyfile import KeyTrouble, read_key
+from vaglio.checks.dkim.signing.keys import table_path, table_source
+from vaglio.checks.dkim.signing.settings import DkimSignSettings
+from vaglio.checks.dkim.signing.tables import Tables
 from vaglio.checks.dnsbl.localzone import reader
 from vaglio.checks.dnsbl.privatelists import MAX_BYTES as MOST_PRIVATE
 from vaglio.checks.listfiles import MAX_BYTES
@@ -16,6 +21,8 @@ from vaglio.checks.ratelimit.logins import parse_logins
 from vaglio.checks.ratelimit.overrides import parse_csv, parse_toml
 from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.cli.common import said
+from vaglio.cli.dkim_reader import acting_as
+from vaglio.cli.dkim_reader import reader as reader_of_keys
 from vaglio.config.load import Loaded
 from vaglio.dns.zonefile import ZoneError, load_zone
 from vaglio.lists import AddressList, ClientList, Problem
@@ -30,6 +37,9 @@ _KINDS: Mapping[str, _Parse] = {
 """Keys of any daemon's section that hold the names of list files."""
 
 
+_UNSIGNED = "mail that it is about can't be signed"
+
+
 class State(StrEnum):
     """What became of reading it."""
 
@@ -39,7 +49,9 @@ class State(StrEnum):
 
 
 class ListFile(NamedTuple):
-    """A list file: the key that names it, whether that was set (or is a default), and what was found in it."""
+    """A list file: the key that names it, whether that was set (or is a default), and what was found in it. ``absent``
+    says what comes of it where there is none, ``flawed`` what comes of a bad line.
+    """
 
     key: str
     file: str
@@ -47,6 +59,8 @@ class ListFile(NamedTuple):
     state: State
     entries: int = 0
     problems: tuple[Problem, ...] = ()
+    absent: str = "it is an empty list"
+    flawed: str = "the line is left out"
 
     def document(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
@@ -57,12 +71,12 @@ class ListFile(NamedTuple):
     def remarks(self) -> Iterator[str]:
         """Yield what an admin should know of it, a line each."""
         if self.state is State.ABSENT and self.is_set:
-            yield f"warning: {self.file}: there is no such file, so it is an empty list ({self.key})"
+            yield f"warning: {self.file}: there is no such file, so {self.absent} ({self.key})"
         for problem in self.problems:
             if self.state is State.UNREADABLE:
                 yield f"{self.file}: {self.key}: found {problem.found}, wanted {problem.wanted}"
             else:
-                yield f"warning: {problem}; the line is left out ({self.key})"
+                yield f"warning: {problem}; {self.flawed} ({self.key})"
 
 
 def list_files(loaded: Loaded) -> Iterator[ListFile]:
@@ -78,6 +92,9 @@ def list_files(loaded: Loaded) -> Iterator[ListFile]:
         if private.file:
             yield _read(f"dnsbl.lists[{number}].file", private.file, True, reader(private.format), MOST_PRIVATE)
     yield from _ratelimit_files(loaded.config.ratelimit)
+    with acting_as(reader_of_keys(loaded)):
+        signing = [*_tables(loaded.config.dkim.sign), *_keys(loaded)]
+    yield from signing
 
 
 def _ratelimit_files(settings: RatelimitSettings) -> Iterator[ListFile]:
@@ -90,6 +107,75 @@ def _ratelimit_files(settings: RatelimitSettings) -> Iterator[ListFile]:
         yield _read("ratelimit.sender_logins", file, True, parse_logins)
     if settings.country_database:
         yield _country_database(settings.country_database)
+
+
+def _tables(settings: DkimSignSettings) -> list[ListFile]:
+    """Read OpenDKIM's tables. The one tells what the other's names mean, so both are judged when both are read."""
+    texts: list[str] = []
+
+    def parse(lines: Iterable[str], _: str) -> tuple[Sized, list[Problem]]:
+        rows = list(lines)
+        texts.append("\n".join(rows))
+        return [one for one in rows if one.strip() and not one.lstrip().startswith("#")], []
+
+    named = {"dkim.sign.key_table": settings.key_table, "dkim.sign.signing_table": settings.signing_table}
+    found = [_read(key, table_path(table), True, parse) for key, table in named.items() if table]
+    if len(texts) == 2:
+        tables = zip(named.values(), texts, strict=True)
+        _, problems = Tables.parse(*(table_source(table, text) for table, text in tables))
+        found = [one._replace(problems=tuple(bad for bad in problems if bad.source == one.file)) for one in found]
+    return [one._replace(absent=_UNSIGNED, flawed=_UNSIGNED) for one in found]
+
+
+def _keys(loaded: Loaded) -> Iterator[ListFile]:
+    """Look for the directory of keys, if it was set, and read the keys that are named; credentials are a daemon's."""
+    settings = loaded.config.dkim.sign
+    if settings.key_dir and "dkim.sign.key_dir" in loaded.origins:
+        yield _key_dir(settings.key_dir)
+    for number, one in enumerate(settings.keys):
+        if one.file.startswith("/"):
+            absent = f"mail of {one.domain} can't be signed by it"
+            yield _key(f"dkim.sign.keys[{number}].file", one.file)._replace(absent=absent)
+
+
+def _key_dir(path: str) -> ListFile:
+    found = ListFile("dkim.sign.key_dir", path, True, State.READ, absent="no key in it signs")
+    try:
+        with os.scandir(path) as folders:
+            return found._replace(entries=sum(one.is_dir() for one in folders))
+    except FileNotFoundError:
+        return found._replace(state=State.ABSENT)
+    except OSError as error:
+        problem = Problem(path, 0, said(error), "a directory that the daemon can read")
+        return found._replace(state=State.UNREADABLE, problems=(problem,))
+
+
+def _key(key: str, file: str) -> ListFile:
+    found = ListFile(key, file, True, State.READ, 1)
+    try:
+        if _can_tell(file):
+            read_key(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return found._replace(state=State.ABSENT, entries=0)
+    except KeyTrouble as error:
+        text = str(error).removeprefix(f"{file}: ")
+        flaw, _, wanted = (text.partition("found ")[2] or text.partition(": ")[2]).partition(", wanted ")
+        problem = Problem(file, 0, flaw, wanted or "a private key (PEM)")
+        return found._replace(state=State.UNREADABLE, entries=0, problems=(problem,))
+    return found
+
+
+def _can_tell(file: str) -> bool:
+    """Say whether who asks can tell if the daemon may use a key. Root can, whose place its user takes, and who owns the
+    key; for others it must do that there is one. Raises FileNotFoundError or NotADirectoryError where there is none.
+    """
+    try:
+        owner = Path(file).stat().st_uid
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except (OSError, ValueError):
+        return os.getuid() == 0
+    return os.getuid() in (0, owner) or (owner == 0 and os.access(file, os.R_OK))
 
 
 def _country_database(file: str) -> ListFile:
