@@ -6,9 +6,13 @@ import re
 
 import pytest
 
+from tests.checks.dkim.samples import BODY, HEADER, NAME, NOW, sign, verdict
 from vaglio.checks.dkim.explain import advice, brief, explain
 from vaglio.checks.dkim.outcome import Reason
+from vaglio.examination import Field
 from vaglio.verdict import Fact
+
+MARKED = [Field(one.name, one.value + b" [list]") if one.name == b"Subject" else one for one in HEADER]
 
 FACTS: dict[str, Fact] = {
     "result": "fail", "domain": "tizio.it", "selector": "uno", "algorithm": "rsa-sha256", "problem": "it is so",
@@ -37,6 +41,33 @@ def test_who_must_move_is_said() -> None:
     )
     assert "Tocca all'host" in advice(Reason.BODY_CHANGED, FACTS, "it")[1]
     assert advice(Reason.PASS, FACTS, "en")[1] == ""
+
+
+EXPIRED = str(int(NOW) - 7 * 86400)
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "keys", "words"),
+    [
+        ([sign(), *HEADER], BODY + b"x", None, "il corpo è cambiato per strada, l'intestazione no"),
+        ([sign(), *MARKED], BODY + b"x", None, "il corpo è cambiato per strada, e l'intestazione anche"),
+        ([sign(), *MARKED], BODY, None, "l'intestazione è cambiata per strada"),
+        ([sign(x=EXPIRED), *HEADER], BODY, None, "è scaduta 7 giorni fa"),
+        ([sign(), *HEADER], BODY, {}, f"non c'è una chiave in {NAME}"),
+        ([sign(), *HEADER], BODY, {NAME: "v=spf1 -all"}, f"il record TXT in {NAME} non è una chiave"),
+    ],
+)
+def test_what_is_found_most_often_is_told_in_italian_too(
+    header: list[Field], body: bytes, keys: dict[str, str] | None, words: str
+) -> None:
+    found = verdict(header, body, keys)
+    why = advice(found.reason, found.facts, "it")[0]
+    assert words in why
+    assert not re.search(r" (the|is|was|it|and) ", why)
+
+
+def test_what_is_not_known_in_italian_is_told_as_it_was_found() -> None:
+    assert "it is so" in advice(Reason.NO_KEY, FACTS, "it")[0]
 
 
 def test_a_refusal_names_its_setting_and_a_rehearsal_says_so() -> None:

@@ -1,10 +1,12 @@
 """DKIM in plain words, English and Italian: what a result means, and who must do what.
 
-The sentences are filled from the facts of the journal; a fact that an older entry lacks reads ``?``.
+The sentences are filled from the facts of the journal; a fact that an older entry lacks reads ``?``. What the verifier
+found is told in its own English words, of which the most frequent are known in Italian here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from vaglio.checks.dkim.outcome import Reason
@@ -151,6 +153,27 @@ _BRIEF = {
 }
 
 
+_PROBLEMS_IN_ITALIAN = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r"the body was changed on the way; the header was not", "il corpo è cambiato per strada, l'intestazione no"),
+        (r"the body was changed on the way; and so was the header, or another key signed it",
+         "il corpo è cambiato per strada, e l'intestazione anche, o l'ha firmata un'altra chiave"),
+        (r"the body was changed on the way; and so was the header( \(.+\))?",
+         r"il corpo è cambiato per strada, e l'intestazione anche\1"),
+        (r"the header was changed on the way, or another key signed it",
+         "l'intestazione è cambiata per strada, o l'ha firmata un'altra chiave"),
+        (r"the header was changed on the way( \(.+\))?", r"l'intestazione è cambiata per strada\1"),
+        (r"it expired (\d+) days ago", r"è scaduta \1 giorni fa"),
+        (r"it expired (\d+) hours ago", r"è scaduta \1 ore fa"),
+        (r"it expired (\d+) minutes ago", r"è scaduta \1 minuti fa"),
+        (r"it expired (\d+) seconds ago", r"è scaduta \1 secondi fa"),
+        (r"there is no key at (\S+)", r"non c'è una chiave in \1"),
+        (r"there is a TXT record at (\S+), which is no key", r"il record TXT in \1 non è una chiave"),
+    )
+)  # fmt: skip
+
+
 class _Facts(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "?"
@@ -160,6 +183,8 @@ def advice(reason: str, facts: Mapping[str, Fact], language: str) -> tuple[str, 
     """Return what is so with a signature, and who must do what; "" where nobody must."""
     why, move = _SENTENCES[language if language in _SENTENCES else "en"].get(reason, ("", ""))
     known = filled(facts)
+    if language == "it" and "problem" in known:
+        known["problem"] = _in_italian(known["problem"])
     return why.format_map(known), move.format_map(known)
 
 
@@ -171,6 +196,12 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
         why += " " + more["all"].format_map(filled(facts))
     done = more["rehearsed"] if rehearsed else more["by" if facts.get("by") else "passed"]
     return why, f"{done.format_map(filled(facts))} {move}".strip()
+
+
+def _in_italian(problem: str) -> str:
+    """Return what was found in Italian, as it is where that is not known."""
+    found = ((pattern.fullmatch(problem), words) for pattern, words in _PROBLEMS_IN_ITALIAN)
+    return next((match.expand(words) for match, words in found if match), problem)
 
 
 def filled(facts: Mapping[str, Fact]) -> dict[str, str]:
