@@ -76,7 +76,8 @@ PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vagli
         "vaglio/checks/dkim/signing/opendkim", "vaglio/checks/dkim/signing/record",
         "vaglio/checks/dkim/signing/ring", "vaglio/checks/dkim/signing/tables",
         "vaglio/checks/dkim/signature", "vaglio/checks/dkim/tags", "vaglio/checks/dkim/verify",
-        "vaglio/checks/dnsbl/localzone", "vaglio/policy/parse", "vaglio/policy/render",
+        "vaglio/checks/dnsbl/localzone", "vaglio/checks/score/mime",
+        "vaglio/policy/parse", "vaglio/policy/render",
         "vaglio/dns/networks", "vaglio/milter/agreed", "vaglio/milter/wire", "vaglio/milter/plan",
         "vaglio/milter/combine",
         "vaglio/milter/text", "vaglio/milter/authres", "vaglio/milter/host", "vaglio/milter/session")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Scoring: how much a message looks like spam, and by which words, links, files and facts."""
