@@ -312,7 +312,7 @@ def _from_uu(raw: bytes) -> tuple[bytes, bool]:
     lines = iter(raw.splitlines())
     if not any(line.startswith(b"begin ") for line in lines):
         return raw, False
-    found = []
+    found: list[bytes] = []
     for line in lines:
         if line.strip() == b"end":
             return b"".join(found), True
