@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +373,13 @@ def test_the_rights_of_a_milters_socket_are_told_of(host: Host) -> None:
     assert "without them, set socket_group" in host.run("postconf", "spf").out
     host.config.write_text('[spf]\nlisten = ["inet:127.0.0.1:10030"]\n')
     assert "socket_group" not in host.run("postconf", "spf").out
+
+
+def test_where_lines_and_warnings_go_the_same_way_a_warning_is_told_once(host: Host) -> None:
+    start = "import sys; from vaglio.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    words = [sys.executable, "-c", start, "postconf", "spf", "--config", str(host.config)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=True)
+    assert done.stdout.count("is out of reach for a chrooted smtpd") == 1
 
 
 def test_json_has_the_parameters(host: Host) -> None:

@@ -7,6 +7,7 @@ submission ports.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -259,7 +260,7 @@ def _postconf(args: argparse.Namespace) -> int:
     daemons = [name for name in DAEMONS if name in chosen]
     milters = [name for name in chosen if name not in (*DAEMONS, SUBMISSION)]
     doubts = [*_out_of_reach(config, chosen), *_undone(config, milters), *_done_twice(config, milters)]
-    if args.json or not sys.stdout.isatty():  # who looks at the lines sees the comments
+    if args.json or not _are_looked_at():  # who looks at the lines sees the comments
         for doubt in doubts:
             warn(doubt)
     if args.json:
@@ -279,6 +280,14 @@ def _postconf(args: argparse.Namespace) -> int:
         parts.append([f"# Milters have no section in the configuration. Their lines: vaglio postconf {named}"])
     print("\n\n".join("\n".join(part) for part in parts))
     return 0
+
+
+def _are_looked_at() -> bool:
+    """Say whether lines go to a terminal, or where warnings go anyhow: both through ssh, or into one file."""
+    try:
+        return sys.stdout.isatty() or os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except OSError:  # not a file of the system's
+        return False
 
 
 def _document(config: VaglioConfig, daemons: Sequence[str], limits: bool, milters: Sequence[str]) -> dict[str, Any]:
