@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import getpass
 import os
 import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -60,7 +62,7 @@ def test_a_key_that_everybody_has_rights_to_is_not_read(folder: Path, mode: int)
     file = key_file(folder, mode=mode)
     assert trouble(file) == (
         f"{file}: the key is not used: found mode {mode:04o}, with which everybody has rights, wanted 0400, 0600 or "
-        "0640: chmod o= FILE"
+        f"0640: chmod o= {file}"
     )
 
 
@@ -97,14 +99,14 @@ def status(mode: int, uid: int = 0, gid: int = 0) -> os.stat_result:
     ],
 )
 def test_who_else_may_have_rights(mode: int, uid: int, gid: int, words: str) -> None:
-    flaw = file_flaw(status(mode, uid, gid), DAEMON, {OURS})
+    flaw = file_flaw("/k", status(mode, uid, gid), DAEMON, {OURS})
     assert words in flaw
     assert bool(flaw) == bool(words)
 
 
 def test_root_reads_the_keys_of_any_daemon() -> None:
-    assert file_flaw(status(0o640, SOMEBODY, THEIRS), 0, {0}) == ""
-    assert file_flaw(status(0o644, 0, 0), 0, {0}) != ""
+    assert file_flaw("/k", status(0o640, SOMEBODY, THEIRS), 0, {0}) == ""
+    assert file_flaw("/k", status(0o644, 0, 0), 0, {0}) != ""
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,27 @@ def test_a_key_that_may_not_be_read_says_who_should(folder: Path, monkeypatch: p
 
     file = key_file(folder)
     monkeypatch.setattr(os, "open", refuse)
-    assert f"found no permission, wanted one that user {os.geteuid()}" in trouble(file)
+    me = f"{getpass.getuser()} ({os.geteuid()})"
+    assert trouble(file) == (
+        f"{file}: the key can't be read: user {me}, as whom the daemon runs, may not read it (mode 0600, of {me}): "
+        f"chown root:vaglio {file} && chmod 0640 {file}"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_the_folder_that_is_in_the_way_is_named() -> None:
+    with TemporaryDirectory(dir="/tmp") as name:  # below those of pytest only their owner gets
+        Path(name).chmod(0o755)
+        closed = Path(name) / "dkimkeys"
+        closed.mkdir(0o700)
+        file = key_file(closed)
+        os.seteuid(DAEMON)
+        try:
+            told = trouble(file)
+        finally:
+            os.seteuid(0)
+    assert f"user {DAEMON}, as whom the daemon runs, may not pass the folder {closed} (mode 0700, of root (0))" in told
+    assert told.endswith(f"chown root:vaglio {closed} && chmod 0750 {closed}")
 
 
 def pem(der: bytes) -> bytes:

@@ -7,9 +7,11 @@ of every directory above it. Who signs by which key is not known here, and no ke
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from collections.abc import Collection
 from pathlib import Path
+from shlex import quote
 
 from vaglio.checks.dkim.signing.sign import BadKey, PrivateKey, private_key
 
@@ -35,8 +37,7 @@ def read_key(file: str) -> PrivateKey:
     except BadKey as error:
         raise KeyTrouble(f"{path}: the key can't be used: {error}") from None
     except PermissionError:
-        wanted = f"wanted one that user {os.geteuid()}, as whom the daemon runs, may read, and no others"
-        raise KeyTrouble(f"{path}: the key can't be read: found no permission, {wanted}") from None
+        raise KeyTrouble(f"{path}: the key can't be read: {_barrier(path)}") from None
     except OSError as error:
         raise KeyTrouble(f"{path}: the key can't be read: {error.strerror}") from None
 
@@ -54,11 +55,44 @@ def key_path(file: str) -> str:
     return f"{folder}/{name}"
 
 
+def _barrier(path: str) -> str:
+    """Say what keeps this process from a file: the first folder on the way that it may not pass, or the file itself."""
+    who = f"user {_named(os.geteuid())}, as whom the daemon runs,"
+    for folder in _folders(path):
+        if not os.access(folder, os.X_OK, effective_ids=True):
+            return (f"{who} may not pass the folder {folder} ({_rights(folder)}): "
+                    f"chown root:vaglio {quote(str(folder))} && chmod 0750 {quote(str(folder))}")  # fmt: skip
+    return f"{who} may not read it ({_rights(Path(path))}): chown root:vaglio {quote(path)} && chmod 0640 {quote(path)}"
+
+
+def _folders(path: str) -> list[Path]:
+    """Return the directories above a file from the root on, on the way that is written and on the one that links make
+    of it.
+    """
+    ways = (Path(path), Path(os.path.realpath(path)))
+    return list(dict.fromkeys(folder for way in ways for folder in reversed(way.parents)))
+
+
+def _rights(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return str(error.strerror)
+    return f"mode {stat.S_IMODE(status.st_mode):04o}, of {_named(status.st_uid)}"
+
+
+def _named(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} ({uid})"
+    except KeyError:
+        return str(uid)
+
+
 def _read(path: str) -> bytes:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would keep us waiting
     try:
         uid, groups = os.geteuid(), {os.getegid(), *os.getgroups()}
-        if flaw := file_flaw(os.fstat(handle), uid, groups) or _above(path, uid, groups):
+        if flaw := file_flaw(path, os.fstat(handle), uid, groups) or _above(path, uid, groups):
             raise KeyTrouble(f"{path}: the key is not used: {flaw}")
         data = os.read(handle, MAX_BYTES + 1)
     finally:
@@ -68,7 +102,7 @@ def _read(path: str) -> bytes:
     return data
 
 
-def file_flaw(status: os.stat_result, uid: int, groups: Collection[int]) -> str:
+def file_flaw(path: str, status: os.stat_result, uid: int, groups: Collection[int]) -> str:
     """Return what is wrong with the rights of a key file for a process of this user and these groups; "" for nothing.
 
     Root reads the keys of any daemon, as ``vaglio dkim check`` does. Group root is nobody but root; credentials come
@@ -78,15 +112,19 @@ def file_flaw(status: os.stat_result, uid: int, groups: Collection[int]) -> str:
     if not stat.S_ISREG(status.st_mode):
         return "found no regular file, wanted one"
     if mode & 0o007:
-        return f"found mode {mode:04o}, with which everybody has rights, wanted 0400, 0600 or 0640: chmod o= FILE"
+        wanted = f"wanted 0400, 0600 or 0640: chmod o= {quote(path)}"
+        return f"found mode {mode:04o}, with which everybody has rights, {wanted}"
     if mode & 0o020:
-        return f"found mode {mode:04o}, with which its group may write, wanted 0400, 0600 or 0640: chmod g-w FILE"
+        wanted = f"wanted 0400, 0600 or 0640: chmod g-w {quote(path)}"
+        return f"found mode {mode:04o}, with which its group may write, {wanted}"
     if uid and status.st_uid not in (0, uid):
-        return f"found the owner {status.st_uid}, who is somebody else, wanted root or the user of this daemon ({uid})"
+        owner, wanted = _named(status.st_uid), f"wanted root or the user of this daemon, {_named(uid)}"
+        remedy = f"chown root:vaglio {quote(path)} && chmod 0640 {quote(path)}"
+        return f"found the owner {owner}, who is somebody else, {wanted}: {remedy}"
     if uid and mode & 0o070 and status.st_gid not in (0, *groups):
         return (
             f"found mode {mode:04o}, with which group {status.st_gid} has rights, wanted a group of this daemon's own, "
-            "or none: chmod g= FILE"
+            f"or none: chmod g= {quote(path)}"
         )
     return ""
 
@@ -95,8 +133,8 @@ def _above(path: str, uid: int, groups: Collection[int]) -> str:
     """Return what is wrong with the directories above a file, on the way that is written and on the one that links make
     of it; "" for nothing.
     """
-    folders = dict.fromkeys([*Path(path).parents, *Path(os.path.realpath(path)).parents])
-    return next(filter(None, (folder_flaw(folder, folder.stat(), uid, groups) for folder in folders)), "")
+    flaws = (folder_flaw(folder, folder.stat(), uid, groups) for folder in reversed(_folders(path)))
+    return next(filter(None, flaws), "")
 
 
 def folder_flaw(folder: Path, status: os.stat_result, uid: int, groups: Collection[int]) -> str:
@@ -106,12 +144,14 @@ def folder_flaw(folder: Path, status: os.stat_result, uid: int, groups: Collecti
     mode = stat.S_IMODE(status.st_mode)
     sticky = mode & stat.S_ISVTX and status.st_uid == 0  # others can put files there, and replace none
     if mode & 0o002 and not sticky:
-        return f"found that everybody may write in {folder} (mode {mode:04o}), wanted nobody else: chmod o-w {folder}"
+        remedy = f"chmod o-w {quote(str(folder))}"
+        return f"found that everybody may write in {folder} (mode {mode:04o}), wanted nobody else: {remedy}"
     if mode & 0o020 and not sticky and status.st_gid not in (0, *groups):
         return (
             f"found that group {status.st_gid} may write in {folder} (mode {mode:04o}), wanted nobody else: "
-            f"chmod g-w {folder}"
+            f"chmod g-w {quote(str(folder))}"
         )
     if uid and status.st_uid not in (0, uid):
-        return f"found {folder} owned by {status.st_uid}, wanted root or the user of this daemon ({uid})"
+        owner, wanted = _named(status.st_uid), f"wanted root or the user of this daemon, {_named(uid)}"
+        return f"found {folder} owned by {owner}, {wanted}: chown root {quote(str(folder))}"
     return ""
