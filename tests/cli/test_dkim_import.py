@@ -161,4 +161,51 @@ def test_who_only_verified_gets_no_keys_that_sign(admin: Admin, conf: Path) -> N
 
 
 def test_a_file_that_is_not_there(admin: Admin) -> None:
-    assert "No such file or directory" in admin.run("import", "/nowhere/opendkim.conf").err
+    assert admin.run("import", "/nowhere/a.conf").err == "vaglio: /nowhere/a.conf: No such file or directory\n"
+
+
+def test_a_file_of_another_kind_is_named_as_such(admin: Admin) -> None:
+    table = admin.directory / "KeyTable"
+    table.write_text("one tizio.it:mail:/etc/dkimkeys/mail.private\n")
+    said = admin.run("import", str(table))
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith(f"vaglio: {table}: this does not look like opendkim.conf: found 'one'")
+
+
+def test_the_steps_to_be_done_come_last(admin: Admin, conf: Path) -> None:
+    conf.write_text(conf.read_text() + "Socket local:/run/opendkim.sock\n")
+    said = admin.run("import", str(conf))
+    assert "# Socket local:/run/opendkim.sock: for the lines of Postfix see: vaglio postconf dkim.sign\n" in said.out
+    steps = [line.partition(": ")[2] for line in said.out.splitlines() if line.startswith("# step ")]
+    assert [one.split()[0] for one in steps] == ["let", "stop", "wire", "see"]
+    steps = [line for line in admin.run("import", str(conf), "--copy-keys").out.splitlines() if "# step " in line]
+    assert steps[0] == "# step 1: stop opendkim, and start vaglio-dkim-sign"
+
+
+def test_keys_of_tables_that_sign_for_their_own_domain_are_copied(admin: Admin) -> None:
+    home, keys = admin.directory, {}
+    for name in ("tizio", "caio", "staff", "identity", "mevio.it"):
+        keys[name] = new_key("ed25519")
+        (home / name).write_bytes(keys[name])
+    (home / "KeyTable").write_text(
+        f"tizio tizio.it:mail:{home}/tizio\ncaio caio.it:mail:{home}/caio\nstaff caio.it:staff:{home}/staff\n"
+        f"named sempronio.it:mail:{home}/identity\nany %:mail:{home}/%\nunused tizio.it:old:{home}/nowhere\n"
+    )
+    (home / "SigningTable").write_text(
+        "boss@caio.it staff\n*@tizio.it tizio\n*@sub.tizio.it tizio\n*@caio.it caio\n"
+        "*@sempronio.it named:@sempronio.it\n*@mevio.it any\n* broken\n"
+    )
+    conf = home / "opendkim.conf"
+    conf.write_text(f"Mode s\nKeyTable {home}/KeyTable\nSigningTable refile:{home}/SigningTable\n")
+    said = admin.run("import", str(conf), "--copy-keys")
+    assert (said.status, said.err) == (0, "")
+    for domain, name in (("tizio.it", "tizio"), ("caio.it", "caio"), ("mevio.it", "mevio.it")):
+        assert f"# signs from now on: {admin.keys}/{domain}/mail.pem" in said.out
+        assert (admin.keys / domain / "mail.pem").read_bytes() == keys[name]
+        assert admin.states(domain) == {"mail": "signing"}
+    assert f"{home}/staff is not copied, since its line of the SigningTable is not for all authors of caio" in said.out
+    assert f"{home}/identity is not copied, since its line of the SigningTable has an identity (i=)" in said.out
+    assert "no key is copied of a line that can't be used: " in said.out
+    assert 'with "%" for the domain are copied' in said.out
+    assert f'key_table = "{home}/KeyTable"' in said.out
+    assert not (admin.keys / "sempronio.it").exists()

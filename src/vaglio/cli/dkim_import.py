@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -12,6 +12,7 @@ from vaglio.checks.dkim.signing.opendkim import Imported, SingleKey, Value, conv
 from vaglio.checks.dkim.signing.record import kind
 from vaglio.checks.dkim.signing.ring import adopt
 from vaglio.checks.dkim.signing.sign import BadKey, private_key
+from vaglio.checks.dkim.signing.tables import Source, Tables, Unusable
 from vaglio.cli.arguments import unix_time
 from vaglio.cli.common import CliError, Commands, clean, command, configuration, now, print_json, said, usual_options
 from vaglio.cli.dkim_folder import Folder, key_directory
@@ -22,9 +23,10 @@ _USUAL = Path("/etc/opendkim.conf")
 _LARGEST = 10 << 20
 _MORE = """\
 Prints the lines for our configuration file, and what has no counterpart here, with the reason. Changes nothing but with
---copy-keys, which copies keys that the file itself names (KeyFile, KeyFileEd25519) into key_dir, where they sign from
-then on and "vaglio dkim rotate" can replace them. Keys of a KeyTable stay where they are: the tables are read as they
-are. Paths in the file are taken as opendkim takes them."""
+--copy-keys, which copies keys into key_dir, where they sign from then on and "vaglio dkim rotate" can replace them:
+those that the file itself names (KeyFile, KeyFileEd25519), and those of the KeyTable that sign for all authors of their
+own domain. Which of a table are not copied is said; they sign on as the tables have it. Paths in the file are taken as
+opendkim takes them."""
 
 
 def add_to(commands: Commands) -> None:
@@ -39,7 +41,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("file", nargs="?", type=Path, default=_USUAL, metavar="FILE",
                         help=f"the configuration file (default {_USUAL})")  # fmt: skip
     parser.add_argument("--copy-keys", action="store_true",
-                        help="copy keys that it names into key_dir, where they sign")  # fmt: skip
+                        help="copy keys that it or its KeyTable names into key_dir, where they sign")  # fmt: skip
     parser.add_argument("--now", type=unix_time, metavar="UNIX", help="the time, for keys.json")
     usual_options(parser)
 
@@ -47,10 +49,18 @@ def add_to(commands: Commands) -> None:
 def _import(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     try:
-        found = convert(parse(_text(str(args.file)), _text), _text, _refused)
+        text = _text(str(args.file))
+    except ValueError as error:
+        raise CliError(str(error)) from error
+    try:
+        found = convert(parse(text, _text), _text, _refused)
+        copied: list[str] = []
+        if args.copy_keys:
+            of_tables, why = _of_tables(found)
+            found = found._replace(notes=(*found.notes, *why))
+            copied = [_copy(one, loaded, now(args)) for one in (*found.keys, *of_tables)]
     except ValueError as error:
         raise CliError(f"{args.file}: {error}") from error
-    copied = [_copy(one, loaded, now(args)) for one in found.keys] if args.copy_keys else []
     lines = _lines(found, with_keys=not args.copy_keys)
     if args.json:
         print_json(_document(found, lines, copied))
@@ -81,6 +91,42 @@ def _refused(section: str, settings: Mapping[str, Value] | SingleKey) -> str:
         except ConfigError as error:
             return error.problems[0].wanted
     return ""
+
+
+def _of_tables(found: Imported) -> tuple[list[SingleKey], list[str]]:
+    """Return the keys of the tables that sign for all authors of their own domain, and what is to be known of the
+    others. Raises ValueError.
+    """
+    signing = found.settings.get("dkim.sign", {})
+    if "key_table" not in signing:
+        return [], []
+    tables, problems = Tables.parse(_source(signing["key_table"]), _source(signing["signing_table"]))
+    notes = [f"no key is copied of a line that can't be used: {problem}" for problem in problems]
+    if tables.is_open:
+        notes.append('lines of the KeyTable with "%" for the domain are copied for domains that the SigningTable names')
+    copied = []
+    for entry in tables.entries():
+        try:
+            own = tables.find("", entry.domain, every=signing.get("all_matches") is True)
+        except Unusable:
+            own = ()
+        if entry in own and not entry.identity:
+            copied.append(SingleKey(*entry[:3]))
+        else:
+            why = "has an identity (i=)" if entry.identity else f"is not for all authors of {entry.domain}"
+            notes.append(f"{entry.file} is not copied, since its line of the SigningTable {why}: it signs on by the "
+                         f'tables; "vaglio dkim new {entry.domain}" makes keys that rotate can replace')  # fmt: skip
+    if copied:
+        notes.append("what is in key_dir comes before the tables: those stay for what is not copied, and for authors "
+                     "of other domains; without any such, leave out key_table and signing_table")  # fmt: skip
+    return copied, notes
+
+
+def _source(value: Value) -> Source:
+    path = str(value)
+    is_pattern = path.startswith("refile:")
+    path = path.removeprefix("refile:").removeprefix("file:")
+    return Source(_text(path), path, is_pattern)
 
 
 def _copy(one: SingleKey, loaded: Loaded, unix: float) -> str:
@@ -148,5 +194,19 @@ def _tell(file: Path, found: Imported, lines: Sequence[str], copied: Sequence[st
         print(clean(f"# {one.name} {one.value}: {one.why}"))
     for path in copied:
         print(clean(f"# signs from now on: {path}"))
-    if found.keys and not copied:
+    if (found.keys or "key_table" in found.settings.get("dkim.sign", {})) and not copied:
         print("# --copy-keys copies these keys to where vaglio dkim rotate can replace them")
+    for number, step in enumerate(_steps(found, copied), 1):
+        print(clean(f"# step {number}: {step}"))
+
+
+def _steps(found: Imported, copied: Sequence[str]) -> Iterator[str]:
+    """Yield what is to be done then."""
+    signing = found.settings.get("dkim.sign", {})
+    if "key_table" in signing or (found.keys and not copied):
+        yield ('let the user vaglio read the keys and their folders, as "Rights of key files" in docs/dkim.md has it: '
+               "chown root:vaglio, chmod 0640, folders 0750")  # fmt: skip
+    yield "stop opendkim, and start " + " and ".join(f"vaglio-{name.replace('.', '-')}" for name in found.daemons)
+    yield f"wire them into Postfix in its place: vaglio postconf {' '.join(found.daemons)}"
+    if "dkim.sign" in found.daemons:
+        yield "see whether all keys can be read and fit: vaglio dkim check"

@@ -76,7 +76,7 @@ def test_tables_are_read_where_they_are() -> None:
     }  # fmt: skip
     assert one.keys == ()
     assert [(row.name, row.why[:30]) for row in one.unmapped] == [
-        ("Domain", "KeyTable takes its place"), ("KeyTableEd25519", "there is one key table: put it"),
+        ("Domain", "it says nothing beside a KeyTa"), ("KeyTableEd25519", "there is one key table: put it"),
     ]  # fmt: skip
     alone = imported("SigningTable /s\nKeyTable lua:/k")
     assert (alone.settings["dkim.sign"], [row.name for row in alone.unmapped]) == ({}, ["KeyTable", "signing_table"])
@@ -161,7 +161,7 @@ def test_whatever_stands_there_is_taken_over_or_named(lines: list[tuple[str, str
 
 def test_what_is_otherwise_here_is_noted() -> None:
     notes = imported("Mode s").notes
-    assert "Mode s: vaglio-dkim-sign takes its place" in notes
+    assert "Mode s: vaglio-dkim-sign does that here" in notes
     assert any("hold 7 days" in note for note in notes)
     assert not any("login" in note for note in notes)
 
@@ -179,7 +179,7 @@ def test_who_only_verifies_signs_nothing_here_either() -> None:
     text = "Domain tizio.it\nSelector a\nKeyFile /a\nInternalHosts 192.0.2.1"
     one = imported(f"Mode v\nClockDrift 60\n{text}")
     assert (one.keys, one.settings) == ((), {"dkim.verify": {"clock_slack": "60s"}})
-    assert one.notes == ("Mode v: vaglio-dkim-verify takes its place",
+    assert one.notes == ("Mode v: vaglio-dkim-verify does that here",
                          "it signs nothing (Mode): what it says of keys and signing is left out")  # fmt: skip
     assert whys("Mode x")["Mode"] == "wanted s, v or both"
 
@@ -194,7 +194,7 @@ def test_what_our_configuration_would_refuse_is_named_and_not_taken_over() -> No
     assert {row.name: row.why for row in one.unmapped} == {
         "KeyTable": "key_table in [dkim.sign] takes no such value: wanted better dkim.sign",
         "MTA": "bad: wanted better dkim.sign (daemon_names in [dkim.sign])",
-        **dict.fromkeys(("Domain", "Selector", "KeyFile"), "KeyTable takes its place"),
+        **dict.fromkeys(("Domain", "Selector", "KeyFile"), "it says nothing beside a KeyTable"),
     }
     one = convert(parse(text.replace("KeyTable /bad\n", ""), read), read, refused)
     assert [key.domain for key in one.keys] == ["good.it"]

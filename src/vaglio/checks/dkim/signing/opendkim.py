@@ -55,12 +55,15 @@ Refused = Callable[[str, Mapping[str, Value] | SingleKey], str]
 
 
 class Imported(NamedTuple):
-    """What became of it. ``settings`` are those of each section of ours."""
+    """What became of it. ``settings`` are those of each section of ours; ``daemons`` are the sections of the daemons
+    that do its work.
+    """
 
     settings: dict[str, dict[str, Value]]
     keys: tuple[SingleKey, ...]
     unmapped: tuple[Unmapped, ...]
     notes: tuple[str, ...]
+    daemons: tuple[str, ...] = ()
 
 
 def parse(text: str, read: Read, depth: int = 0) -> list[Option]:
@@ -78,6 +81,9 @@ def parse(text: str, read: Read, depth: int = 0) -> list[Option]:
             raise ValueError(f"line {number}: files include each other")
         else:
             found += parse(read(value.strip()), read, depth + 1)
+    if found and not depth and not any(option.name.lower() in {*_TAKERS, *_WHY} for option in found):
+        raise ValueError(f"this does not look like opendkim.conf: found {found[0].name[:80]!a}, and no line that "
+                         "begins with a setting of opendkim, such as KeyTable")  # fmt: skip
     return found
 
 
@@ -87,7 +93,7 @@ def convert(options: Sequence[Option], read: Read, refused: Refused = lambda *_:
     for option in sorted(options, key=lambda one: one.name.lower() != "on-default"):  # others override it
         work.take(option)
     work.finish()
-    return Imported(work.settings, tuple(work.keys), tuple(work.unmapped), tuple(work.notes))
+    return Imported(work.settings, tuple(work.keys), tuple(work.unmapped), tuple(work.notes), work.daemons)
 
 
 _UNIT = "the unit of systemd sees to it"
@@ -145,7 +151,9 @@ class _Work:
     def __init__(self, options: Sequence[Option], read: Read, refused: Refused) -> None:
         self._all = {option.name.lower(): option.value for option in options}
         self._read, self._refused = read, refused
-        self._signs = "s" in self._all.get("mode", "sv").lower()
+        mode = self._all.get("mode", "sv").lower()
+        self._signs = "s" in mode
+        self.daemons = tuple(name for letter, name in (("s", "dkim.sign"), ("v", "dkim.verify")) if letter in mode)
         self.settings: dict[str, dict[str, Value]] = {}
         self.keys: list[SingleKey] = []
         self.unmapped: list[Unmapped] = []
@@ -243,7 +251,7 @@ class _Work:
     def single(self, _: str) -> str:
         """See what ``finish`` makes of it."""
         if "keytable" in self._all:
-            return "KeyTable takes its place"
+            return "it says nothing beside a KeyTable"
         missing = [name for name in ("domain", "selector", "keyfile") if name not in self._all]
         if missing and not ("keyfileed25519" in self._all and "selectored25519" in self._all):
             return f"without {' and '.join(missing)} no mail is signed"
@@ -390,13 +398,12 @@ class _Work:
         names = [f"vaglio-dkim-{name}" for letter, name in letters if letter in value.lower()]
         if not names:
             return "wanted s, v or both"
-        self.notes.append(f"Mode {value}: {' and '.join(names)} {'take' if names[1:] else 'takes'} its place")
+        self.notes.append(f"Mode {value}: {' and '.join(names)} {'do' if names[1:] else 'does'} that here")
         return ""
 
     def socket(self, _: str) -> str:
         """Where it listened."""
-        return ("in smtpd_milters and non_smtpd_milters of Postfix put unix:/run/vaglio/dkim-sign.sock (submission) "
-                "and unix:/run/vaglio/dkim-verify.sock (port 25) in its place")  # fmt: skip
+        return f"for the lines of Postfix see: vaglio postconf {' '.join(self.daemons)}"
 
     def authserv_id(self, value: str) -> str:
         """The name in Authentication-Results."""
