@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import sys
@@ -80,7 +81,23 @@ def test_a_message_without_signatures(verify: Verify) -> None:
         "result": "none", "author_domain": "tizio.it", "signatures": [],
         "policy": {"action": "pass", "reason": "unsigned", "by": ""},
     }  # fmt: skip
-    assert verify(b"")["result"] == "none"
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\xff\x07random", b"A letter\nwithout a header\n", b"\nSubject: body\n"])
+def test_what_has_no_header_is_no_message(
+    data: bytes, zone: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "message.eml"
+    file.write_bytes(data)
+    assert main(["dkim", "verify", str(file), "--zone", zone]) == 1
+    assert capsys.readouterr() == ("", f"vaglio: {file}: this is no message: no header found\n")
+
+
+def test_a_record_of_ed25519_without_its_kind_is_named(verify: Verify, zone: str) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    Path(zone).write_text(json.dumps({NAME: [["TXT", [f"v=DKIM1; p={key}"]]]}))
+    [one] = verify(written(sign()))["signatures"]
+    assert "has no k=, which means RSA: the key, of 32 bytes, needs k=ed25519" in one["problem"]
 
 
 def test_in_words_from_standard_input(

@@ -15,6 +15,7 @@ from vaglio.checks.dkim.verify import Judged
 from vaglio.cli import dkim_check, dkim_import, dkim_list, dkim_new, dkim_rotate
 from vaglio.cli.arguments import unix_time
 from vaglio.cli.common import (
+    CliError,
     Commands,
     clean,
     command,
@@ -34,7 +35,7 @@ from vaglio.verdict import Action
 _MORE = (
     "Asks the DNS for the keys, or the file of --zone alone. FILE is a message with its header, as it was received;\n"
     "- is standard input. Signatures are verified as the section [dkim.verify] has it, the reasons are its reasons.\n"
-    "Exit status 0 whenever there is a result."
+    "Exit status 0 whenever there is a result (\"none\" is one), 1 for what has no header: that is no message."
 )
 _NOBODY = Facts(Client("", b""), Envelope("", ""), Session(Stage.END_OF_MESSAGE))
 
@@ -71,6 +72,8 @@ def _verify(args: argparse.Namespace) -> int:
 async def _judge(args: argparse.Namespace, loaded: Loaded, message: bytes) -> tuple[list[Judged], str]:
     """Return what became of each signature, and the author's domain."""
     headers, body = read(message)
+    if not headers:
+        raise CliError(f"{args.file}: this is no message: no header found")
     resolver = resolver_of(args.zone, loaded)
     context = Context(Still(now(args)), resolver, lambda: "", lambda _: "en")
     examination = DkimVerify(loaded.config.dkim.verify, context).examine(_NOBODY)

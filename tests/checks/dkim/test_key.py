@@ -68,7 +68,7 @@ def test_flags() -> None:
         (["v=DKIM1; v=DKIM1; p=AAAA"], Reason.BAD_KEY, "v= stands there twice"),
         (["v=DKIM1; {name} {0}; p=AAAA"], Reason.BAD_KEY, '"(name) (0)" is no tag'),
         (["v=DKIM1; k={x}; p=AAAA"], Reason.WRONG_KEY, "a kind that is not known (k=(x))"),
-        ([f"k=rsa; p={ed25519().public}"], Reason.BAD_KEY, "can't be read"),
+        ([f"k=rsa; p={ed25519().public}"], Reason.BAD_KEY, "has k=rsa: the key, of 32 bytes, needs k=ed25519"),
         ([record(ed25519())], Reason.WRONG_KEY, f"the key at {NAME} is for ed25519, the signature is rsa-sha256"),
         ([record(rsa(), "h=sha1; ")], Reason.WRONG_KEY, f"the key at {NAME} is not for SHA-256 (h=sha1)"),
         ([record(rsa(), "s=tlsrpt; ")], Reason.WRONG_KEY, "is not for mail (s=tlsrpt)"),

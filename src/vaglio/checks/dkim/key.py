@@ -32,6 +32,8 @@ MOST_EXPONENT = 2**33
 MAX_RECORD = 4096
 """Characters of a record: a key of 4096 bits takes 736."""
 
+_ED25519_BYTES = 32  # RFC 8463 4.2: the key as it is
+
 _TYPES = {"rsa-sha256": "rsa", "ed25519-sha256": "ed25519"}
 _PADDING, _SHA256 = PKCS1v15(), hashes.SHA256()
 
@@ -127,6 +129,9 @@ def key_record(text: str) -> Key | Flaw | None:
 def _key(tags: dict[str, str], raw: bytes) -> Key | Flaw:
     """Raises ValueError or UnsupportedAlgorithm for bytes that are no key."""
     kind = tags.get("k") or "rsa"
+    if kind == "rsa" and len(raw) == _ED25519_BYTES:
+        told = "k=rsa" if "k" in tags else "no k=, which means RSA"
+        return Flaw(Reason.BAD_KEY, f"the record at {{name}} has {told}: the key, of 32 bytes, needs k=ed25519")
     key: RSAPublicKey | Ed25519PublicKey
     if kind == "rsa":
         loaded = load_der_public_key(raw)  # also the bare RSAPublicKey that RFC 6376 3.6.1 has
