@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_two_keys_are_made_that_do_not_sign_yet(admin: Admin) -> None:
     assert said.status == 0
     assert admin.states() == {"20261122e": "new", "20261122r": "new"}
     keys = {name: private_key((admin.keys / "tizio.it" / f"{name}.pem").read_bytes()) for name in admin.states()}
-    assert [(key.algorithm, key.bits) for key in keys.values()] == [("ed25519-sha256", 256), ("rsa-sha256", 2048)]
+    assert [(key.algorithm, key.bits) for key in keys.values()] == [("rsa-sha256", 2048), ("ed25519-sha256", 256)]
     value = f"v=DKIM1; k=rsa; p={keys['20261122r'].public}"
     assert "name   20261122r._domainkey   (in the zone tizio.it; whole: 20261122r._domainkey.tizio.it)" in said.out
     assert f"  value  {value}\n" in said.out
@@ -50,7 +51,7 @@ def test_nothing_is_made_while_new_keys_are_under_way(admin: Admin) -> None:
     before = admin.ring()
     said = admin.run("new", "tizio.it")
     assert said.status == 1
-    assert "tizio.it has new keys under way: 20261122e, 20261122r; publish them" in said.err
+    assert "tizio.it has new keys under way: 20261122r, 20261122e; publish them" in said.err
     assert admin.ring() == before
 
 
@@ -103,6 +104,26 @@ def test_what_can_not_be_is_refused(admin: Admin, words: tuple[str, ...], told: 
     assert said.status == 2
     assert told in said.err
     assert not admin.keys.exists()
+
+
+def test_a_public_suffix_is_warned_of(admin: Admin) -> None:
+    said = admin.run("new", "co.uk", "--only", "ed25519")
+    assert (said.status, "co.uk is a public suffix" in said.err) == (0, True)
+    assert "public suffix" not in admin.run("new", "tizio.co.uk", "--only", "ed25519").err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_who_is_not_root_is_told_that_it_takes_root(admin: Admin) -> None:
+    with TemporaryDirectory(dir="/tmp") as name:  # below those of pytest only their owner gets
+        Path(name).chmod(0o755)
+        admin.config, admin.keys = Path(name) / "vaglio.toml", Path(name) / "dkim"
+        admin.configure("")
+        os.seteuid(65534)
+        try:
+            said = admin.run("new", "tizio.it", "--only", "ed25519")
+        finally:
+            os.seteuid(0)
+    assert (said.status, said.err) == (1, f"vaglio: {name}/dkim/tizio.it: Permission denied: run this as root\n")
 
 
 def test_long_keys_come_with_a_remark(admin: Admin) -> None:
@@ -218,7 +239,7 @@ def test_keys_that_can_not_be_read_as_such_are_named(admin: Admin) -> None:
     file.write_text(file.read_text().replace('"new"', '"newish"'))
     said = admin.run("new", "tizio.it")
     assert said.status == 1
-    assert f'{file}: key "20261122e": state: found "newish", wanted "new", "signing" or "retired"' in said.err
+    assert f'{file}: key "20261122r": state: found "newish", wanted "new", "signing" or "retired"' in said.err
     file.write_text('{"domain": "caio.it", "keys": []}')
     assert "found the keys of caio.it, wanted those of tizio.it" in admin.run("new", "tizio.it").err
 
@@ -250,4 +271,6 @@ def test_a_key_that_is_lost_is_listed_as_such(admin: Admin) -> None:
     (admin.keys / "tizio.it" / "20261122r.pem").unlink()
     [row] = admin.json("list")["keys"]
     assert (row["bits"], row["state"]) == (None, "new")
+    assert row["broken"]
     assert "No such file" in row["problem"]
+    assert " broken " in admin.run("list").out

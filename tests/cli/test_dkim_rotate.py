@@ -26,14 +26,14 @@ def test_a_whole_life(admin: Admin) -> None:
 
     said = admin.ask("rotate", "tizio.it")
     assert said.status == 3
-    assert "tizio.it: not all name servers tell 20261122e and 20261122r yet: nothing is changed." in said.out
+    assert "tizio.it: not all name servers tell 20261122r and 20261122e yet: nothing is changed." in said.out
     assert "20261122r._domainkey.tizio.it: resolver: there is no TXT record" in said.out
     assert set(admin.states().values()) == {"new"}
 
     admin.publish(first.out)
     said = admin.ask("rotate", "tizio.it")
     assert (said.status, said.out) == (
-        0, "tizio.it: signing from now on: 20261122e and 20261122r, which all name servers tell.\n",
+        0, "tizio.it: signing from now on: 20261122r and 20261122e, which all name servers tell.\n",
     )  # fmt: skip
     assert admin.states() == {"20261122e": "signing", "20261122r": "signing"}
     assert admin.ask("check").status == 0
@@ -51,14 +51,14 @@ def test_a_whole_life(admin: Admin) -> None:
     admin.publish(said.out)
     said = admin.ask("rotate", "tizio.it")
     assert said.status == 0
-    assert "leave the records of 20261122e and 20261122r as they are for 30 days" in said.out
+    assert "leave the records of 20261122r and 20261122e as they are for 30 days" in said.out
     assert admin.states() == {"20261122e": "retired", "20261122r": "retired", "20270521e": "signing",
                               "20270521r": "signing"}  # fmt: skip
 
     admin.time += 29.5 * DAY
     said = admin.ask("rotate", "tizio.it")
     assert said.status == 0
-    assert "leave the records of 20261122e and 20261122r as they are for 1 more day." in said.out
+    assert "leave the records of 20261122r and 20261122e as they are for 1 more day." in said.out
 
     admin.time += DAY
     said = admin.ask("rotate", "tizio.it")
@@ -72,7 +72,7 @@ def test_a_whole_life(admin: Admin) -> None:
     del admin.records["20261122e._domainkey.tizio.it"]
     admin.write()
     said = admin.ask("rotate", "tizio.it", "--purge")
-    assert (said.status, "deleted: 20261122e and 20261122r." in said.out) == (0, True)
+    assert (said.status, "deleted: 20261122r and 20261122e." in said.out) == (0, True)
     assert admin.states() == {"20270521e": "signing", "20270521r": "signing"}
     assert sorted(path.name for path in (admin.keys / "tizio.it").glob("*.pem")) == ["20270521e.pem", "20270521r.pem"]
     assert admin.ask("check", "tizio.it").status == 0
@@ -114,7 +114,7 @@ def test_a_stolen_key_is_replaced_and_revoked_without_delay(admin: Admin) -> Non
     admin.publish(said.out)
     said = admin.ask(*words)
     assert said.status == 3
-    assert "signing from now on: 20261122e2 and 20261122r2, which all name servers tell; leave the records of " \
+    assert "signing from now on: 20261122r2 and 20261122e2, which all name servers tell; leave the records of " \
            "20261122e as they are for 30 days.\n" in said.out  # fmt: skip
     assert "tizio.it: nobody shall believe 20261122r any more. Publish these records in place of theirs." in said.out
     assert said.out.count('p="') == 1
@@ -161,7 +161,7 @@ def test_a_dry_run_changes_nothing(admin: Admin) -> None:
     assert admin.ring() == before
     admin.ask("rotate", "tizio.it")
     before = admin.ring()
-    assert "new keys would be made (ed25519, rsa)" in admin.ask("rotate", "--at-once", "--dry-run").out
+    assert "new keys would be made (rsa, ed25519)" in admin.ask("rotate", "--at-once", "--dry-run").out
     assert admin.ring() == before
 
 
@@ -313,6 +313,29 @@ def test_the_time_can_be_given(admin: Admin) -> None:
     assert (said.status, admin.states()) == (3, {"20261122r": "signing", "20270610r": "new"})
 
 
+def test_records_that_were_taken_away_too_early_are_to_be_put_back(admin: Admin) -> None:
+    first = admin.run("new", "tizio.it", "--sign-now").out
+    admin.publish(first)
+    admin.publish(admin.ask("rotate", "tizio.it", "--at-once").out)
+    assert admin.ask("rotate", "tizio.it").status == 0
+    assert admin.ask("rotate", "tizio.it").status == 0
+    del admin.records["20261122r._domainkey.tizio.it"]
+    admin.write()
+    said = admin.ask("rotate", "tizio.it")
+    assert said.status == 3
+    assert "the records of 20261122r were taken away too early" in said.out
+    assert "20261122r._domainkey.tizio.it: resolver: there is no record any more" in said.out
+    admin.publish(said.out)
+    said = admin.ask("rotate", "tizio.it")
+    assert (said.status, "leave the records of 20261122r and 20261122e as they are" in said.out) == (0, True)
+
+    admin.records["20261122r._domainkey.tizio.it"] = '"v=DKIM1; k=rsa; p="'
+    admin.write()
+    said = admin.ask("rotate", "tizio.it")
+    assert (said.status, "don't, and run vaglio dkim rotate tizio.it --revoke SELECTOR" in said.out) == (3, True)
+    assert admin.ask("rotate", "tizio.it", "--revoke", "20261122r").status == 0
+
+
 # --- check ---
 
 
@@ -329,8 +352,8 @@ def test_the_keys_of_all_sources_are_checked(admin: Admin) -> None:
     assert said.status == 1
     assert "NOT OK  20261122r._domainkey.tizio.it  (signing)\n  resolver: there is no TXT record" in said.out
     found = json.loads(admin.ask("check", "--json").out)
-    assert (found["fits"], [key["fits"] for key in found["keys"]]) == (False, [True, False])
-    assert found["keys"][1]["answers"][0]["result"] == "missing"
+    assert (found["fits"], [key["fits"] for key in found["keys"]]) == (False, [False, True])
+    assert found["keys"][0]["answers"][0]["result"] == "missing"
 
 
 def test_only_keys_that_sign_decide(admin: Admin) -> None:
@@ -338,6 +361,22 @@ def test_only_keys_that_sign_decide(admin: Admin) -> None:
     admin.run("new", "tizio.it", "--only", "ed25519")
     said = admin.ask("check")
     assert (said.status, "NOT OK  20261122e" in said.out) == (0, True)
+    assert "signs yet" not in said.out
+
+
+def test_that_no_key_signs_yet_is_said(admin: Admin) -> None:
+    admin.run("new", "tizio.it")
+    said = admin.ask("check")
+    assert (said.status, said.out.endswith("None of these keys signs yet.\n")) == (0, True)
+
+
+def test_what_the_dns_does_not_tell_is_no_misfit(admin: Admin) -> None:
+    admin.run("new", "tizio.it", "--only", "rsa", "--sign-now")
+    admin.zone.write_text("20261122r._domainkey.tizio.it * TIMEOUT\n")
+    said = admin.ask("check")
+    assert said.status == 1
+    assert said.out.startswith("not told  20261122r._domainkey.tizio.it  (signing)\n")
+    assert said.out.endswith("Whether all keys that sign fit could not be told: the DNS did not answer.\n")
 
 
 def test_a_key_that_can_not_be_read_does_not_fit(admin: Admin) -> None:
@@ -359,7 +398,7 @@ def test_a_key_of_the_configuration_that_is_not_there_does_not_fit(admin: Admin)
     admin.configure('[[dkim.sign.keys]]\ndomain = "tizio.it"\nselector = "a"\nfile = "/nowhere/a.pem"')
     said = admin.ask("check")
     assert (said.status, said.err) == (1, "")
-    assert "NOT OK  a._domainkey.tizio.it  (signing)\n  /nowhere/a.pem: the key can't be read" in said.out
+    assert "NOT OK  a._domainkey.tizio.it  (broken)\n  /nowhere/a.pem: the key can't be read" in said.out
 
 
 @pytest.fixture
@@ -392,7 +431,8 @@ def test_root_judges_for_the_user_of_the_daemons(
     assert said.status == 1
     assert said.out.startswith("Key files are judged for the user nobody, as whom the daemons run.\n")
     assert f"{admin.keys}: can't be read: Permission denied" in said.out
-    assert f"{file}: the key can't be read: found no permission, wanted one that user {user.pw_uid}" in said.out
+    blocked = f"may not pass the folder {admin.keys} (mode 0700, of root (0)): chown root:vaglio {admin.keys}"
+    assert f"{file}: the key can't be read: user nobody ({user.pw_uid}), as whom the daemon runs, {blocked}" in said.out
 
     for path in (others / "dkim", others / "dkim" / "tizio.it"):
         path.chmod(0o755)
@@ -429,7 +469,7 @@ def test_keys_of_tables_are_checked(admin: Admin) -> None:
     assert "NOT OK  t._domainkey.caio.it  (signing)" in admin.ask("check").out
     file.unlink()
     said = admin.ask("check")
-    assert (said.status, f"NOT OK  {file}  (signing)\n  {file}: the key can't be read" in said.out) == (1, True)
+    assert (said.status, f"NOT OK  {file}  (broken)\n  {file}: the key can't be read" in said.out) == (1, True)
     assert f"{file}: the key can't be read" in admin.ask("check", "tizio.it").err
 
 
@@ -438,7 +478,7 @@ def test_a_folder_whose_list_is_broken_does_not_fit(admin: Admin) -> None:
     (admin.keys / "tizio.it" / "keys.json").write_text("{}")
     said = admin.ask("check")
     assert (said.status, said.err) == (1, "")
-    assert f"NOT OK  {admin.keys}/tizio.it  (signing)" in said.out
+    assert f"NOT OK  {admin.keys}/tizio.it  (broken)" in said.out
     assert "keys.json: wanted" in said.out
 
 
@@ -509,6 +549,12 @@ def test_a_server_can_be_left_out(admin: Admin, servers: dict[str, Path]) -> Non
     admin.zone.write_text(NS + admin.zone.read_text())
     assert "ns2.tizio.it (192.0.2.2): the DNS did not tell (timeout)" in admin.ask("rotate", "tizio.it").out
     assert admin.ask("rotate", "tizio.it", "--ignore", "NS2.tizio.it.").status == 0
+    for name in ("ns2.tizio.it", "192.0.2.2"):
+        said = admin.ask("check", "--ignore", name)
+        assert f"the record has the key that signs (1 name server and the resolver; {name} ignored)" in said.out
+    assert "(2 name servers; resolver ignored)" not in admin.ask("check", "--ignore", "resolver").out
+    said = admin.ask("check", "--ignore", "resolver", "--ignore", "ns2.tizio.it")
+    assert "(1 name server; resolver ignored; ns2.tizio.it ignored)" in said.out
 
 
 def test_without_known_name_servers_nothing_is_seen_everywhere(admin: Admin, servers: dict[str, Path]) -> None:

@@ -21,7 +21,9 @@ _AT_ONCE = 20
 
 def asking_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--zone`` and ``--ignore``."""
-    parser.add_argument("--zone", default="", metavar="FILE", help="answer from this zone file, ask nobody")
+    parser.add_argument("--zone", default="", metavar="FILE",
+                        help="answer from this zone file, ask nobody: a list of answers, in which named-checkzone sees "
+                             "mistakes that this does not")  # fmt: skip
     parser.add_argument("--ignore", action="append", default=[], metavar="SERVER", type=_server,
                         help="don't mind what this name server, name or address, tells; "
                              f'"{RESOLVER}" for the one that the daemons ask')  # fmt: skip
@@ -51,6 +53,10 @@ class Asker:
     def lacking(self, found: Survey) -> Sequence[View]:
         """Return who does not tell what they should."""
         return found.lacking(self.ignored)
+
+    def minded(self, found: Survey) -> Sequence[View]:
+        """Return what those tell who are not ignored."""
+        return [view for view in found.views if not {view.server, view.address} & {*self.ignored}]
 
     def is_seen(self, found: Survey) -> bool:
         """Say whether all tell what they should, as far as it can be known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from vaglio.checks.dkim.signing.published import compare, judge
@@ -20,8 +20,10 @@ from vaglio.cli.dkim_reader import reader
 _MORE = """\
 Each key signs something, which is verified with the record that the resolver of the daemons tells, and every name
 server of the zone. Where that fails it is said what is wrong with the record: cut, quoted, in pieces, another key, ...
+A file of --zone is a list of answers: what a name server makes of the zone's own file, named-checkzone says.
 Run by root, key files are judged for the user vaglio, else for whom the state directory belongs to: the daemons' user.
-Exit status 0 when all keys that sign fit everywhere, 1 when not; keys that are new or retired don't count."""
+Exit status 0 when all keys that sign fit everywhere, 1 when not, or when the DNS did not tell ("not told"); keys that
+are new or retired don't count."""
 
 
 def add_to(commands: Commands) -> None:
@@ -43,6 +45,12 @@ class _Checked(NamedTuple):
     found: Survey | None
     fits: bool
     lacking: Sequence[View]
+    ignored: Collection[str] = ()
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether nothing is known against it, for the DNS did not tell."""
+        return self.found is not None and not self.fits and all(view.found.temporary for view in self.lacking)
 
     @property
     def name(self) -> str:
@@ -67,7 +75,7 @@ def _check(args: argparse.Namespace) -> int:
     else:
         if daemon:
             print(clean(f"Key files are judged for the user {daemon.name}, as whom the daemons run."))
-        _tell(checked, fits)
+        _tell(checked)
     return 0 if fits else 1
 
 
@@ -78,7 +86,7 @@ async def _one(asker: Asker, one: Known) -> _Checked:
     found = await asker.survey(name, lambda answer: judge(answer, name, key))
     if not found.resolver.fits:
         found = await _looked_closer(asker, one, key, found)
-    return _Checked(one, found, asker.is_seen(found), asker.lacking(found))
+    return _Checked(one, found, asker.is_seen(found), asker.lacking(found), asker.ignored)
 
 
 async def _looked_closer(asker: Asker, one: Known, key: PrivateKey, found: Survey) -> Survey:
@@ -100,23 +108,38 @@ def _row(one: _Checked) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tell(checked: Sequence[_Checked], fits: bool) -> None:
+def _tell(checked: Sequence[_Checked]) -> None:
     for one in checked:
-        print(clean(f"{'ok' if one.fits else 'NOT OK'}  {one.name}  ({one.known.state})"))
+        word = "ok" if one.fits else "not told" if one.is_untold else "NOT OK"
+        print(clean(f"{word}  {one.name}  ({one.known.condition})"))
         for line in _lines(one):
             print(paragraph(clean(line)))
-    if not fits:
+    signing = [one for one in checked if one.known.state == "signing"]
+    if not signing:
+        print("None of these keys signs yet.")
+    if any(not one.fits and not one.is_untold for one in signing):
         print("Keys that sign do not fit: mail that they sign fails at those who ask these name servers.")
+    elif any(one.is_untold for one in signing):
+        print("Whether all keys that sign fit could not be told: the DNS did not answer.")
 
 
 def _lines(one: _Checked) -> list[str]:
     if one.found is None:
         return [one.known.trouble]
     if one.fits:
-        count = len({view.server for view in one.found.servers})
-        seen = f"{count} name servers and the resolver" if count else "the resolver"
         notes = dict.fromkeys(view.found.note for view in one.found.views if view.found.note)
-        return [f"{one.found.resolver.words if one.found.resolver.fits else 'the record fits'} ({seen})", *notes,
+        return [f"{one.found.resolver.words if one.found.resolver.fits else 'the record fits'} ({_seen(one)})", *notes,
                 *explained(one.found)]  # fmt: skip
     return [*map(told, one.lacking), *explained(one.found)]
 
+
+def _seen(one: _Checked) -> str:
+    """Say who tells the record, and who was not minded."""
+    views = one.found.views if one.found else ()
+    minded = [view.server for view in views if not {view.server, view.address} & {*one.ignored}]
+    passed = dict.fromkeys(next(name for name in (view.server, view.address) if name in one.ignored)
+                           for view in views if {view.server, view.address} & {*one.ignored})  # fmt: skip
+    count = len({*minded} - {RESOLVER})
+    told = [f"{count} name server{'s' if count != 1 else ''}"] if count else []
+    told += ["the resolver"] if RESOLVER in minded else []
+    return "; ".join([" and ".join(told) or "nobody was asked", *(f"{name} ignored" for name in passed)])

@@ -137,11 +137,17 @@ class Folder:
         finally:
             os.close(handle)
 
-    def _trouble(self, error: OSError) -> CliError:
+    def _trouble(self, error: OSError, *, writes: bool = False) -> CliError:
         where = str(error.filename)  # that of a file below is its name alone
         if isinstance(error, NotADirectoryError) and where == self.domain:
             return CliError(f"{self.path}: found a link or a file, wanted a directory: no link is followed there")
-        return CliError(f"{where if where.startswith('/') else self.path}: {said(error)}")
+        words = "Permission denied: run this as root" if writes and self._is_roots(error) else said(error)
+        return CliError(f"{where if where.startswith('/') else self.path}: {words}")
+
+    def _is_roots(self, error: OSError) -> bool:
+        """Say whether permission was denied to make something where only root may."""
+        there = next((one for one in (self.path, *self.path.parents) if os.access(one, os.F_OK)), Path("/"))
+        return isinstance(error, PermissionError) and there.stat().st_uid == 0
 
     @contextmanager
     def change(self) -> Iterator[Change]:
@@ -153,7 +159,7 @@ class Folder:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 yield Change(self, handle, rights(os.fstat(above)))
             except OSError as error:
-                raise self._trouble(error) from error
+                raise self._trouble(error, writes=True) from error
 
 
 def _kept(handles: ExitStack, handle: int) -> int:

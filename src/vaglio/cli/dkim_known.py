@@ -35,6 +35,11 @@ class Known(NamedTuple):
     key: PrivateKey | None
     trouble: str = ""
 
+    @property
+    def condition(self) -> str:
+        """Its state in words for an admin; a credential is the daemon's alone to read."""
+        return "broken" if self.trouble and not self.file.startswith("credential:") else self.state
+
 
 def known(loaded: Loaded, only: str = "") -> list[Known]:
     """Return all keys, or those of a domain, in the order of domains. What can't be read, so that nobody knows
@@ -59,7 +64,7 @@ def known(loaded: Loaded, only: str = "") -> list[Known]:
             warn(text)
         else:
             found.append(Known("?", "?", "?", "signing", None, text.partition(":")[0], "table", None, text))
-    return sorted(found, key=lambda one: (one.domain, one.since or 0, one.selector))
+    return sorted(found, key=lambda one: (one.domain, one.since or 0, one.algorithm != "rsa", one.selector))
 
 
 def _in_directory(settings: DkimSignSettings) -> Iterator[Known]:

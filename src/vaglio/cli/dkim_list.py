@@ -10,8 +10,8 @@ from vaglio.cli.dkim_known import Known, known
 
 _MORE = """\
 A key is new (made, and does not sign yet), signing, retired (signs no more, its record still stands) or revoked (its
-record has an empty p=). It comes from the directory key_dir, from the configuration ([[dkim.sign.keys]]) or from
-OpenDKIM's tables."""
+record has an empty p=), or broken: it can't be used, or the line of a table can't, and the last column says why. It
+comes from the directory key_dir, from the configuration ([[dkim.sign.keys]]) or from OpenDKIM's tables."""
 
 
 def add_to(commands: Commands) -> None:
@@ -31,7 +31,7 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     print_table(
         ("domain", "selector", "algorithm", "bits", "state", "since", "from", "file"),
-        [(one.domain, one.selector, one.algorithm, one.key.bits if one.key else "?", one.state,
+        [(one.domain, one.selector, one.algorithm, one.key.bits if one.key else "?", one.condition,
           "" if one.since is None else day_of(one.since), one.source, one.trouble or one.file) for one in found],
         f"there are no keys: vaglio dkim new {args.domain or 'DOMAIN'} makes some",
     )  # fmt: skip
@@ -40,4 +40,5 @@ def _list(args: argparse.Namespace) -> int:
 
 def _row(one: Known) -> dict[str, object]:
     row = {name: value for name, value in one._asdict().items() if name not in ("key", "trouble")}
-    return row | {"bits": one.key.bits if one.key else None, "problem": one.trouble}
+    return row | {"bits": one.key.bits if one.key else None, "broken": one.condition == "broken",
+                  "problem": one.trouble}  # fmt: skip

@@ -24,13 +24,14 @@ from vaglio.cli.common import (
 )
 from vaglio.cli.dkim_folder import Change, Folder, domain, key_directory, selector, who_reads
 from vaglio.cli.dkim_records import ToPublish, show
+from vaglio.names import registered_domain
 
 _BOTH: tuple[Algorithm, ...] = ("rsa", "ed25519")
 _MORE = """\
 Makes an RSA and an Ed25519 key in key_dir of [dkim.sign], in the folder of the domain; both sign each message. They do
 not sign yet: publish the records, then run "vaglio dkim rotate DOMAIN", which lets them sign once all name servers tell
 them. Selectors are the day with an r or an e behind it. Nothing that is there is changed. Run by root, the files belong
-to root and the group vaglio may read them."""
+to root and the group vaglio may read them: this and "vaglio dkim rotate" are root's work."""
 
 
 def add_to(commands: Commands) -> None:
@@ -106,6 +107,8 @@ def remark_on_bits(rsa_bits: int) -> None:
 
 def _new(args: argparse.Namespace) -> int:
     loaded = configuration(args)
+    if not registered_domain(args.domain):
+        warn(f"{args.domain} is a public suffix, below which others register domains: is it yours?")
     folder = Folder(key_directory(loaded), args.domain)
     algorithms: tuple[Algorithm, ...] = (args.only,) if args.only else _BOTH
     if args.zone_file and args.zone_file.exists():

@@ -56,13 +56,15 @@ Run it again and again, by hand or daily by a timer; each run takes the step tha
 do for the next one:
  1 no change is under way, and new keys are due: it makes them and prints their records;
  2 not all name servers of the zone tell them yet: it says which don't, and changes nothing;
- 3 all tell them: they sign from now on. The old ones are retired: their records must stay;
+ 3 all tell them: they sign from now on. The old ones are retired: their records must stay, and are printed again where
+   they were taken away;
  4 --days later: it prints the records with an empty p= that shall take their place;
  5 all name servers tell those: the old keys are revoked. Their files stay, until --purge.
 A key that somebody else has: --revoke SELECTOR, given at each run, makes new keys at once, and as soon as they sign
 prints the record with an empty p= for that one.
 With --wait --json all steps are in the JSON at the end, and what is to be published on stderr at once.
-Keys of the directory key_dir only; those of OpenDKIM come there by "vaglio dkim import --copy-keys".
+Keys of the directory key_dir only; those of OpenDKIM come there by "vaglio dkim import --copy-keys". Run it as root, to
+whom the directory belongs.
 Exit status 0 when you need do nothing now, {TO_PUBLISH} while something is to be published, 1 for an error."""
 
 
@@ -257,6 +259,8 @@ class _Rotation:
         """Begin, unless there is a reason to wait."""
         waiting = unrevoked(ring)
         if waiting:
+            if lost := self._lost(waiting):
+                return self._put_back(waiting, lost)
             days = max(math.ceil((key.retired or 0) / _DAY + self._args.days - unix / _DAY) for key in waiting)
             more = f"{days} more day{'s' if days != 1 else ''}"
             return self._turn("retiring", f"leave the records of {_names(waiting)} as they are for {more}")
@@ -267,6 +271,23 @@ class _Rotation:
         if due > unix:
             return self._turn("resting", f"new keys are due on {day_of(due)} (or --at-once)")
         return self._begin(ring, unix)
+
+    def _lost(self, waiting: Sequence[RingKey]) -> dict[str, list[str]]:
+        """Return who no longer tells the keys that messages on their way were signed by, for each selector."""
+
+        async def work(asker: Asker) -> dict[str, list[str]]:
+            surveys = [asker.survey(record_name(self.domain, key.selector), self._gone(key)) for key in waiting]
+            return {key.selector: [f"{found.name}: {told(view)}" for view in asker.minded(found) if view.found.fits]
+                    for key, found in zip(waiting, await asyncio.gather(*surveys), strict=True)}  # fmt: skip
+
+        return {name: lines for name, lines in asked(self._args, self._loaded, work).items() if lines}
+
+    def _put_back(self, waiting: Sequence[RingKey], lost: dict[str, list[str]]) -> Turn:
+        keys = [key for key in waiting if key.selector in lost]
+        text = (f"the records of {_names(keys)} were taken away too early: mail that they signed is still on its way. "
+                "Put these back; if somebody else has such a key, don't, and run "
+                f"vaglio dkim rotate {self.domain} --revoke SELECTOR")  # fmt: skip
+        return self._turn("lost", text, self._records(keys), [line for lines in lost.values() for line in lines])
 
     def _begin(self, ring: Ring, unix: float) -> Turn:
         algorithms = tuple(dict.fromkeys(key.algorithm for key in ring.of("signing")))

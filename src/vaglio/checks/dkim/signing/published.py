@@ -114,12 +114,26 @@ def gone(answer: Answer, name: str) -> Published:
     return Published(Finding.DIFFERS, f"the record at {name} still has a key")
 
 
+_FAILURES = {
+    "network": "no network leads there, or nothing listens",
+    "garbled": "what came was no answer",
+    "loop": "aliases lead in a circle",
+    "too-many": "too many questions at once",
+}
+"""What a resolver says of a failure, in words."""
+
+
+def failure(answer: Answer) -> str:
+    """Say why the DNS did not tell."""
+    return _FAILURES.get(answer.why, answer.why) or "temporary failure"
+
+
 def _verifies(told: Key, key: PrivateKey) -> bool:
     return told.verifies(key.sign(_PROBE), _PROBE)
 
 
 def _dns(answer: Answer) -> Published:
-    return Published(Finding.DNS, f"the DNS did not tell ({answer.why or 'temporary failure'})")
+    return Published(Finding.DNS, f"the DNS did not tell ({failure(answer)})")
 
 
 def _trouble(answer: Answer, key: PrivateKey, reason: Reason, words: str) -> Published:

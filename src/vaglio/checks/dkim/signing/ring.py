@@ -138,7 +138,7 @@ def _shown(value: object) -> str:
 
 
 def _sorted(keys: Collection[RingKey]) -> list[RingKey]:
-    return sorted(keys, key=lambda key: (key.created or 0, key.selector))
+    return sorted(keys, key=lambda key: (key.created or 0, key.algorithm != "rsa", key.selector))
 
 
 # --- how a life goes on ---

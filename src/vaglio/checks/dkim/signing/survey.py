@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from vaglio.checks.dkim.outcome import shown
-from vaglio.checks.dkim.signing.published import Published
+from vaglio.checks.dkim.signing.published import Published, failure
 from vaglio.ports import Answer, Outcome, Resolver
 
 RESOLVER = "resolver"
@@ -131,14 +131,14 @@ class _Walk:
             if answer.outcome is Outcome.OK:
                 return zone, sorted(answer.values)[:MAX_SERVERS]
             if answer.outcome is Outcome.TEMPERROR:
-                raise _Lost(f"the DNS did not tell the name servers of {zone} ({answer.why})")
+                raise _Lost(f"the DNS did not tell the name servers of {zone} ({failure(answer)})")
         raise _Lost(f"there are no name servers for {name}")
 
     async def _ask(self, name: str, server: str) -> list[_Told]:
         answers = [await self._resolver.lookup(server, rrtype) for rrtype in ("A", "AAAA")]
         addresses = [address for answer in answers for address in answer.values[:MAX_ADDRESSES]]
         if not addresses:
-            why = next((answer.why for answer in answers if answer.why), "there is none")
+            why = next((failure(answer) for answer in answers if answer.why), "there is none")
             failed = Answer(Outcome.TEMPERROR, why=f"the address of {shown(server, 100)}: {why}")
             return [_Told(View(server, "", self._judge(failed)))]
         return await asyncio.gather(*(self._ask_at(name, server, address) for address in addresses))
