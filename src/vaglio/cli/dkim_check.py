@@ -120,7 +120,7 @@ def _tell(checked: Sequence[_Checked]) -> None:
     if any(not one.fits and not one.is_untold for one in signing):
         print("Keys that sign do not fit: mail that they sign fails at those who ask these name servers.")
     elif any(one.is_untold for one in signing):
-        print("Whether all keys that sign fit could not be told: the DNS did not answer.")
+        print("Whether all keys that sign fit could not be told.")
 
 
 def _lines(one: _Checked) -> list[str]:
