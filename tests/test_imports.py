@@ -73,7 +73,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/text", "vaglio/hints",
         "vaglio/mailboxes", "vaglio/checks/*/decide", "vaglio/checks/dkim/canonical", "vaglio/checks/dkim/key",
         "vaglio/checks/dkim/signing/decide", "vaglio/checks/dkim/signing/sign",
-        "vaglio/checks/dkim/signing/opendkim", "vaglio/checks/dkim/signing/record",
+        "vaglio/checks/dkim/signing/counterparts", "vaglio/checks/dkim/signing/opendkim", "vaglio/checks/dkim/signing/record",
         "vaglio/checks/dkim/signing/ring", "vaglio/checks/dkim/signing/tables",
         "vaglio/checks/dkim/signature", "vaglio/checks/dkim/tags", "vaglio/checks/dkim/verify",
         "vaglio/checks/dnsbl/localzone", "vaglio/checks/score/mime",

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from vaglio.checks.dkim.signature import ascii_name
+from vaglio.checks.dkim.signing.counterparts import NONE, WHY
 from vaglio.checks.dkim.signing.fields import NEVER, OVERSIGNED, SIGNED
 from vaglio.lists import AddressList
 
@@ -81,7 +82,7 @@ def parse(text: str, read: Read, depth: int = 0) -> list[Option]:
             raise ValueError(f"line {number}: files include each other")
         else:
             found += parse(read(value.strip()), read, depth + 1)
-    if found and not depth and not any(option.name.lower() in {*_TAKERS, *_WHY} for option in found):
+    if found and not depth and not any(option.name.lower() in {*_TAKERS, *WHY} for option in found):
         raise ValueError(f"this does not look like opendkim.conf: found {found[0].name[:80]!a}, and no line that "
                          "begins with a setting of opendkim, such as KeyTable")  # fmt: skip
     return found
@@ -95,51 +96,6 @@ def convert(options: Sequence[Option], read: Read, refused: Refused = lambda *_:
     work.finish()
     return Imported(work.settings, tuple(work.keys), tuple(work.unmapped), tuple(work.notes), work.daemons)
 
-
-_UNIT = "the unit of systemd sees to it"
-_LOG = "the log goes to stderr, which systemd keeps"
-_RESOLVER = "the resolver sees to it: vaglio dns check"
-_BOUNDS = "bounds are built in"
-_ALWAYS = "it is always so"
-_DEAD = "nobody uses that protocol any more"
-_NONE = "there is no counterpart"
-_REPORTS = "no failure reports (RFC 6651) are sent"
-_SCRIPTS = "there are no scripts"
-
-_WHY: dict[str, str] = {
-    **dict.fromkeys(("userid", "umask", "pidfile", "background", "autorestart", "autorestartcount", "autorestartrate",
-                     "changerootdirectory", "temporarydirectory", "enablecoredumps", "softstart"), _UNIT),
-    **dict.fromkeys(("syslog", "syslogfacility", "syslogname", "syslogsuccess", "logwhy", "logresults",
-                     "milterdebug"), _LOG),
-    **dict.fromkeys(("trustanchorfile", "resolverconfiguration", "querycache", "boguskey", "unprotectedkey",
-                     "dnsconnect", "resolvertracing"), _RESOLVER),
-    **dict.fromkeys(("maximumheaders", "maximumsignedbytes", "on-security", "strictheaders", "weaksyntaxchecks",
-                     "requiredheaders"), _BOUNDS),
-    **dict.fromkeys(("requiresafekeys", "alwaysaddarheader", "addallsignatureresults"), _ALWAYS),
-    **dict.fromkeys(("reportaddress", "reportbccaddress", "sendreports", "requestreports"), _REPORTS),
-    **dict.fromkeys(("setuppolicyscript", "screenpolicyscript", "finalpolicyscript", "statisticspolicyscript"),
-                    _SCRIPTS),
-    **dict.fromkeys(("adspaction", "disableadsp", "localadsp", "sendadspreports", "atpsdomains", "domainkeyscompat"),
-                    _DEAD),
-    "externalignorelist": "it only spared opendkim some lines in its log",
-    "bodylengthdb": "l= is never signed: anybody could add to the text",
-    "signaturealgorithm": "the kind of the key says it; rsa-sha1 is never used (RFC 8301)",
-    "fixcrlf": "the mail server sees to line ends",
-    "removearall": "those of our own authserv-id are always removed, others never",
-    "removearfrom": "those of our own authserv-id are always removed, others never",
-    "statistics": "vaglio journal and the metrics tell",
-    "softwareheader": "no header says which software runs here",
-    "peerlist": "who needs no milter is for the mail server to say (smtpd_milter_maps of Postfix)",
-    "noheaderb": "header.b is always given, as RFC 6008 wants it",
-    "authservidwithjobid": "the id stays the same for all messages, so that forged ones can be removed",
-    "minimum": "what l= leaves out never counts: partial_body in [dkim.verify]",
-    "testpublickeys": "a zone file takes its place: zone_file in [dns]",
-    "dnsoverride": "a zone file takes its place: zone_file in [dns]",
-    "mustbesigned": "From must be signed, no more",
-    "macrolistverify": "who is not to be signed for has no place in networks and daemon_names",
-    "keytableed25519": "there is one key table: put its lines into that of KeyTable, under names of their own, let the "
-                       "SigningTable name both, and set all_matches = true in [dkim.sign]",
-}  # fmt: skip
 
 _FIELDS = frozenset((*OVERSIGNED, *SIGNED))
 _ACTIONS = {"a": "accept", "r": "reject", "t": "defer", "q": "quarantine", "d": "discard"}
@@ -164,7 +120,7 @@ class _Work:
         name = option.name.lower()
         takers = _TAKERS.get(name)
         if takers is None:
-            why = _WHY.get(name, _NONE)
+            why = WHY.get(name, NONE)
         else:
             try:
                 why = takers(self, option.value)
