@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 import pytest
 import uvloop
 
+from vaglio.eager import start
 from vaglio.facts import Facts
 from vaglio.policy.serve import MAX_WAITING, Connection, Server
 from vaglio.ports import StoreError
@@ -22,7 +23,7 @@ class House:
         self.broken = False
         self.gate = asyncio.Event()
         self.server = Server(self.settle, self.failed, self.record, lambda: 0.0, self.warnings.append)
-        self.server.answer = self.answer
+        self.server.answer = lambda facts: start(self.answer(facts))
 
     async def answer(self, facts: Facts) -> Verdict:
         sender = facts.envelope.sender

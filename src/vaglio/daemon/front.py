@@ -148,7 +148,7 @@ class PolicyFront(_Listening):
 
         def use() -> None:
             self._guard = guard
-            self._policy.answer = lambda facts: guard(facts, check, facts)
+            self._policy.answer = lambda facts: guard.begin(facts, check, facts)
 
         return use
 

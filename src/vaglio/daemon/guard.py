@@ -68,10 +68,26 @@ class Guard:
         **more: Arguments.kwargs,
     ) -> Verdict:  # fmt: skip
         """Return the verdict that ``work`` returns for these arguments, or that of the failure policy."""
+        outcome = self.begin(facts, work, *args, **more)
+        return await outcome if isinstance(outcome, Rest) else outcome
+
+    def begin(
+        self, facts: Facts, work: Callable[Arguments, Coroutine[Any, Any, Verdict]], *args: Arguments.args,
+        **more: Arguments.kwargs,
+    ) -> Verdict | Rest[Verdict]:  # fmt: skip
+        """Return the same at once, or what is left of the work where it has to wait: a coroutine less for the most."""
         try:
             outcome = start(work(*args, **more))
-            verdict = await self._in_time(outcome) if isinstance(outcome, Rest) else outcome
         except Exception as error:  # noqa: BLE001  # the one place that does (see above)
+            return self.failed(facts, error)
+        if isinstance(outcome, Rest):
+            return start(self._awaited(facts, outcome))
+        return rehearsed(outcome, self._results) if self._rehearse else outcome
+
+    async def _awaited(self, facts: Facts, rest: Rest[Verdict]) -> Verdict:
+        try:
+            verdict = await self._in_time(rest)
+        except Exception as error:  # noqa: BLE001
             return self.failed(facts, error)
         return rehearsed(verdict, self._results) if self._rehearse else verdict
 

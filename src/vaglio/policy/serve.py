@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import cast
 
-from vaglio.eager import Rest, start
+from vaglio.eager import Rest
 from vaglio.facts import Facts
 from vaglio.policy.parse import Parser
 from vaglio.policy.render import PASS, render
@@ -29,22 +29,16 @@ REMEMBERED = 4096
 """Messages whose header was already given: a message has one header, however many recipients."""
 
 
-class _Answer(NamedTuple):
-    connection: Connection
-    facts: Facts
-    verdict: Verdict
-    started: float
-
-
 class Server:
     """Makes protocol objects for connections; call it to get one.
 
-    ``answer``, to be set before the first connection, judges (it must not raise); ``settle`` makes the turn's
-    changes durable, ``failed`` gives the verdict for when it can't, ``record`` is told of every answer with the seconds
-    it took, ``timer`` is a monotonic clock in seconds, ``warn`` takes a line for the admin.
+    ``answer``, to be set before the first connection, judges, or begins to where it must wait (it must not raise);
+    ``settle`` makes the turn's changes durable, ``failed`` gives the verdict for when it can't, ``record`` is told of
+    every answer with the seconds it took, ``timer`` is a monotonic clock in seconds, ``warn`` takes a line for the
+    admin.
     """
 
-    answer: Callable[[Facts], Coroutine[Any, Any, Verdict]]
+    answer: Callable[[Facts], Verdict | Rest[Verdict]]
 
     def __init__(
         self,
@@ -59,7 +53,7 @@ class Server:
         self.warn = warn
         self._settle = settle
         self._record = record
-        self._turn: list[_Answer] = []
+        self._turn: list[tuple[Connection, Facts, Verdict, float]] = []  # the last: when it was begun
         self._accounts = 0  # turns that were answered and are not recorded yet
         self._prepended: OrderedDict[str, None] = OrderedDict()
         self._open: set[Connection] = set()
@@ -84,11 +78,11 @@ class Server:
         self._open.discard(connection)
         self._wake_drain()
 
-    def give(self, answer: _Answer) -> None:
-        """Send ``answer`` at the end of this turn of the event loop."""
+    def give(self, connection: Connection, facts: Facts, verdict: Verdict, started: float) -> None:
+        """Answer at the end of this turn of the event loop."""
         if not self._turn:
             asyncio.get_running_loop().call_soon(self._end_turn)
-        self._turn.append(answer)
+        self._turn.append((connection, facts, verdict, started))
 
     def _end_turn(self) -> None:
         turn, self._turn = self._turn, []
@@ -96,18 +90,19 @@ class Server:
         try:
             self._settle()
         except StoreError as error:
-            turn = [one._replace(verdict=self.failed(one.facts, error)) for one in turn]
+            turn = [(connection, facts, self.failed(facts, error), started) for connection, facts, _, started in turn]
         for connection, facts, verdict, _ in turn:
             connection.write(self._rendered(facts, verdict))
         # uvloop sends what was written when this callback has returned: no client waits for our accounts.
         asyncio.get_running_loop().call_soon(self._account, turn, self.timer())
-        for one in turn:
-            if one.connection.unfinished:
-                one.connection.go_on()
+        for connection, *_ in turn:
+            if connection.unfinished:
+                connection.go_on()
 
-    def _account(self, turn: list[_Answer], done: float) -> None:
+    def _account(self, turn: list[tuple[Connection, Facts, Verdict, float]], done: float) -> None:
+        record = self._record
         for _, facts, verdict, started in turn:
-            self._record(facts, verdict, done - started)
+            record(facts, verdict, done - started)
         self._accounts -= 1
         self._wake_drain()
 
@@ -184,6 +179,9 @@ class Connection(asyncio.Protocol):
         if self._parser.error:
             self._closing = True
             self._server.warn(f"closing a policy connection: {self._parser.error}")
+        elif len(requests) == 1 and self._writable and not self.waiting:  # as Postfix asks
+            self._judge(requests[0])
+            return
         self._waiting.extend(requests)
         self.go_on()
 
@@ -216,22 +214,21 @@ class Connection(asyncio.Protocol):
     def _judge(self, facts: Facts) -> None:
         server = self._server
         started = server.timer()
-        outcome = start(server.answer(facts))
+        outcome = server.answer(facts)
         if isinstance(outcome, Rest):
             self._busy = True
             task = asyncio.get_running_loop().create_task(self._judge_on(facts, outcome, started))
             server.tasks.add(task)
         else:
-            self._give(_Answer(self, facts, outcome, started))
-
-    def _give(self, answer: _Answer) -> None:
-        self._owed += 1
-        self._server.give(answer)
+            self._owed += 1
+            server.give(self, facts, outcome, started)
 
     async def _judge_on(self, facts: Facts, rest: Rest[Verdict], started: float) -> None:
         server = self._server
         try:
-            self._give(_Answer(self, facts, await rest, started))
+            verdict = await rest
+            self._owed += 1
+            server.give(self, facts, verdict, started)
         finally:
             self._busy = False
             task = asyncio.current_task()
