@@ -181,7 +181,8 @@ def test_a_message_is_held_and_its_story_is_told(host: Host, recipient: str) -> 
     assert host.caio.mailbox(recipient) == []
     # Postfix 3.10 and later log why.
     logged = r"(?:milter triggers HOLD action|SPF fail hold\.test; ref )"
-    assert re.search(rf"{name}: milter-hold: END-OF-MESSAGE from .*: {logged}", host.caio.log())
+    line = re.compile(rf"{name}: milter-hold: END-OF-MESSAGE from .*: {logged}")
+    until(lambda: line.search(host.caio.log()) is not None, "the line that says so")  # it may come after the file
     (found,) = until(lambda: host.inbound.decisions(queue=name), "the decision")
     assert (found["verdict"], found["reason"]) == ("hold", "fail")
     assert until(lambda: why(host.space, found["ref"]), "its story")
