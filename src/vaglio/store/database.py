@@ -26,7 +26,6 @@ _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA wal_autocheckpoint = 0",  # the Checkpointer's work
     f"PRAGMA journal_size_limit = {2 * LOG_LIMIT}",  # what a long look by somebody else let it grow to is given back
-    "PRAGMA cache_size = -8192",  # KiB
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cell_size_check = ON",  # a damaged page is to be found, not believed
 )
@@ -37,7 +36,7 @@ class Database:
 
     ``version`` is the format that ``prepare`` makes, in ``PRAGMA user_version``; a new file begins at 0. ``lock_wait``
     is how many seconds to wait for another process's transaction. ``warn`` hears what the admin should know although
-    work goes on; ``now`` (Unix seconds) names a file that is set aside.
+    work goes on; ``now`` (Unix seconds) names a file that is set aside. ``cache`` is how many KiB of pages are kept.
     """
 
     connection: sqlite3.Connection | None = None
@@ -54,7 +53,9 @@ class Database:
         *,
         warn: Callable[[str], None],
         now: Callable[[], float],
+        cache: int = 8192,
     ) -> None:
+        self._cache = cache
         self._path, self._version, self._prepare, self._lock_wait = path, version, prepare, lock_wait
         self._warn, self._now = warn, now
 
@@ -111,7 +112,7 @@ class Database:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=self._lock_wait)
         try:
             _refuse_newer(connection, self._path, self._version)  # before the pragmas: they may write
-            for pragma in _PRAGMAS:
+            for pragma in (*_PRAGMAS, f"PRAGMA cache_size = -{self._cache}"):
                 connection.execute(pragma)
             bring_up_to_date(connection, self._version, self._prepare)
         except (sqlite3.Error, StoreError) as error:
