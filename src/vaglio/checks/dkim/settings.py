@@ -52,7 +52,7 @@ class DkimVerifySettings(MilterSection):
 
     listen: Annotated[list[SocketAddress], Field(min_length=1)] = ["unix:/run/vaglio/dkim-verify.sock"]
     """Sockets to listen on."""
-    max_signatures: Annotated[int, Field(ge=1, le=20)] = 5
+    max_signatures: Annotated[int, Field(ge=1, le=15)] = 5
     """Signatures of a message that are verified: of more, those of the author's domain first."""
     clock_slack: Annotated[Duration, Field(le=86400)] = 300
     """How far clocks may differ: a signature that expired longer ago (x=), or is of a later time (t=), is not

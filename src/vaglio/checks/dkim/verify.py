@@ -20,7 +20,7 @@ from vaglio.mailboxes import mailboxes
 from vaglio.names import registered_domain
 from vaglio.ports import Answer
 
-MAX_READ = 25
+MAX_READ = 15
 """Signatures of a message that are read."""
 
 MAX_SIGNED = 256 * 1024

@@ -455,7 +455,7 @@ _TAKERS: dict[str, Callable[[_Work, str], str]] = {
     "dnstimeout": _Work.dns_timeout,
     "basedirectory": lambda *_: "",  # paths begin there
     "minimumkeybits": lambda work, value: work.number("min_key_bits", 1024, 4096, value),
-    "maximumsignaturestoverify": lambda work, value: work.number("max_signatures", 1, 20, value),
+    "maximumsignaturestoverify": lambda work, value: work.number("max_signatures", 1, 15, value),
     "clockdrift": _Work.clock_drift,
     "on-default": _Work.default_policy,
     "on-badsignature": lambda work, value: work.policy("fail", value),
