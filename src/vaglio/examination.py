@@ -16,7 +16,8 @@ from vaglio.verdict import Verdict
 
 MAX_FIELDS = 2000
 MAX_HEADER = 2 * 1024 * 1024
-"""Fields of a header, and their bytes, that are kept: checks hear of no others."""
+"""Fields of a header, and their bytes, that are kept: checks hear of no others. Where there were more bytes, the last
+field is cut so that it fills the room: a header that has all of either may go on unseen."""
 
 
 class Field(NamedTuple):

@@ -26,16 +26,16 @@ class Joinable(Protocol):
 
 L = TypeVar("L", bound=Joinable)
 
-_State = tuple[int, ...] | str
+State = tuple[int, ...] | str
 """What tells that a file changed; text where it can't be read."""
 
-_ABSENT: _State = "absent"
-_UNSEEN: _State = "not looked at yet"
+_ABSENT: State = "absent"
+_UNSEEN: State = "not looked at yet"
 
 
 @dataclass(frozen=True, slots=True)
 class _Part(Generic[L]):
-    state: _State
+    state: State
     content: L
 
 
@@ -73,7 +73,7 @@ class ListFiles(Generic[L]):
 
     def _refresh_file(self, path: Path) -> bool:
         old = self._parts[path]
-        state = _state(path)
+        state = state_of(path)
         if state == old.state:
             return False
         content = old.content
@@ -96,12 +96,12 @@ class ListFiles(Generic[L]):
         return content
 
 
-def _state(path: Path) -> _State:
+def state_of(path: Path) -> State:
     """Return what changes when the file does. A reading error is a state too: it is told once, not every time."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return _ABSENT
-    except OSError as error:
+    except (OSError, ValueError) as error:  # of a path with a zero byte
         return str(error)
-    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns  # the last: also its rights

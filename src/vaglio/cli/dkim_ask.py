@@ -56,7 +56,7 @@ class Asker:
 
     def minded(self, found: Survey) -> Sequence[View]:
         """Return what those tell who are not ignored."""
-        return [view for view in found.views if not {view.server, view.address} & {*self.ignored}]
+        return [view for view in found.views if not view.is_one_of(self.ignored)]
 
     def is_seen(self, found: Survey) -> bool:
         """Say whether all tell what they should, as far as it can be known."""

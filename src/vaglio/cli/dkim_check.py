@@ -136,9 +136,8 @@ def _lines(one: _Checked) -> list[str]:
 def _seen(one: _Checked) -> str:
     """Say who tells the record, and who was not minded."""
     views = one.found.views if one.found else ()
-    minded = [view.server for view in views if not {view.server, view.address} & {*one.ignored}]
-    passed = dict.fromkeys(next(name for name in (view.server, view.address) if name in one.ignored)
-                           for view in views if {view.server, view.address} & {*one.ignored})  # fmt: skip
+    minded = [view.server for view in views if not view.is_one_of(one.ignored)]
+    passed = dict.fromkeys(name for view in views for name in (view.server, view.address) if name in one.ignored)
     count = len({*minded} - {RESOLVER})
     told = [f"{count} name server{'s' if count != 1 else ''}"] if count else []
     told += ["the resolver"] if RESOLVER in minded else []

@@ -20,12 +20,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from vaglio.checks.dkim.signature import ascii_name
 from vaglio.checks.dkim.signing.ring import FILE_NAME, Ring, RingKey, read_ring, ring_text
 from vaglio.checks.dkim.signing.sign import BadKey, PrivateKey, private_key
 from vaglio.cli.common import CliError, said
 from vaglio.config.load import Loaded
-from vaglio.names import is_domain, is_selector
+from vaglio.names import domain_of, is_domain, is_selector
 
 GROUP = "vaglio"
 """The group of the daemon, which reads what root has written."""
@@ -67,8 +66,8 @@ def who_reads(above: Path) -> str:
 
 def domain(text: str) -> str:
     """Read a domain of an argument, in A-labels."""
-    found = ascii_name(text.removesuffix("."))
-    if not is_domain(found):
+    found = domain_of(text)
+    if not found:
         raise argparse.ArgumentTypeError(f"found {text!r}, wanted a domain such as tizio.it")
     return found
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from vaglio.checks.dkim.signature import ascii_name
 from vaglio.checks.dkim.signing.keyfile import KeyTrouble, read_key
 from vaglio.checks.dkim.signing.keys import Keys
 from vaglio.checks.dkim.signing.record import kind
@@ -82,7 +81,7 @@ def _in_directory(settings: DkimSignSettings) -> Iterator[Known]:
 
 def _named(settings: DkimSignSettings) -> Iterator[Known]:
     for one in settings.keys:
-        yield Known(ascii_name(one.domain), one.selector, "?", "signing", None, one.file, "configuration", None)
+        yield Known(one.domain, one.selector, "?", "signing", None, one.file, "configuration", None)
 
 
 def _read(row: Known) -> Known:

@@ -15,7 +15,7 @@ from typing import Any
 
 from vaglio.cli.common import Commands, WrongUsage, command, configuration, print_json, usual_options, warn
 from vaglio.cli.ratelimit_usage import asked_at_rcpt
-from vaglio.config.chain import ChainSettings
+from vaglio.config.chain import ChainSettings, is_for_own_mail
 from vaglio.config.load import Loaded
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection, MilterSection
@@ -149,7 +149,10 @@ def _sides(config: VaglioConfig, milters: Sequence[str]) -> tuple[list[str], lis
 
 
 def _is_inside(config: VaglioConfig, name: str) -> bool:
-    return name == OUTBOUND or _checks(config, name) == [SIGNING]
+    section = _milter_section(config, name)
+    if isinstance(section, ChainSettings):
+        return is_for_own_mail(name.removeprefix("chain."), section)
+    return name == SIGNING
 
 
 def _list(milters: Sequence[str]) -> str:

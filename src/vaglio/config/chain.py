@@ -37,6 +37,11 @@ READY: dict[str, dict[str, Any]] = {
 """The chains that ship; the text of ``ChainSettings`` names their checks."""
 
 
+def is_for_own_mail(name: str, chain: ChainSettings) -> bool:
+    """Say whether a chain is for mail of own users: "outbound", and what only signs. Any other is for port 25."""
+    return name == "outbound" or chain.checks == ["dkim_sign"]
+
+
 def shipped(name: str) -> ChainSettings | None:
     """Return a chain as it ships; None where none does."""
     return ChainSettings(**_whole(name, {})) if name in READY else None

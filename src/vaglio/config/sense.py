@@ -17,7 +17,7 @@ from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.settings import Rule as LimitRule
 from vaglio.checks.spf.settings import CIRCUMSTANCES, SpfSettings
 from vaglio.checks.spf.settings import Rule as SpfRule
-from vaglio.config.chain import READY, ChainSettings, shipped
+from vaglio.config.chain import READY, ChainSettings, is_for_own_mail, shipped
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
 from vaglio.config.types import MilterSection, format_duration
@@ -295,8 +295,9 @@ def _chain_remarks(chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
         if not chain.checks:
             probably = "" if name in READY else near(name, READY)
             yield Remark((("chain", name),), f"this chain checks nothing{meant(probably and f'chain.{probably}')}")
-    inside = [name for name, chain in chains.items() if name == "outbound" or chain.checks == ["dkim_sign"]]
-    outside = [name for name, chain in chains.items() if name not in inside and chain != shipped(name)]
+    outside = [
+        name for name, chain in chains.items() if not is_for_own_mail(name, chain) and chain != shipped(name)
+    ]
     for name in outside:
         if "dkim_sign" in chains[name].checks:
             text = (

@@ -182,8 +182,9 @@ class _Message:
             self._note_results(name, value)
         if self._room > 0 and len(self.headers) < MAX_FIELDS:
             self._room -= len(name) + len(value)
-            if self._room >= 0:
-                self.headers.append(Field(name, value))
+            if self._room < 0:
+                value = value[: self._room]  # cut, so that who adds up what was kept sees that more was there
+            self.headers.append(Field(name, value))
 
     def _note_results(self, name: bytes, value: bytes) -> None:
         manner = self.host.manner

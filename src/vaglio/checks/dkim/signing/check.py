@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from vaglio.checks.dkim.canonical import BodyHash, Form
 from vaglio.checks.dkim.signature import ascii_name
-from vaglio.checks.dkim.signing.decide import SIGN, Decision, Policy, Reason, with_trouble
+from vaglio.checks.dkim.signing.decide import SIGN, Decision, Policy, Reason, too_large, with_trouble
 from vaglio.checks.dkim.signing.fields import OVERSIGNED, SIGNED
 from vaglio.checks.dkim.signing.keyfile import KeyTrouble
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
@@ -141,8 +141,7 @@ class Signing(Examination):
 
     def _too_large(self, problem: str) -> Decision:
         self._problem = problem
-        action = Action.REJECT if self._check.settings.too_large == "reject" else Action.PASS
-        return Decision(action, Reason.TOO_LARGE, "dkim.sign.too_large")
+        return too_large(self._check.settings)
 
     def _found(self) -> Decision:
         """Find the keys."""

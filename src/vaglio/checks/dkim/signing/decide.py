@@ -147,6 +147,11 @@ def _policy(word: str, reason: Reason, setting: str) -> Decision:
     return Decision(action, reason, f"dkim.sign.{setting}")
 
 
+def too_large(settings: DkimSignSettings) -> Decision:
+    """Return what becomes of a message with more of a header than can be signed."""
+    return _policy(settings.too_large, Reason.TOO_LARGE, "too_large")
+
+
 def with_trouble(settings: DkimSignSettings) -> Decision:
     """Return what becomes of a message whose key can't be used."""
     action = Action.DEFER if settings.on_error == "defer" else Action.PASS

@@ -21,7 +21,7 @@ from vaglio.checks.dkim.signing.ring import FILE_NAME, Ring, read_ring
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import PrivateKey, Signer
 from vaglio.checks.dkim.signing.tables import Entry, Source, Tables, Unusable, is_identity
-from vaglio.checks.listfiles import MAX_BYTES
+from vaglio.checks.listfiles import MAX_BYTES, State, state_of
 from vaglio.names import is_domain, registered_domain
 
 MAX_KEPT = 4096
@@ -34,27 +34,26 @@ MAX_RING = 1024 * 1024
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
-_Stamp = tuple[int, ...] | str
 
 
 class _Kept(Generic[T]):
     """What was read of a file: its last good value, and the trouble with the file as it is now, "" for none."""
 
-    __slots__ = ("_read", "_stamp", "path", "trouble", "value")
+    __slots__ = ("_read", "_state", "path", "trouble", "value")
 
     def __init__(self, path: str, read: Callable[[T | None], T], before: _Kept[T] | None = None) -> None:
         """``read`` is told the last value, which is that of ``before`` at first, if it was of the same file."""
         self.path, self._read = path, read
-        self._stamp: _Stamp = ()
+        self._state: State = ()
         self.value: T | None = before.value if before and before.path == path else None
         self.trouble = ""
 
     def refresh(self, warn: Callable[[str], None]) -> bool:
         """Read what changed, and again what could not be read; return whether anything came of it."""
-        stamp = _stamp(self.path)
-        if stamp == self._stamp and not self.trouble:
+        state = state_of(Path(self.path))
+        if state == self._state and not self.trouble:
             return False
-        before, self._stamp, self.trouble = (self.value, self.trouble), stamp, ""
+        before, self._state, self.trouble = (self.value, self.trouble), state, ""
         try:
             self.value = self._read(self.value)
         except OSError as error:
@@ -70,14 +69,6 @@ class _Kept(Generic[T]):
         if self.value is None:
             raise KeyTrouble(self.trouble)
         return self.value
-
-
-def _stamp(path: str) -> _Stamp:
-    try:
-        status = os.stat(path)  # noqa: PTH116  # every 5 s, for each key
-    except (OSError, ValueError) as error:
-        return str(error)
-    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns, status.st_mode
 
 
 class Keys:
@@ -300,13 +291,13 @@ def _refresh(kept: Iterable[_Kept[T]], warn: Callable[[str], None]) -> bool:
 
 
 def _table_of(path: str, before: Keys | None) -> _Kept[str]:
-    emptied: _Stamp = ()
+    emptied: State = ()
 
     def read(last: str | None) -> str:
         nonlocal emptied
         text = _text(path, MAX_BYTES)
         if not text.strip() and last and last.strip():
-            found, emptied = emptied, _stamp(path)
+            found, emptied = emptied, state_of(Path(path))
             if found != emptied:  # whoever writes a file anew in its place empties it first
                 raise ValueError(f"{path}: it is empty; if it stays so, nobody is signed for by it")
         return text

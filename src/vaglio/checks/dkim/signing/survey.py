@@ -33,6 +33,10 @@ class View(NamedTuple):
     address: str
     found: Published
 
+    def is_one_of(self, names: Collection[str]) -> bool:
+        """Say whether it is the view of one of these servers, named by name or address."""
+        return self.server in names or self.address in names
+
 
 class Survey(NamedTuple):
     """What all tell. ``aliases`` are the names that the record's own leads to; ``trouble`` says why no server of the
@@ -64,7 +68,7 @@ class Survey(NamedTuple):
         heard = {view.server for view in self.views if not view.found.temporary}
         return tuple(
             view for view in self.views
-            if not view.found.fits and view.server not in ignored and view.address not in ignored
+            if not view.found.fits and not view.is_one_of(ignored)
             and not (view.found.temporary and view.server in heard)
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from vaglio.checks.dkim.signing.published import compare
+from vaglio.checks.dkim.signing.record import record_name
 from vaglio.checks.dkim.signing.sign import PrivateKey
 from vaglio.checks.dkim.signing.tables import Entry
 from vaglio.ports import Clock, Resolver
@@ -62,7 +63,7 @@ class Watch:
             self._failed[one] = tries + 1
             return AGAIN
         if not found.fits:
-            name = f"{entry.selector}._domainkey.{entry.domain}"
+            name = record_name(entry.domain, entry.selector)
             text = f"the key {entry.file} and the DNS record {name} do not fit: {found.words}"
             self._warn(f"dkim.sign: {text}; vaglio dkim check {entry.domain} tells more")
             facts = {"domain": entry.domain, "selector": entry.selector, "problem": found.words}
