@@ -124,7 +124,7 @@ def test_a_key_that_others_can_read_defers_what_it_should_sign(machine: DkimMach
     machine.systemctl("restart", machine.service)
     assert machine.refused().startswith(b"451 4.7.5 ")
     said = machine.container.exec("journalctl", "--unit", machine.service, "--output=cat")
-    assert "with which everybody has rights, wanted 0400, 0600 or 0640: chmod o= FILE" in said
+    assert "with which everybody has rights, wanted 0400, 0600 or 0640: chmod o= /etc/vaglio/dkim/caio.it/" in said
 
 
 @pytest.mark.parametrize("machine", [CHAIN], indirect=True, ids=["chain@outbound"])
