@@ -20,7 +20,9 @@ from vaglio.checks.dkim.settings import DkimSettings
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
+from vaglio.checks.score.settings import ScoreSettings
 from vaglio.checks.spf.settings import SpfSettings
+from vaglio.checks.tag.settings import TagSettings
 from vaglio.config.chain import ChainSettings, with_ready_chains
 from vaglio.config.types import DaemonSection, Duration, Section, Size, SocketAddress
 
@@ -209,6 +211,8 @@ class VaglioConfig(Section):
     ratelimit: RatelimitSettings = Field(default_factory=RatelimitSettings)
     spf: SpfSettings = Field(default_factory=SpfSettings)
     dkim: DkimSettings = Field(default_factory=DkimSettings)
+    score: ScoreSettings = Field(default_factory=ScoreSettings)
+    tag: TagSettings = Field(default_factory=TagSettings)
     chain: Annotated[dict[ChainName, ChainSettings], BeforeValidator(with_ready_chains)] = Field(
         default_factory=dict, validate_default=True
     )

@@ -1,0 +1,107 @@
+"""The section ``[score]``: what a score leads to, which rules there are, Bayes, and lists of domains in links."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from vaglio.checks.replytext import checked
+from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
+from vaglio.lists import NetworkSet
+
+Points = Annotated[float, Field(ge=-1000, le=1000)]
+Threshold = Annotated[float, Field(ge=0, le=1000)]
+Symbol = Annotated[
+    str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,59}$", description='a symbol in capitals such as "NO_SUBJECT"')
+]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$", description='a language such as "en" or "it"')]
+Domain = Annotated[str, Field(pattern=r"^[^A-Z\s@]+$", description="a domain of yours, in lower case")]
+HeaderName = Literal["flag", "score", "level", "status"]
+
+
+def _network(text: str) -> str:
+    for problem in NetworkSet.parse([text], "")[1]:
+        raise ValueError(problem.wanted)
+    return text
+
+
+def _reply(text: str) -> str:
+    return checked(text, {"score", "reasons"})
+
+
+Template = Annotated[str, AfterValidator(_reply), Field(min_length=1, max_length=300)]
+
+
+class Ladder(Section):
+    """What a score leads to for mail to one domain of yours; what is not said here is as for all."""
+
+    tag: Threshold = 5.0
+    """As score.tag."""
+    hold: Threshold = 0.0
+    """As score.hold."""
+    reject: Threshold = 15.0
+    """As score.reject."""
+
+
+class BayesSettings(Section):
+    """What "vaglio learn" was shown, and what it makes of new mail: words that stood in spam and not in wanted mail, or
+    the other way round (Robinson's combination by Fisher's method)."""
+
+    enabled: bool = True
+    """false leaves it out."""
+    min_learned: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Messages of each kind, spam and wanted mail, that must have been learned before it has a say."""
+    autolearn: bool = False
+    """Learn by itself what the other rules are sure of. It learns errors, too: look into the journal before you switch
+    it on."""
+    autolearn_spam: Points = 12.0
+    """Score without Bayes from which a message is learned as spam; three rules, of header and body, must agree."""
+    autolearn_ham: Points = -0.5
+    """Score without Bayes up to which a message is learned as wanted mail."""
+    autolearn_balance: Annotated[float, Field(ge=1, le=100)] = 3.0
+    """By itself it does not learn more than this many times as many of one kind as of the other."""
+    expire: Annotated[Duration, Field(ge=86400)] = 180 * 86400
+    """Words that no learned message had for so long, and that say little, are forgotten."""
+    max_tokens: Annotated[int, Field(ge=10_000, le=50_000_000)] = 2_000_000
+    """Words that are kept; beyond, the oldest that say little are forgotten earlier."""
+
+
+class ScoreSettings(MilterSection):
+    """Spam: rules, Bayes and lists of links' domains give points; the sum leads to a header, to a refusal, or to
+    nothing. No message is accepted and thrown away."""
+
+    listen: Annotated[list[SocketAddress], Field(min_length=1)] = ["unix:/run/vaglio/score.sock"]
+    """Sockets to listen on."""
+    tag: Threshold = 5.0
+    """From this score on the headers say spam (X-Spam-Flag: YES): a Sieve filter files it into Junk, vaglio-tag changes
+    the subject; 0 never does."""
+    hold: Threshold = 0.0
+    """From this score on the mail server keeps the message back until the admin looks; 0 never does."""
+    reject: Threshold = 15.0
+    """From this score on the message is refused, while its sender can still be told; 0 never does."""
+    domains: dict[Domain, Ladder] = {}
+    """Other thresholds for mail to a domain of yours: {"caio.it" = {tag = 4, reject = 12}}. A message to several
+    domains gets the highest of each, since there is one answer for all its recipients."""
+    rules: list[Annotated[str, Field(pattern=r"^/", description="an absolute path")]] = []
+    """Files of rules of your own, or folders of such files (*.toml): they are added to those that ship."""
+    scores: dict[Symbol, Points] = {}
+    """Other points for a rule, by its symbol: {NO_SUBJECT = 0.5}; 0 switches it off."""
+    languages: list[Language] = ["en", "it"]
+    """Languages of which lists of keywords are looked for."""
+    headers: list[HeaderName] = ["flag", "score", "level", "status"]
+    """Which headers are put in: X-Spam-Flag, X-Spam-Score, X-Spam-Level, X-Spam-Status. Those that strangers wrote are
+    always taken out."""
+    own_mail: Literal["skip", "score"] = "skip"
+    """What becomes of mail of users who logged in, and of the machine itself: "skip" does not look at it."""
+    trusted_networks: list[Annotated[str, AfterValidator(_network)]] = []
+    """Clients whose mail is not looked at, as Postfix's mynetworks."""
+    reply: Template = "This message looks like spam: {reasons}. If it is not, write to the recipient by other means"
+    """What the sender hears of a refusal, in English; {score} and {reasons} (the two that weighed most) are filled in,
+    and the reference for "vaglio why" is put behind it."""
+    reply_it: Template = (
+        "Questo messaggio ha l'aspetto di spam: {reasons}. Se non lo e', contatti il destinatario per altra via"
+    )
+    """The same in Italian, for recipients whose language that is (identity.languages)."""
+    bayes: BayesSettings = Field(default_factory=BayesSettings)
+    """Bayes."""

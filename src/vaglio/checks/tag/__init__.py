@@ -1,0 +1,1 @@
+"""Marks in the subject of a message."""
