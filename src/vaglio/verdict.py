@@ -56,7 +56,8 @@ class Header(NamedTuple):
 
 class Change(NamedTuple):
     """A header field of the message that is to have another value; ``nth`` counts from 1 among the fields of this
-    name, as they came. An empty value takes the field out.
+    name, as they came. ``name`` is that of the field in the message, as it came, whatever case or blanks it has: fields
+    are counted by it in lower case. An empty value takes the field out.
     """
 
     name: str

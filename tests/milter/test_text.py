@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vaglio.milter.text import MAX_LINE, MAX_VALUE, doubled, header_name, header_value, reply_text
+from vaglio.milter.text import MAX_LINE, MAX_VALUE, doubled, header_name, header_value, name_there, reply_text
 
 ANYTHING = (
     st.text()
@@ -123,6 +123,17 @@ def test_a_name_is_bytes() -> None:
 def test_a_name_that_no_field_can_have_is_an_error(name: str) -> None:
     with pytest.raises(ValueError, match="want a header field's name"):
         header_name(name)
+
+
+@pytest.mark.parametrize("name", ["X-Spam-Flag", "x-spam-flag \t", "Subject\udcff", "X-Spam-" + "y" * 900])
+def test_a_field_that_is_in_the_message_is_found_by_its_name_whatever_that_is(name: str) -> None:
+    assert name_there(name) == name.encode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize("name", ["", "X-Spam: YES", "X\r\nY", "X\nY", "X\0"])
+def test_what_can_be_in_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="as it stands in the message"):
+        name_there(name)
 
 
 # --- replies ----------------------------------------------------------------------------------------------------------

@@ -11,14 +11,16 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection
 from vaglio.examination import MessageCheck
 from vaglio.facts import Facts
-from vaglio.ports import Clock, FreshResolver, References, Schema, Store
+from vaglio.ports import Clock, FreshResolver, References, Schema, Store, StoreError
 from vaglio.verdict import Fact, Verdict
+
+T = TypeVar("T")
 
 Gauges = Mapping[str, Mapping[str, float]]
 """Figures by name (see ``metrics.GAUGES``) and label: ``{"rows": {"triplets": 1234}}``."""
@@ -54,8 +56,8 @@ def no_gauges() -> Gauges:
 
 class Hosted(NamedTuple):
     """A check of messages, and the section whose on_error, mode and deadline hold for it. ``own`` are the fields,
-    besides Authentication-Results, in which it tells its results, each with our name there. ``refresh`` and ``upkeep``
-    are as in ``Service``.
+    besides Authentication-Results, in which it tells its results, each with our name there. The others are as in
+    ``Service``.
     """
 
     check: MessageCheck
@@ -63,6 +65,9 @@ class Hosted(NamedTuple):
     own: Mapping[str, str] = MappingProxyType({})
     refresh: Callable[[], None] = nothing
     upkeep: Callable[[], Coroutine[Any, Any, float]] = no_housekeeping
+    write_back: Callable[[], Coroutine[Any, Any, None]] = nothing_to_wait_for
+    gauges: Callable[[], Gauges] = no_gauges
+    begin: Callable[[], Coroutine[Any, Any, None]] = nothing_to_wait_for
 
 
 class Milter(NamedTuple):
@@ -115,16 +120,44 @@ class Service:
 
 
 def milter(checks: Sequence[Hosted], results: bool = True) -> Service:
-    """Return the service of a milter with these checks."""
+    """Return the service of a milter with these checks. What fails for one of them fails after the others had their
+    turn.
+    """
 
     def refresh() -> None:
         for one in checks:
             one.refresh()
 
     async def upkeep() -> float:
-        return min([await one.upkeep() for one in checks], default=SELDOM)
+        return min(await _each([one.upkeep for one in checks]), default=SELDOM)
 
-    return Service(Milter(checks, results), refresh, upkeep)
+    async def write_back() -> None:
+        await _each([one.write_back for one in checks])
+
+    async def begin() -> None:
+        await _each([one.begin for one in checks])
+
+    def gauges() -> Gauges:
+        merged: dict[str, dict[str, float]] = {}
+        for one in checks:
+            for name, figures in one.gauges().items():
+                merged.setdefault(name, {}).update(figures)
+        return merged
+
+    return Service(Milter(checks, results), refresh, upkeep, write_back, gauges, begin)
+
+
+async def _each(steps: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+    failed: StoreError | None = None
+    done = []
+    for step in steps:
+        try:
+            done.append(await step())
+        except StoreError as error:
+            failed = error
+    if failed:
+        raise failed
+    return done
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from vaglio.milter.authres import NAME, authentication_results
-from vaglio.milter.text import header_name, header_value, reply_text
+from vaglio.milter.text import header_name, header_value, name_there, reply_text
 from vaglio.text import one_line
 from vaglio.verdict import Action, AuthResult, Change, Header, Verdict
 
@@ -67,7 +67,7 @@ def plan_of(verdict: Verdict, forged: Sequence[tuple[bytes, int]] = (), authserv
 
 def _replacements(changes: Iterable[Change], forged: Iterable[tuple[bytes, int]]) -> Sequence[Replace]:
     replace = [Replace(name, nth, b"") for name, nth in forged]
-    replace += [Replace(header_name(one.name), one.nth, _value(one)) for one in changes]
+    replace += [Replace(name_there(one.name), one.nth, _value(one)) for one in changes]
     # Once each: behind a removal, the next edit of the same field would meet another one.
     replace = list({(one.name.lower(), one.nth): one for one in reversed(replace)}.values())
     return sorted(replace, key=lambda one: one.nth, reverse=True)
@@ -90,7 +90,7 @@ def _held(verdict: Verdict) -> bytes:
 
 
 def _value(field: Header | Change) -> bytes:
-    return header_value(field.value, field.name.encode())
+    return header_value(field.value, field.name.encode("utf-8", "surrogateescape"))
 
 
 def refusal(verdict: Verdict) -> str:

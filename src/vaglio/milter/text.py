@@ -28,6 +28,8 @@ _NOT_UTF8 = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that do not
 _LONG_RUN = re.compile(rb"[ \t]{%d,}" % _MAX_BLANKS)
 _WORD = re.compile(rb"[ \t]*[^ \t]+")
 
+_NOT_IN_NAME = re.compile(rb"[\x00\r\n:]")
+
 _CODE = re.compile(r"[45][0-5][0-9]")  # RFC 5321 4.2
 _ENHANCED = re.compile(r"[45]\.[0-9]{1,3}\.[0-9]{1,3}")  # RFC 3463 2
 _SAFE = {"4": ("4.3.0", "Please try again later"), "5": ("5.7.1", "Not accepted")}
@@ -38,6 +40,16 @@ def header_name(name: str) -> bytes:
     if not is_field_name(name):
         raise ValueError(f"{name[:80]!r}: want a header field's name: up to 60 printable ASCII characters, no colon")
     return name.encode()
+
+
+def name_there(name: str) -> bytes:
+    """Return the name of a field that a message has, as the mail server gave it: it finds the field by that, blanks
+    before the colon and all. Raises ValueError for what can't be in a name at all.
+    """
+    raw = name.encode("utf-8", "surrogateescape")
+    if not raw or _NOT_IN_NAME.search(raw):
+        raise ValueError(f"{name[:80]!r}: want a header field's name, as it stands in the message")
+    return raw
 
 
 def header_value(value: str, name: bytes = b"") -> bytes:
