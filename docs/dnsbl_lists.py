@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from vaglio.checks.dnsbl.catalogue import ended, shipped
+from vaglio.blocklists.catalogue import ended
+from vaglio.checks.dnsbl.catalogue import shipped
 from vaglio.checks.dnsbl.settings import ListSettings
 
 PAGE = Path(__file__).with_name("dnsbl-lists.md")

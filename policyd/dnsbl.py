@@ -46,15 +46,12 @@ SEE ALSO
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Callable
 
+from vaglio.blocklists.answers import compiled
+from vaglio.blocklists.words import teller
 from vaglio.checks.dnsbl.catalogue import effective
 from vaglio.checks.dnsbl.check import Context, Dnsbl
-from vaglio.checks.dnsbl.decide import compiled
-from vaglio.checks.dnsbl.explain import trouble_text
-from vaglio.checks.dnsbl.health import News
 from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.sweep import SCHEMA
 from vaglio.config.model import VaglioConfig
@@ -62,8 +59,6 @@ from vaglio.daemon.main import run
 from vaglio.daemon.seldom import seldom
 from vaglio.daemon.service import Daemon, Ports, Service
 from vaglio.hints import SCHEMA as HINTS
-
-_log = logging.getLogger("vaglio.dnsbl")
 
 
 def build(config: VaglioConfig, ports: Ports) -> Service:
@@ -84,7 +79,7 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
             language=config.identity.language_for,
             hostname=config.identity.hostname,
             warn=seldom(ports.warn),
-            told=teller(ports.warn),
+            told=teller("dnsbl", ports.warn, ports.tell),
         ),
     )
 
@@ -93,22 +88,6 @@ def build(config: VaglioConfig, ports: Ports) -> Service:
         await check.begin()
 
     return Service(check.check, files.refresh, check.upkeep, check.write_back, check.gauges, begin)
-
-
-def teller(warn: Callable[[str], None]) -> Callable[[News], None]:
-    """Return what tells the admin of a list that is suspended, or is back."""
-
-    def tell(news: News) -> None:
-        name, trouble = news.status.name, news.status.trouble
-        if trouble:
-            what, then = trouble_text(trouble, news.status.detail)
-            warn(f"the list {name} is suspended: {what}. Nobody is refused by it meanwhile. {then}")
-        else:
-            since = news.before.since or news.status.since
-            minutes = max(0, news.status.since - since) // 60
-            _log.info("the list %s is back after %d minute%s", name, minutes, "" if minutes == 1 else "s")
-
-    return tell
 
 
 DAEMON = Daemon(

@@ -11,7 +11,7 @@ import pytest
 
 from bench.nameserver import LISTED, SILENT, TTL, ZONES, NameServer, answer, texts, wire
 from bench.servers import BenchError
-from vaglio.checks.dnsbl.decide import reversed_address
+from vaglio.blocklists.answers import reversed_address
 from vaglio.facts import pack_address
 
 LONG = "v=DKIM1; k=rsa; p=" + "A" * 700

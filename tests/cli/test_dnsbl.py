@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from vaglio.blocklists.answers import compiled
 from vaglio.checks.dnsbl.catalogue import effective, shipped
 from vaglio.checks.dnsbl.check import Context, Dnsbl
-from vaglio.checks.dnsbl.decide import compiled
 from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import ListSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA

@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.asking import Panel
+from vaglio.blocklists.answers import compiled
+from vaglio.blocklists.health import Health
+from vaglio.checks.dnsbl.asking import Ours, Panel
 from vaglio.checks.dnsbl.catalogue import effective
-from vaglio.checks.dnsbl.decide import Decision, DnsList, Hit, compiled, decide, reverse_name
-from vaglio.checks.dnsbl.health import Health
+from vaglio.checks.dnsbl.decide import Decision, Hit, decide, reverse_name
 from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings, Rules
 from vaglio.checks.dnsbl.waiting import Findings
@@ -91,7 +92,7 @@ async def ask_about_domain(
     lists = [
         one.model_copy(update={"subjects": subjects})
         for one in effective(settings)
-        if (subjects := [subject for subject in _OF_SENDERS if subject in compiled(one).subjects])
+        if (subjects := [subject for subject in _OF_SENDERS if subject in one.asked_about])
     ]
     return await _ask(settings, lists, facts, resolver, config.identity.hostname, suspended)
 
@@ -137,7 +138,7 @@ async def _with_text(panel: Panel, hit: Hit) -> Hit:
 
 
 def _heard(
-    one: ListSettings, hits: Iterable[Hit], health: Health, answers: Mapping[str, Answer], zones: Iterable[DnsList]
+    one: ListSettings, hits: Iterable[Hit], health: Health, answers: Mapping[str, Answer], zones: Iterable[Ours]
 ) -> list[Heard]:
     """Return what a list answered, a row for each of its hits."""
     rows = [Heard(one, "listed", hit) for hit in hits if hit.name == one.name]

@@ -7,9 +7,10 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vaglio.blocklists.words import trouble_text
 from vaglio.checks.dnsbl.catalogue import effective
 from vaglio.checks.dnsbl.decide import Decision, Exempt, Exemptions, Reason, basis, screen
-from vaglio.checks.dnsbl.explain import explain, trouble_text
+from vaglio.checks.dnsbl.explain import explain
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.dnsbl.text import reply_text, sentence
 from vaglio.cli.arguments import client, mailbox
@@ -259,7 +260,7 @@ def _tell_of_troubles(rows: Sequence[Mapping[str, Any]]) -> None:
     told: dict[str, list[str]] = {}
     for row in rows:
         if row["answer"] not in _SAID:
-            what, then = trouble_text(row["answer"], row["detail"])
+            what, then = trouble_text(row["answer"], row["detail"], "dnsbl")
             told.setdefault(f"{what}; that counts as no hit. {then}", []).append(row["name"])
         elif row["suspended"]:
             told.setdefault(_SUSPENDED, []).append(row["name"])

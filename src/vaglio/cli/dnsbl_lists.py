@@ -10,9 +10,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, get_args
 
+from vaglio.blocklists.settings import KEY
 from vaglio.checks.dnsbl.catalogue import everything, shipped
-from vaglio.checks.dnsbl.decide import compiled
-from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings, Subject
+from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings, Subject
 from vaglio.cli.common import (
     CliError,
     Commands,
@@ -87,7 +87,7 @@ def weighs(one: ListSettings) -> str:
 
 def asked_about(one: ListSettings) -> str:
     """Return what it is asked about: ``client (IPv4)``, ``client_name, helo, sender``."""
-    subjects = compiled(one).subjects
+    subjects = one.asked_about
     families = " and ".join(name for name, has in (("IPv4", one.ipv4), ("IPv6", one.ipv6)) if has or one.file)
     return ", ".join(
         f"client ({families})" if subject == "client" else subject
@@ -99,7 +99,7 @@ def asked_about(one: ListSettings) -> str:
 def _document(one: ListSettings) -> dict[str, Any]:
     """Return what ``--json`` prints. Of a key it says only whether there is one."""
     document = one.model_dump(exclude={"key", "enabled", "shadow"})
-    document["subjects"] = [subject for subject in get_args(Subject) if subject in compiled(one).subjects]
+    document["subjects"] = [subject for subject in get_args(Subject) if subject in one.asked_about]
     return {"name": one.name, "state": state_of(one), "ships": one.name in shipped(), "has_key": bool(one.key),
             **document}  # fmt: skip
 

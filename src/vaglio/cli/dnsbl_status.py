@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vaglio.blocklists.health import STATUS, Status, status_key
+from vaglio.blocklists.watch import PROBE_EVERY
+from vaglio.blocklists.words import trouble_text
 from vaglio.checks.dnsbl.catalogue import effective
-from vaglio.checks.dnsbl.check import PROBE_EVERY
-from vaglio.checks.dnsbl.explain import trouble_text
-from vaglio.checks.dnsbl.health import STATUS, Status, status_key
 from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import ListSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
@@ -69,7 +69,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _document(one: ListSettings, status: Status, entries: int | None) -> dict[str, Any]:
-    what, then = trouble_text(status.trouble, status.detail) if status.trouble else ("", "")
+    what, then = trouble_text(status.trouble, status.detail, "dnsbl") if status.trouble else ("", "")
     return {
         "name": one.name,
         "suspended": bool(status.trouble),

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from vaglio.blocklists.answers import Trouble, compiled
+from vaglio.blocklists.health import Health
 from vaglio.checks.dnsbl.asking import Panel
-from vaglio.checks.dnsbl.decide import Trouble, compiled
-from vaglio.checks.dnsbl.health import Health
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
 from vaglio.checks.dnsbl.waiting import BACKGROUND, Findings
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from vaglio.checks.dnsbl.catalogue import doubts, effective, ended, names, shipped
-from vaglio.checks.dnsbl.decide import Trouble, compiled, read
-from vaglio.checks.dnsbl.settings import KEY, DnsblSettings, ListSettings
+from vaglio.blocklists.answers import Trouble, compiled, read
+from vaglio.blocklists.catalogue import ended
+from vaglio.blocklists.settings import KEY
+from vaglio.checks.dnsbl.catalogue import doubts, effective, names, shipped
+from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
 from vaglio.ports import Answer, Outcome
 
 ROOT = Path(__file__).parents[3]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from vaglio.blocklists.answers import compiled
+from vaglio.blocklists.health import News
 from vaglio.checks.dnsbl.check import Context, Dnsbl
-from vaglio.checks.dnsbl.decide import compiled
-from vaglio.checks.dnsbl.health import News
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
 from vaglio.dns.zonefile import Zone, parse_lines

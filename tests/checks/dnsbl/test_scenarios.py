@@ -22,11 +22,11 @@ from typing import Any
 
 import pytest
 
+from vaglio.blocklists.answers import compiled
+from vaglio.blocklists.health import News
+from vaglio.blocklists.words import trouble_text
 from vaglio.checks.dnsbl.catalogue import effective, shipped
 from vaglio.checks.dnsbl.check import Context, Dnsbl
-from vaglio.checks.dnsbl.decide import compiled
-from vaglio.checks.dnsbl.explain import trouble_text
-from vaglio.checks.dnsbl.health import News
 from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
@@ -116,7 +116,7 @@ class Play:
 
     def tell(self, news: News) -> None:
         status = news.status
-        self.told.append(f"{status.name}: {' '.join(trouble_text(status.trouble, status.detail)) or 'back'}"
+        self.told.append(f"{status.name}: {' '.join(trouble_text(status.trouble, status.detail, 'dnsbl')) or 'back'}"
                          if status.trouble else f"{status.name}: back")  # fmt: skip
 
     async def step(self, step: dict[str, Any], where: str) -> None:

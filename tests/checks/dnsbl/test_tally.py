@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vaglio.checks.dnsbl.decide import Hit, Trouble, decide
+from vaglio.blocklists.answers import Trouble
+from vaglio.checks.dnsbl.decide import Hit, decide
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
 from vaglio.checks.dnsbl.tally import COUNTS, Count, Tally, count_key

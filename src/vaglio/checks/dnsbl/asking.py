@@ -12,18 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.decide import (
-    DnsList,
-    Hit,
-    Listed,
-    Reading,
-    Trouble,
-    manners,
-    read,
-    reversed_address,
-    subjects_of,
-)
-from vaglio.checks.dnsbl.health import Health
+from vaglio.blocklists.answers import DnsList, Listed, Reading, Trouble, read, reversed_address
+from vaglio.blocklists.health import TOO_LATE, Health
+from vaglio.checks.dnsbl.decide import Hit, manners
 from vaglio.checks.dnsbl.hosts import Hosts
 from vaglio.checks.dnsbl.localzone import Listing, LocalZone, filled
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
@@ -36,13 +27,16 @@ from vaglio.ports import NXDOMAIN, Answer, Resolver
 Files = Sequence[tuple[ListSettings, LocalZone]]
 """Private lists, each with its settings."""
 
+Ours = DnsList[ListSettings]
+"""A list that [dnsbl] names."""
+
 _SERVERS = {"sender_ns": "NS", "sender_mx": "MX"}
 
 
 class Question(NamedTuple):
     """One name to ask one list for."""
 
-    one: DnsList
+    one: Ours
     subject: str
     about: str
     name: str
@@ -54,7 +48,7 @@ class Panel:
     def __init__(
         self,
         settings: DnsblSettings,
-        lists: Sequence[DnsList],
+        lists: Sequence[Ours],
         resolver: Resolver,
         health: Health,
         hostname: str,
@@ -66,9 +60,9 @@ class Panel:
         self._hosts = Hosts(resolver)
         self._rules = {name: weight for name, weight in settings.rules.model_dump().items() if weight}
         self._background = Background()
-        self._about4: list[DnsList] = []
-        self._about6: list[DnsList] = []
-        self._about_names: dict[str, list[DnsList]] = {}
+        self._about4: list[Ours] = []
+        self._about6: list[Ours] = []
+        self._about_names: dict[str, list[Ours]] = {}
         self._asks_about_servers = False
         self.names: frozenset[str] = frozenset()
         """The lists that are asked at the moment."""
@@ -127,7 +121,7 @@ class Panel:
                 jobs += self._ask_about(one, subject, registered_domain(name), facts, findings)
         return jobs
 
-    def _ask_about(self, one: DnsList, subject: str, name: str, facts: Facts, findings: Findings) -> list[Job]:
+    def _ask_about(self, one: Ours, subject: str, name: str, facts: Facts, findings: Findings) -> list[Job]:
         if one.settings.kind == "hash":
             address = facts.envelope.sender.lower()
             label = hashlib.new(one.settings.hash, address.encode("utf-8", "surrogateescape")).hexdigest()
@@ -149,20 +143,9 @@ class Panel:
     async def _ask(self, question: Question, findings: Findings) -> None:
         answer = await self._resolver.lookup(question.name, "A")
         reading = self._take(question, answer, findings)
-        if not findings.late or (isinstance(reading, Trouble) and reading is not Trouble.SILENT):
-            self._note(question.one, answer, reading)  # late, its silence was noted when time was over
-
-    def _note(self, one: DnsList, answer: Answer, reading: Reading) -> None:
-        """Let the list's health know how it answered; that we ask too much at once is our own trouble."""
-        if reading is not Trouble.SILENT:
-            self._heard(one.name, reading, ", ".join(answer.values[:3])[:80])
-        elif answer.why != "too-many":
-            self._heard(one.name, reading, answer.why)
-
-    def _heard(self, name: str, reading: Reading, detail: str) -> None:
-        before = self._health.suspended(name)
-        self._health.heard(name, reading, detail, int(self._now()))
-        if self._health.suspended(name) != before:
+        if findings.late and not (isinstance(reading, Trouble) and reading is not Trouble.SILENT):
+            return  # its silence was noted when time was over
+        if self._health.answered(question.one.name, answer, reading, int(self._now())):
             self.refresh()
 
     def _take(self, question: Question, answer: Answer, findings: Findings) -> Reading:
@@ -203,7 +186,7 @@ class Panel:
         return jobs
 
     async def _ask_servers(
-        self, subject: str, domain: str, lists: Sequence[DnsList], private: Files, findings: Findings
+        self, subject: str, domain: str, lists: Sequence[Ours], private: Files, findings: Findings
     ) -> None:
         """Ask lists of domains about the names, lists of addresses about the addresses, private ones about both."""
         # A zone has name servers, each name in it may have mail servers of its own.
@@ -257,7 +240,8 @@ class Panel:
             findings.late = True
             for name in outstanding.asked:
                 findings.trouble.setdefault(name, Trouble.SILENT)
-                self._heard(name, Trouble.SILENT, "timeout")
+                self._health.answered(name, TOO_LATE, Trouble.SILENT, int(self._now()))
+            self.refresh()
         self._background.leave(outstanding.tasks)
 
     async def text_of(self, hit: Hit) -> str:
@@ -283,7 +267,7 @@ def _bounds(weight: float) -> Bounds:
 
 def look_into(settings: ListSettings, zone: LocalZone, facts: Facts, findings: Findings) -> None:
     """Add what a private list says of the client, or of the names that it is asked about."""
-    subjects = subjects_of(settings)
+    subjects = settings.asked_about
     if "client" in subjects and (found := zone.find_address(facts.client.packed)):
         findings.hits.append(_hit(settings, "client", facts.client.address, found))
     for subject, name in names_of(facts).items():

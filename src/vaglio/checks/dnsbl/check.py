@@ -5,17 +5,16 @@ Knows no protocol and opens nothing; the lists' files, the DNS and the stores co
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.asking import Panel
+from vaglio.blocklists.health import Health, News
+from vaglio.blocklists.watch import Watch
+from vaglio.checks.dnsbl.asking import Ours, Panel
 from vaglio.checks.dnsbl.decide import (
     Decision,
-    DnsList,
     Exempt,
     Exemptions,
     Reason,
@@ -25,9 +24,7 @@ from vaglio.checks.dnsbl.decide import (
     score_of,
     screen,
 )
-from vaglio.checks.dnsbl.health import Health, News
 from vaglio.checks.dnsbl.localzone import LocalZone
-from vaglio.checks.dnsbl.probe import probe
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings
 from vaglio.checks.dnsbl.sweep import Sweep
 from vaglio.checks.dnsbl.tally import Tally
@@ -39,9 +36,6 @@ from vaglio.ports import Clock, FreshResolver, References, Store, StoreError
 from vaglio.verdict import Action, Header, Reply, Verdict
 
 NAME = "dnsbl"
-
-PROBE_EVERY = 3600
-"""Seconds between two probes of a list in order."""
 
 HINTED = 10_000
 """Clients whose hints this worker remembers, so as not to write them again."""
@@ -67,12 +61,14 @@ class Context(NamedTuple):
 class Dnsbl:
     """The check behind ``vaglio-dnsbl``."""
 
-    def __init__(self, settings: DnsblSettings, lists: Sequence[DnsList], context: Context) -> None:
+    def __init__(self, settings: DnsblSettings, lists: Sequence[Ours], context: Context) -> None:
         self._settings, self._lists, self._context = settings, lists, context
         self._exemptions = Exemptions.of(settings)
         self._health = Health(lists, settings.suspend_after)
         self._panel = Panel(settings, lists, context.resolver, self._health, context.hostname, context.clock.now,
                             context.files)  # fmt: skip
+        self._watch = Watch(lists, self._health, self._panel, settings.suspend_for, context.store, context.resolver,
+                            context.clock, context.told)  # fmt: skip
         self._tally = Tally([one.name for one, _ in context.files()], rehearsal=settings.mode == "rehearse")
         self._sweep = Sweep(context.store, context.hints)
         self._hinted: OrderedDict[bytes, tuple[Standing, int]] = OrderedDict()
@@ -148,37 +144,17 @@ class Dnsbl:
 
     async def begin(self) -> None:
         """Take in what is known of the lists; to be called before the first request."""
-        await self._tell(self._health.begin)
+        await self._watch.begin()
 
     async def write_back(self) -> None:
         """Share what is known of the lists with the other workers, and add to the store what was counted."""
-        await self._tell(self._health.share)
+        await self._watch.share()
         await self._tally.write_back(self._context.store)
-
-    async def _tell(self, share: Callable[[Store, int], Awaitable[list[News]]]) -> None:
-        """Share, tell what is news, and ask those lists alone that are in order; also when the store fails."""
-        before = self._panel.names
-        try:
-            for news in await share(self._context.store, int(self._context.clock.now())):
-                self._context.told(news)
-        finally:
-            self._panel.refresh()
-            for one in self._lists:
-                if one.name in self._panel.names - before:  # what it said before it was in trouble, or while it was
-                    self._context.resolver.forget(one.suffix)
 
     async def upkeep(self) -> float:
         """Probe the lists whose time has come, forget what has expired; return the seconds until the next step."""
-        now = int(self._context.clock.now())
-        with suppress(StoreError):  # lists are probed all the same, and then it is raised
-            await self._tell(self._health.share)
-        due = self._health.due(now, PROBE_EVERY, self._settings.suspend_for)
-        if due:
-            findings = await asyncio.gather(*(probe(one, self._context.resolver) for one in due))
-            for one, finding in zip(due, findings, strict=True):
-                self._health.probed(one.name, finding.trouble, finding.detail, now)
-            await self.write_back()
-        return await self._sweep.step(now)
+        await self._watch.probe()
+        return await self._sweep.step(int(self._context.clock.now()))
 
     def gauges(self) -> Mapping[str, Mapping[str, float]]:
         """Return which lists are suspended and, as of the last whole sweep, rows and hits of the day."""

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.decide import PRIVATE, helo_kind, reverse_name
+from vaglio.blocklists.answers import PRIVATE
+from vaglio.checks.dnsbl.decide import helo_kind, reverse_name
 from vaglio.facts import Facts, pack_address
 from vaglio.lists import NetworkSet
 from vaglio.names import registered_domain

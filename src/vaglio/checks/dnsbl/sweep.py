@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vaglio.checks.dnsbl.health import STATUS
+from vaglio.blocklists.health import STATUS
 from vaglio.checks.dnsbl.tally import COUNTS, KEEP_DAYS
 from vaglio.hints import HINTS, LONGEST, Hint
 from vaglio.ports import Schema, Store, Table, Transaction

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from vaglio.checks.dnsbl.decide import Hit, Trouble, settled
+from vaglio.blocklists.answers import Trouble
+from vaglio.checks.dnsbl.decide import Hit, settled
 from vaglio.checks.dnsbl.settings import DnsblSettings
 
 BACKGROUND = 500

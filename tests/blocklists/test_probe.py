@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from vaglio.checks.dnsbl.decide import Trouble, compiled
-from vaglio.checks.dnsbl.probe import Finding, probe
+from vaglio.blocklists.answers import Trouble, compiled
+from vaglio.blocklists.probe import Finding, probe
 from vaglio.checks.dnsbl.settings import ListSettings
 from vaglio.dns.zonefile import Zone, parse_lines
 from vaglio.ports import Answer

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from vaglio.checks.dnsbl.decide import DnsList, Listed, Trouble, compiled
-from vaglio.checks.dnsbl.health import Health, News
+from vaglio.blocklists.answers import AnyList, Listed, Trouble, compiled
+from vaglio.blocklists.health import Health, News
 from vaglio.checks.dnsbl.settings import ListSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
 from vaglio.ports import Store, StoreError, T, Transaction
@@ -15,7 +15,7 @@ from vaglio.store.memory import MemoryStore
 NOW = 1_700_000_000
 
 
-def lists(*names: str) -> list[DnsList]:
+def lists(*names: str) -> list[AnyList]:
     return [compiled(ListSettings(name=name, zone=f"{name}.test")) for name in names]
 
 

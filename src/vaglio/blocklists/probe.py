@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.decide import DnsList, Trouble, read, reversed_address
+from vaglio.blocklists.answers import AnyList, Trouble, read, reversed_address
 from vaglio.facts import pack_address
 from vaglio.ports import Answer, FreshResolver, Outcome
 
@@ -22,7 +22,7 @@ class Finding(NamedTuple):
     detail: str = ""
 
 
-async def probe(one: DnsList, resolver: FreshResolver) -> Finding:
+async def probe(one: AnyList, resolver: FreshResolver) -> Finding:
     """Ask for what the list must and must not have; for the latter alone where ``probe = false`` says that there are no
     test entries.
     """
@@ -35,7 +35,7 @@ async def probe(one: DnsList, resolver: FreshResolver) -> Finding:
     return Finding(None)
 
 
-def _points(one: DnsList) -> list[tuple[str, bool]]:
+def _points(one: AnyList) -> list[tuple[str, bool]]:
     """Return the names before the zone, and whether the list must have them."""
     settings = one.settings
     if settings.kind == "hash":  # RFC 5782 knows none: what must not be there is the hash of nothing
@@ -56,7 +56,7 @@ def _reversed(address: str) -> str:
     return reversed_address(bytes(10) + b"\xff\xff" + packed if ":" in address and len(packed) == 4 else packed)
 
 
-def judge(one: DnsList, answer: Answer, wanted: bool, point: str = "") -> Finding:
+def judge(one: AnyList, answer: Answer, wanted: bool, point: str = "") -> Finding:
     """Judge the answer for the test entry ``point``; ``wanted``: whether the list must have it."""
     reading = read(one, answer)
     if isinstance(reading, Trouble):

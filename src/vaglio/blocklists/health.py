@@ -12,13 +12,17 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
-from vaglio.checks.dnsbl.decide import DnsList, Listed, Reading, Trouble
-from vaglio.ports import Store, StoreError, Table, Transaction
+from vaglio.blocklists.answers import AnyList, Listed, Reading, Trouble
+from vaglio.ports import Answer, Outcome, Store, StoreError, Table, Transaction
 
 TELL_AGAIN = 86400
 """Seconds after which the admin is told again of a list that is suspended time and again ..."""
 SOUND = 3600
 """... unless it was in order for so many seconds."""
+
+
+TOO_LATE = Answer(Outcome.TEMPERROR, why="timeout")
+"""What a list has said that nobody waited for any longer."""
 
 
 class Status(NamedTuple):
@@ -57,7 +61,7 @@ def status_key(name: str) -> bytes:
 class Health:
     """One worker's knowledge of all lists."""
 
-    def __init__(self, lists: Iterable[DnsList], suspend_after: int) -> None:
+    def __init__(self, lists: Iterable[AnyList], suspend_after: int) -> None:
         self._lists = {one.name: one for one in lists}
         self._after = suspend_after
         self._silent = dict.fromkeys(self._lists, 0)
@@ -78,8 +82,19 @@ class Health:
         """Return what is known, by list."""
         return self._known
 
+    def answered(self, name: str, answer: Answer, reading: Reading, now: int) -> bool:
+        """Take note of an answer and what it says, and return whether that suspends the list. That we ask too much at
+        once is our own trouble.
+        """
+        if reading is Trouble.SILENT and answer.why == "too-many":
+            return False
+        before = self.suspended(name)
+        detail = answer.why if reading is Trouble.SILENT else ", ".join(answer.values[:3])[:80]
+        self.heard(name, reading, detail, now)
+        return self.suspended(name) != before
+
     def heard(self, name: str, reading: Reading, detail: str, now: int) -> None:
-        """Take note of an answer: trouble suspends at once, silence when it has lasted."""
+        """Take note of what was heard of a list: trouble suspends at once, silence when it has lasted."""
         if reading is None or isinstance(reading, Listed):
             self._silent[name] = 0
             return
@@ -107,7 +122,7 @@ class Health:
         since = before.since if bool(found) == bool(before.trouble) else now
         self._change(before._replace(trouble=found, since=since, detail=detail, probed=now, changed=now))
 
-    def due(self, now: int, every: int, again: int) -> list[DnsList]:
+    def due(self, now: int, every: int, again: int) -> list[AnyList]:
         """Return the lists to be probed now: each at the start and after ``every`` seconds, a suspended one after
         ``again``, whether it is probed otherwise or not: how else would it come back?
         """
