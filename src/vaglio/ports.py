@@ -1,4 +1,5 @@
-"""What checks may ask of the world: a clock, a store, the DNS, references. Implementations live elsewhere.
+"""What checks may ask of the world: a clock, a store, what Bayes learned, the DNS, references. Implementations live
+elsewhere.
 
 The store holds *tables* of small records under 16-byte keys. Its one verb for changes is ``transact``: a
 function reads and writes records, and all of it happens at once or not at all, against every other worker
@@ -8,7 +9,7 @@ no check needs a verb of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -87,6 +88,90 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Settle and let go of files and connections."""
+
+
+class Kind(StrEnum):
+    """What a message was learned as."""
+
+    SPAM = "spam"
+    HAM = "ham"
+    """Wanted mail."""
+
+
+class Lesson(NamedTuple):
+    """A message to be learned: 16 bytes that tell it from others, and the ids of its words, each once; ``version`` is
+    that of the way in which words were made of it.
+    """
+
+    digest: bytes
+    ids: Sequence[int]
+    version: int = 1
+
+
+class Effect(StrEnum):
+    """What came of a lesson."""
+
+    LEARNED = "learned"
+    KNOWN = "known"
+    """It was learned so already, and nothing changed."""
+    MOVED = "moved"
+    """It had been learned as the other kind, and is now of this one only."""
+    FORGOTTEN = "forgotten"
+    UNKNOWN = "unknown"
+    """It should be forgotten, and is not known, or no longer."""
+
+
+class Learned(NamedTuple):
+    """How many messages of each kind were learned."""
+
+    spam: int = 0
+    ham: int = 0
+
+
+class Word(NamedTuple):
+    """A word: messages of each kind that had it, and the last day (since 1970, UTC) on which one was learned."""
+
+    id: int
+    spam: int
+    ham: int
+    seen: int
+
+
+class TokenStore(Protocol):
+    """What Bayes has learned: counts of words, by 64-bit ids (signed), and which messages they came from.
+
+    Nothing is opened before the first call, and every call may raise StoreError, and nothing else: that passes when
+    what caused it has. All are plain calls, since none waits longer than its look-up takes, but for those that change
+    something: they wait for other processes that do, for as long as the store was told to.
+    """
+
+    def counts(self, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
+        """Return the messages of spam and of ham that had each word; words that none had are left out. Takes no lock
+        and waits for nobody, also while somebody learns.
+        """
+
+    def learned(self) -> Learned:
+        """Return how many messages were learned, be their words forgotten or not."""
+
+    def learn(self, lessons: Sequence[Lesson], kind: Kind, day: int) -> Sequence[Effect]:
+        """Learn messages on a day, all or none of them; return what came of each."""
+
+    def forget(self, lessons: Sequence[Lesson]) -> Sequence[Effect]:
+        """Take back that these messages were learned, as whatever they were; return what came of each."""
+
+    def forget_words(self, start: int | None, limit: int, stale: Callable[[Word], bool]) -> int | None:
+        """Hold the next few words against ``stale`` and forget those that are; return where to go on, None at the end.
+
+        Begin with ``start`` None. ``stale`` is asked once for each word. One that was learned again meanwhile stays.
+        """
+
+    def forget_messages(self, after: bytes, limit: int, before: int) -> bytes | None:
+        """Forget which of the next few messages were learned before that day; their words stay. Return where to go on,
+        None at the end. Begin with ``after`` empty.
+        """
+
+    def close(self) -> None:
+        """Let go of the file."""
 
 
 class Clock(Protocol):

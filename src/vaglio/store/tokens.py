@@ -1,0 +1,378 @@
+"""What Bayes has learned, in SQLite: a file of its own, ``bayes.sqlite``, whose rows are found by number.
+
+A message asks for some 500 words among millions, in a time that it does not notice; so a word is its id (a 64-bit hash,
+made elsewhere), which is the table's own key, and all are asked for in one statement. Ids lie anywhere in the tree:
+changes are made sorted, those of many messages at once. WAL mode lets readers read while somebody learns
+(``database.py``, which also looks after a file that is damaged, moved, or not to be written).
+
+What a word was can't be told from its id, so nobody's mail can be read here. Which words tell spam, and which may be
+forgotten, is decided elsewhere (``checks/score``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from vaglio.ports import Effect, Kind, Learned, Lesson, StoreError, Word
+from vaglio.store.database import Database, look_into
+from vaglio.store.trouble import explain, unreadable
+
+FILE_NAME = "bayes.sqlite"
+
+FORMAT = 1
+"""The format of the files that we write."""
+
+LOCK_WAIT = 0.2
+"""Seconds that a daemon waits for another process's changes: mail waits with it."""
+
+CACHE = 32 * 1024
+"""KiB of pages that each process may keep: words lie all over the file, so nearly all of it is read before long."""
+
+_TOGETHER = 1024
+"""Words that one statement asks for at most."""
+_STEP = 64
+"""Statements ask for so many words or a multiple: there are few different ones, which stay prepared."""
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS tokens (id INTEGER PRIMARY KEY, spam INTEGER NOT NULL, ham INTEGER NOT NULL, "
+    "seen INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS messages (digest BLOB PRIMARY KEY, kind TEXT NOT NULL, day INTEGER NOT NULL, "
+    "version INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS learned (kind TEXT PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID",
+    "INSERT INTO learned VALUES ('spam', 0), ('ham', 0) ON CONFLICT DO NOTHING",
+)
+_ADD_WORD = (
+    "INSERT INTO tokens VALUES (?1, max(0, ?2), max(0, ?3), ?4) ON CONFLICT DO UPDATE "
+    "SET spam = max(0, spam + ?2), ham = max(0, ham + ?3), seen = max(seen, ?4)"
+)
+_TAKE_WORD = "UPDATE tokens SET spam = max(0, spam + ?2), ham = max(0, ham + ?3) WHERE id = ?1"
+_DROP_WORD = "DELETE FROM tokens WHERE id = ? AND spam = ? AND ham = ? AND seen = ?"
+_PUT_MESSAGE = "INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?)"
+_ADD_MESSAGES = "UPDATE learned SET messages = max(0, messages + ?) WHERE kind = ?"
+
+
+class Remembered(NamedTuple):
+    """A message that was learned, and could be taken back."""
+
+    digest: bytes
+    kind: Kind
+    day: int
+    version: int
+
+
+class Summary(NamedTuple):
+    """What there is: messages learned, words, messages that are still remembered by version and those days (since
+    1970) on which the first and the last of them was learned, 0 where there are none.
+    """
+
+    learned: Learned
+    words: int
+    versions: Mapping[int, int]
+    first: int
+    last: int
+
+
+class Tokens:
+    """A ``TokenStore`` (see ports), over whatever connection a subclass has."""
+
+    def counts(self, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
+        """Return the messages of spam and of ham that had each word."""
+        found: dict[int, tuple[int, int]] = {}
+        with self._at_work() as connection:
+            for start in range(0, len(ids), _TOGETHER):
+                some = [*ids[start : start + _TOGETHER]]
+                some += some[-1:] * (-len(some) % _STEP)
+                for row, spam, ham in connection.execute(_select(len(some)), some):
+                    found[row] = (spam, ham)
+        return found
+
+    def learned(self) -> Learned:
+        """Return how many messages were learned."""
+        with self._at_work() as connection:
+            return _learned(connection)
+
+    def learn(self, lessons: Sequence[Lesson], kind: Kind, day: int) -> Sequence[Effect]:
+        """Learn messages, all or none of them."""
+        other = Kind.HAM if kind is Kind.SPAM else Kind.SPAM
+        with self._changing() as connection:
+            known = _known(connection, lessons)
+            effects, changes = [], _Changes()
+            for lesson in lessons:
+                before = known.get(lesson.digest)
+                if before is kind:
+                    effects.append(Effect.KNOWN)
+                    continue
+                if before is other:
+                    changes.take(other, lesson.ids)
+                changes.add(kind, lesson.ids)
+                known[lesson.digest] = kind
+                effects.append(Effect.MOVED if before is other else Effect.LEARNED)
+            fresh = [one for one, effect in zip(lessons, effects, strict=True) if effect is not Effect.KNOWN]
+            connection.executemany(_PUT_MESSAGE, ((one.digest, kind, day, one.version) for one in fresh))
+            changes.write(connection, _ADD_WORD, day)
+        return effects
+
+    def forget(self, lessons: Sequence[Lesson]) -> Sequence[Effect]:
+        """Take back that messages were learned, all or none of them."""
+        with self._changing() as connection:
+            known = _known(connection, lessons)
+            effects, changes = [], _Changes()
+            for lesson in lessons:
+                kind = known.pop(lesson.digest, None)
+                effects.append(Effect.FORGOTTEN if kind else Effect.UNKNOWN)
+                if kind:
+                    changes.take(kind, lesson.ids)
+                    connection.execute("DELETE FROM messages WHERE digest = ?", (lesson.digest,))
+            changes.write(connection, _TAKE_WORD)
+        return effects
+
+    def forget_words(self, start: int | None, limit: int, stale: Callable[[Word], bool]) -> int | None:
+        """Hold the next few words against ``stale``; return where to go on, None at the end."""
+        with self._at_work() as connection:
+            rows = connection.execute(f"{_WORDS} LIMIT ?", (_LEAST if start is None else start, limit)).fetchall()
+        old = [row for row in rows if stale(Word(*row))]
+        if old:
+            with self._changing() as connection:
+                connection.executemany(_DROP_WORD, old)
+        last: int = rows[-1][0] if len(rows) == limit else _MOST
+        return last + 1 if last < _MOST else None
+
+    def forget_messages(self, after: bytes, limit: int, before: int) -> bytes | None:
+        """Forget which of the next few messages were learned before that day; return where to go on, None at the end.
+        """
+        with self._at_work() as connection:
+            rows = connection.execute(f"{_MESSAGES} LIMIT ?", (after, limit)).fetchall()
+        old = [(digest, day) for digest, _, day, _ in rows if day < before]
+        if old:
+            with self._changing() as connection:
+                connection.executemany("DELETE FROM messages WHERE digest = ? AND day = ?", old)
+        return rows[-1][0] if len(rows) == limit else None
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+    # --- for the admin's commands ---
+
+    def summary(self) -> Summary:
+        """Return what there is; reads all of it (0.1 s for a million words)."""
+        with self._at_work() as connection, _one_moment(connection):
+            (words,) = connection.execute("SELECT count(*) FROM tokens").fetchone()
+            versions = dict(connection.execute("SELECT version, count(*) FROM messages GROUP BY version"))
+            first, last = connection.execute("SELECT min(day), max(day) FROM messages").fetchone()
+            return Summary(_learned(connection), words, versions, first or 0, last or 0)
+
+    def all(self) -> Iterator[Learned | Remembered | Word]:
+        """Yield all that there is, as it is at one moment: the figures first, then messages, then words."""
+        with self._at_work() as connection, _one_moment(connection):
+            yield _learned(connection)
+            for digest, kind, day, version in connection.execute(_MESSAGES, (b"",)):
+                yield Remembered(digest, Kind(kind), day, version)
+            for row in connection.execute(_WORDS, (_LEAST,)):
+                yield Word(*row)
+
+    def known(self, digests: Iterable[bytes]) -> int:
+        """Return how many of these messages are remembered."""
+        with self._at_work() as connection:
+            return sum(connection.execute("SELECT 1 FROM messages WHERE digest = ?", (one,)).fetchone() is not None
+                       for one in digests)  # fmt: skip
+
+    def add(self, learned: Learned, messages: Iterable[Remembered], words: Iterable[Word]) -> None:
+        """Add what others have learned, in one transaction: counts add up, messages that are known stay as they are."""
+        with self._changing() as connection:
+            connection.executemany("INSERT INTO messages VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", messages)
+            connection.executemany(_ADD_WORD, words)
+            connection.executemany(_ADD_MESSAGES, ((learned.spam, Kind.SPAM), (learned.ham, Kind.HAM)))
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        with self._changing() as connection:
+            connection.execute("DELETE FROM tokens")
+            connection.execute("DELETE FROM messages")
+            connection.execute("UPDATE learned SET messages = 0")
+
+    # --- what subclasses say ---
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return a connection to the file. Raises StoreError."""
+        raise NotImplementedError
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        """Return the error to raise in place of ``error``, after putting in order what it leaves behind."""
+        raise NotImplementedError
+
+    def _committed(self) -> None:
+        """Do what is to be done after a change."""
+
+    # --- ways to work ---
+
+    @contextmanager
+    def _at_work(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._connection()
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it, or, whatever happens, nothing."""
+        with self._at_work() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                with suppress(sqlite3.Error):  # nothing to do after a commit, or where the error has done it
+                    connection.rollback()
+            self._committed()
+
+
+class SqliteTokens(Tokens):
+    """The file ``path``. A damaged one is set aside and a new one begun, one that was moved away too; ``warn`` hears of
+    it, ``now`` (Unix seconds) names it. ``lock_wait`` is how many seconds a change waits for those of others.
+    """
+
+    def __init__(
+        self, path: Path, *, warn: Callable[[str], None], now: Callable[[], float], lock_wait: float = LOCK_WAIT
+    ) -> None:
+        self._path = path
+        self._file = Database(path, FORMAT, _prepare, lock_wait, warn=warn, now=now, cache=CACHE)
+
+    def close(self) -> None:
+        """Write the log back if nobody is in the way, and let go of the file."""
+        if self._file.connection is not None:
+            with suppress(sqlite3.Error):  # the log stays then; the next opening finds all in it
+                self._file.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._file.close()
+
+    def _connection(self) -> sqlite3.Connection:
+        connection = self._file.connection
+        if connection is not None and not self._file.checkpointer.moved:
+            return connection
+        try:
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            raise explain(error, self._path) from error
+        return self._file.open()
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        return self._file.failure(error)
+
+    def _committed(self) -> None:
+        self._file.committed()
+
+
+class LookTokens(Tokens):
+    """The file ``path`` for looking only: nothing is created, changed or set aside. Raises StoreError if it can't be
+    read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._open = path, look_into(path, FORMAT)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._open.close()
+
+    def _connection(self) -> sqlite3.Connection:
+        return self._open
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        return unreadable(error, self._path)
+
+
+class MemoryTokens(Tokens):
+    """For tests and rehearsals: empty at every start, and of one process."""
+
+    def __init__(self) -> None:
+        self._open = sqlite3.connect(":memory:", isolation_level=None)
+        _prepare(self._open, 0)
+
+    def close(self) -> None:
+        """Forget all."""
+        self._open.close()
+
+    def _connection(self) -> sqlite3.Connection:
+        return self._open
+
+    def _failure(self, error: sqlite3.Error) -> StoreError:
+        return explain(error, Path("memory:"))
+
+
+def open_tokens(
+    directory: Path | None, *, warn: Callable[[str], None], now: Callable[[], float], lock_wait: float = LOCK_WAIT
+) -> Tokens:
+    """Return what was learned, of the file in the state directory, which is opened at the first call; without a
+    directory, of memory. For one thread, after the fork.
+    """
+    if directory is None:
+        return MemoryTokens()
+    return SqliteTokens(directory / FILE_NAME, warn=warn, now=now, lock_wait=lock_wait)
+
+
+# --- SQL ---
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
+"""Of ids."""
+_WORDS = "SELECT id, spam, ham, seen FROM tokens WHERE id >= ? ORDER BY id"
+_MESSAGES = "SELECT digest, kind, day, version FROM messages WHERE digest > ? ORDER BY digest"
+
+
+def _prepare(connection: sqlite3.Connection, _: int) -> None:
+    for statement in _TABLES:
+        connection.execute(statement)
+    connection.execute("SELECT * FROM tokens LIMIT 1").fetchall()
+    connection.execute("SELECT * FROM messages LIMIT 1").fetchall()
+
+
+def _select(number: int) -> str:
+    return f"SELECT id, spam, ham FROM tokens WHERE id IN ({','.join('?' * number)})"
+
+
+def _learned(connection: sqlite3.Connection) -> Learned:
+    return Learned(**dict(connection.execute("SELECT kind, messages FROM learned")))
+
+
+def _known(connection: sqlite3.Connection, lessons: Iterable[Lesson]) -> dict[bytes, Kind]:
+    """Return as what those of the messages that are known were learned."""
+    find = "SELECT kind FROM messages WHERE digest = ?"
+    rows = ((one.digest, connection.execute(find, (one.digest,)).fetchone()) for one in lessons)
+    return {digest: Kind(row[0]) for digest, row in rows if row}
+
+
+@contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """See the file as it is now, for as long as it takes."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+
+
+class _Changes:
+    """What changes of the counts, of several messages at once."""
+
+    def __init__(self) -> None:
+        self._words: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
+        self._messages: Counter[Kind] = Counter()
+
+    def add(self, kind: Kind, ids: Iterable[int]) -> None:
+        self._words[kind].update(ids)
+        self._messages[kind] += 1
+
+    def take(self, kind: Kind, ids: Iterable[int]) -> None:
+        self._words[kind].subtract(ids)
+        self._messages[kind] -= 1
+
+    def write(self, connection: sqlite3.Connection, change_word: str, *more: int) -> None:
+        """Make the changes: ``change_word`` takes an id, both differences, and ``more``."""
+        spam, ham = self._words[Kind.SPAM], self._words[Kind.HAM]
+        words = sorted(spam.keys() | ham.keys())
+        connection.executemany(change_word, ((one, spam[one], ham[one], *more) for one in words))
+        connection.executemany(_ADD_MESSAGES, ((number, kind) for kind, number in self._messages.items()))
