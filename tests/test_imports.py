@@ -50,6 +50,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/checks/dkim/signing/*", (*VALUES, "vaglio.checks.dkim.*", "vaglio.checks.replytext", "vaglio.eager",
                                       "vaglio.checks.listfiles")),
     ("vaglio/checks/*/*", (*VALUES, "vaglio.checks.{check}.*", "vaglio.checks.listfiles", "vaglio.checks.replytext",
+                           "vaglio.checks.ownresults",
                            "vaglio.checks.sweeping", "vaglio.blocklists.*", "vaglio.config.types", "vaglio.eager")),
     ("vaglio/checks/*", VALUES),
     ("vaglio/policy/*", (*VALUES, "vaglio.policy.*", "vaglio.eager")),
@@ -59,6 +60,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     # The journal is a SQLite file like a store's, and no store.
     ("vaglio/journal/*", (*VALUES, "vaglio.journal.*", "vaglio.store.database", "vaglio.store.trouble")),
     ("vaglio/config/*", ("vaglio.config", "vaglio.config.*", "vaglio.checks.*.settings", "vaglio.checks.*.catalogue",
+                         "vaglio.checks.*.linkcatalogue", "vaglio.blocklists.catalogue",
                          "vaglio.lists")),
     (
         "vaglio/daemon/*",
