@@ -6,45 +6,26 @@ What strangers wrote is read within bounds and without an exception; what lies b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from vaglio.checks.score.mime import Oddity, Part
+from vaglio.checks.score.codings import in_charset, undo_words
+from vaglio.checks.score.html import Link, Page, page_of
+from vaglio.checks.score.mime import Oddity, Part, take_apart, text_of
+from vaglio.checks.score.urls import Url, urls_of
 from vaglio.examination import Field
 
+__all__ = ["Link", "Mailbox", "Page", "Reading", "Url", "mailbox_of", "read_message"]
 
-class Link(NamedTuple):
-    """A link of an HTML part: where it leads, as written (entities undone), and the text that is shown for it."""
+MAX_TEXT = 200_000
+"""Characters of text that are read of a message, all parts together."""
 
-    target: str
-    shown: str
+MAX_HTML = 500_000
+"""Characters of HTML that are read of a message, all parts together."""
 
-
-class Page(NamedTuple):
-    """An HTML part. ``shown`` is the text that a reader sees; ``hidden`` what is there and not seen: not displayed, of
-    no or tiny size, in the colour of its ground. ``images`` are their sources; ``marks`` what else is in it that
-    matters, by name, such as "script", "form", "iframe", "meta-refresh".
-    """
-
-    shown: str
-    hidden: str
-    links: tuple[Link, ...]
-    images: tuple[str, ...]
-    marks: frozenset[str]
-
-
-class Url(NamedTuple):
-    """A URL of the message, each once. ``host`` is in lower case and A-labels, or an address, in usual notation whatever
-    way it was written; ``domain`` the registered domain, "" for an address. ``rest`` is path and query. ``shown`` is
-    the text of its link, "" where it stood in text.
-    """
-
-    whole: str
-    scheme: str
-    host: str
-    domain: str
-    rest: str
-    shown: str = ""
+MAX_VALUE = 2000
+"""Characters of a header field that are kept."""
 
 
 class Mailbox(NamedTuple):
@@ -59,8 +40,9 @@ class Reading(NamedTuple):
 
     ``fields`` is the header as it came; ``values`` its fields by name in lower case: unfolded, decoded (RFC 2047; raw
     UTF-8 as it is), at most 2,000 characters each. ``text`` is all that a reader sees as text, plain parts and pages;
-    ``plain`` the plain parts alone. ``parts`` are the leaves, ``attachments`` those with a name or that say to be one.
-    ``size`` is that of the whole body in bytes, also where less of it was read.
+    ``plain`` the plain parts alone; ``pages`` has those in attachments too, which are no part of ``text``. ``parts``
+    are the leaves, ``attachments`` those with a name or that say to be one. ``size`` is that of the whole body in
+    bytes, also where less of it was read.
     """
 
     fields: Sequence[Field]
@@ -75,3 +57,177 @@ class Reading(NamedTuple):
     attachments: tuple[Part, ...]
     oddities: frozenset[Oddity]
     size: int
+
+
+def read_message(fields: Sequence[Field], body: bytes, size: int) -> Reading:
+    """Read a message; ``body`` has its first bytes, ``size`` says how many there are."""
+    content = take_apart(fields, body)
+    header = _Header(fields)
+    texts = _Texts()
+    for part in content.parts:
+        texts.read(part)
+    attachments = tuple(part for part in content.parts if part.name or part.attached)
+    found = urls_of(
+        [(link.target, link.shown) for page in texts.pages for link in page.links],
+        _texts_with_urls(header.first("subject"), texts, attachments),
+        (image for page in texts.pages for image in page.images),
+    )
+    odd = content.oddities | header.odd | texts.odd | (set() if found.all else {Oddity.TOO_MANY_URLS})
+    return Reading(
+        fields,
+        header.values,
+        header.first("subject"),
+        mailbox_of(next((value for name, value in fields if name.strip().lower() == b"from"), b"")),
+        "\n".join(texts.shown),
+        tuple(texts.plain),
+        tuple(texts.pages),
+        found.urls,
+        content.parts,
+        attachments,
+        odd if size <= len(body) else odd - _OF_THE_END,
+        size,
+    )
+
+
+_OF_THE_END = {Oddity.NO_END, Oddity.BAD_TRANSFER}
+"""What is odd about every message that was not read to its end."""
+
+
+def _texts_with_urls(subject: str, texts: _Texts, attachments: Sequence[Part]) -> Iterator[str]:
+    yield subject
+    yield from texts.plain
+    yield from (page.shown for page in texts.pages)
+    yield from (part.name for part in attachments if "://" in part.name)
+
+
+# --- the header ---
+
+
+class _Header:
+    """The fields of a header, decoded, by name."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.odd: set[Oddity] = set()
+        found: dict[str, list[str]] = {}
+        for name, value in fields:
+            found.setdefault(name.decode("latin-1").strip().lower(), []).append(self._decoded(value))
+        self.values: Mapping[str, tuple[str, ...]] = {name: tuple(values) for name, values in found.items()}
+
+    def first(self, name: str) -> str:
+        """Return the first field of this name; "" where there is none."""
+        return self.values.get(name, ("",))[0]
+
+    def _decoded(self, value: bytes) -> str:
+        raw = _unfolded(value)
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            text = in_charset(raw, "")[0]
+            self.odd.add(Oddity.RAW_HEADER)
+        decoded, well = undo_words(text)
+        if not well:
+            self.odd.add(Oddity.BAD_WORD)
+        return decoded[:MAX_VALUE].strip()
+
+
+def _unfolded(value: bytes) -> bytes:
+    value = value[: 4 * MAX_VALUE]
+    return value.replace(b"\r", b"").replace(b"\n", b"") if b"\n" in value else value
+
+
+_MAILBOX = re.compile(r'(?P<name>(?:"(?:[^"\\]|\\.)*+"|[^"<,;])*+)<(?P<address>[^<>]*)>', re.DOTALL)
+_BARE = re.compile(r"[^\s<>()\",;:]+@[^\s<>()\",;]+")
+_COMMENT = re.compile(r"\(([^()]*)\)")
+
+
+def mailbox_of(value: bytes) -> Mailbox:
+    """Return the first address of a field as readers show it, whatever is wrong with it."""
+    text = in_charset(_unfolded(value), "")[0][:MAX_VALUE].strip()
+    if found := _MAILBOX.match(text):
+        return Mailbox(_name(found["name"]), found["address"].strip())
+    name, angle, rest = text.rpartition("<")
+    if angle:
+        return Mailbox(_name(name), rest.partition(">")[0].strip())
+    bare, comment = _BARE.search(text), _COMMENT.search(text)
+    if bare:
+        return Mailbox(_name(comment[1]) if comment else "", bare[0])
+    return Mailbox(_name(text), "")
+
+
+def _name(text: str) -> str:
+    """Return a display name without its quotes, decoded: many put encoded words into quotes, too."""
+    text = text.strip()
+    if text[:1] == '"':
+        text = text.strip('"').replace('\\"', '"').replace("\\\\", "\\")
+    return undo_words(text)[0].strip()
+
+
+# --- the text ---
+
+_PAGES = ("text/html", "application/xhtml+xml", "image/svg+xml", "text/x-html")
+_PAGE_FILES = (".html", ".htm", ".xhtml", ".xht", ".shtml", ".svg", ".hta")
+_BEGINS = re.compile(
+    r"\s*+<(?:!doctype\s+html|(?:html|head|body|title|meta|style|table|center|font|div|p|br|a|img)[\s/>])",
+    re.IGNORECASE,
+)
+_HAS_TAG = re.compile(r"<[a-z!/?]", re.IGNORECASE)
+
+
+class _Texts:
+    """Reads the texts of parts, in their order, within the bounds for all of them together."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+        self.plain: list[str] = []
+        self.pages: list[Page] = []
+        self.odd: set[Oddity] = set()
+        self._room = MAX_TEXT
+        self._html = MAX_HTML
+
+    def read(self, part: Part) -> None:
+        """Take in a part: text that a reader is shown, or a page in an attachment."""
+        if part.kind in _PAGES or part.name.lower().endswith(_PAGE_FILES):
+            text = self._text(part, self._html)
+            if not part.is_text:
+                self._page(text, attached=True)
+            elif _HAS_TAG.search(text) or not text.strip():
+                self._page(text)
+            else:
+                self.odd.add(Oddity.WRONG_KIND)
+                self._plain(text)
+        elif part.is_text:
+            text = self._text(part, self._room)
+            if _BEGINS.match(text):
+                self.odd.add(Oddity.WRONG_KIND)
+                self._page(text)
+            else:
+                self._plain(text)
+
+    def _text(self, part: Part, room: int) -> str:
+        text, odd = text_of(part, room)
+        self.odd |= odd
+        return text
+
+    def _plain(self, text: str) -> None:
+        self.plain.append(self._fitted(text))
+        self.shown.append(self.plain[-1])
+
+    def _page(self, html: str, attached: bool = False) -> None:
+        html = self._cut(html, self._html)
+        self._html -= len(html)
+        page = page_of(html)
+        if attached:
+            self.pages.append(page._replace(attached=True))
+            return
+        self.pages.append(page._replace(shown=self._fitted(page.shown)))
+        self.shown.append(self.pages[-1].shown)
+
+    def _fitted(self, text: str) -> str:
+        text = self._cut(text, self._room)
+        self._room -= len(text)
+        return text
+
+    def _cut(self, text: str, room: int) -> str:
+        if len(text) > room:
+            self.odd.add(Oddity.TOO_MUCH_TEXT)
+        return text[:room]
