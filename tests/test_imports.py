@@ -49,6 +49,9 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/checks/dkim/signing/__init__", ()),
     ("vaglio/checks/dkim/signing/*", (*VALUES, "vaglio.checks.dkim.*", "vaglio.checks.replytext", "vaglio.eager",
                                       "vaglio.checks.listfiles")),
+    # A rule file is TOML like the configuration: what is wrong with it is told in the same words, with its line.
+    ("vaglio/checks/score/rule*", (*VALUES, "vaglio.checks.score.*", "vaglio.checks.listfiles", "vaglio.config.words",
+                                   "vaglio.config.places")),
     ("vaglio/checks/*/*", (*VALUES, "vaglio.checks.{check}.*", "vaglio.checks.listfiles", "vaglio.checks.replytext",
                            "vaglio.checks.ownresults",
                            "vaglio.checks.sweeping", "vaglio.blocklists.*", "vaglio.config.types", "vaglio.eager")),
@@ -84,7 +87,8 @@ PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vagli
         "vaglio/blocklists/answers", "vaglio/checks/dnsbl/localzone",
         "vaglio/checks/score/mime", "vaglio/checks/score/reading",
         "vaglio/checks/score/html", "vaglio/checks/score/urls", "vaglio/checks/score/oddfacts",
-        "vaglio/checks/score/rules", "vaglio/checks/score/patterns", "vaglio/checks/score/case",
+        "vaglio/checks/score/rules", "vaglio/checks/score/patterns",
+        "vaglio/checks/score/ruletext", "vaglio/checks/score/finders", "vaglio/checks/score/case",
         "vaglio/checks/score/tokens", "vaglio/checks/score/bayes", "vaglio/checks/tag/subject",
         "vaglio/checks/tag/conditions", "vaglio/checks/tag/heard",
         "vaglio/policy/parse", "vaglio/policy/render",
@@ -93,7 +97,7 @@ PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vagli
         "vaglio/milter/text", "vaglio/milter/authres", "vaglio/milter/host", "vaglio/milter/session")  # fmt: skip
 """No I/O, no clock, no logging."""
 IMPURE = ("os", "io", "pathlib", "logging", "asyncio", "subprocess", "threading", "random", "secrets", "http.*",
-          "urllib.*", "smtplib", "signal", "select", "selectors", "multiprocessing", "tempfile", "shutil",
+          "urllib.request", "urllib.error", "smtplib", "signal", "select", "selectors", "multiprocessing", "tempfile", "shutil",
           "vaglio.checks.listfiles")  # fmt: skip
 
 HOMES: tuple[tuple[str, tuple[str, ...]], ...] = (
