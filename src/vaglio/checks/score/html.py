@@ -5,7 +5,8 @@ One pass over the tags with a stack of what is open: time is linear in the size,
 is no recursion. Parsers of browsers' kind (lexbor, by selectolax) build the tree that the standard says, and that takes
 the square of the time: 12 s for 144 kB of tags that an attacker chose. What is done here of the standard (WHATWG HTML)
 is where tags begin and end, which of them end others, and how style is inherited. Style sheets are not read, only style
-at the tag itself; scripts are not run.
+at the tag itself (where a sheet speaks of backgrounds, no colour is taken for that of the ground unless a tag says it);
+scripts are not run.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from vaglio.checks.score.urls import joined
 
 MAX_DEPTH = 500
 """Tags that are open at a time; what is deeper counts as beside. Browsers keep 512."""
+
+MAX_TAGS = 25_000
+"""Tags that are read; the rest of a page with more is left out."""
 
 MAX_LINKS = 2000
 """Links of a page that are kept, and images."""
@@ -45,6 +49,7 @@ MARKS: Mapping[str, str] = {
     "image-map": "an image of which places are links",
     "base": "it says what its links are relative to",
     "deep": "more tags within each other than browsers take",
+    "long": "more tags than are read",
 }
 """What a page may have beside text, links and images, by the names in ``Page.marks``."""
 
@@ -296,7 +301,7 @@ _NAMED: Mapping[str, _Colour] = {
     "pink": (255, 192, 203), "beige": (245, 245, 220), "gold": (255, 215, 0),
 }  # fmt: skip
 _HEX = re.compile(r"#?([0-9a-f]{8}|[0-9a-f]{6}|[0-9a-f]{3,4})")
-_RGB = re.compile(r"rgba?\(\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})(?:[\s,/]+([\d.]{1,8})(%?))?\s*\)")
+_RGB = re.compile(r"rgba?\(\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})(?:[\s,/]+(\d{0,3}\.?\d{1,8})(%?))?\s*\)")
 _FAINT = 0.05
 """Opacity up to which a colour is none."""
 
@@ -313,10 +318,8 @@ def _colour(text: str, ground: _Colour | None) -> _Colour | None:
         red, green, blue, *opacity = bytes.fromhex(digits)
         return ground if opacity and opacity[0] <= 255 * _FAINT else (red, green, blue)
     if found := _RGB.fullmatch(text):
-        if found[4] and found[4].count(".") < 2 and found[4] != ".":
-            opacity_said = float(found[4]) / (100 if found[5] else 1)
-            if opacity_said <= _FAINT:
-                return ground
+        if found[4] and float(found[4]) <= _FAINT * (100 if found[5] else 1):
+            return ground
         return int(found[1]), int(found[2]), int(found[3])
     return None
 
@@ -343,6 +346,7 @@ class _Reader:
         self.images: list[str] = []
         self.marks: set[str] = set()
         self.base = ""
+        self._known = {"": _Said({}, False, False)}  # many tags of a page have the same attributes
         self._names: list[str] = []  # of open tags
         self._looks: list[_Look] = []  # around each of them
         self._places: dict[str, list[int]] = {}  # of the open tags of a name, in these two; and of those of a kind:
@@ -350,15 +354,19 @@ class _Reader:
         self._specials: list[int] = []
         self._look = _PLAIN
         self._seen = True
+        self._has_sheet = False
         self._link = ""  # where the open one leads
         self._link_start = 0  # the piece of text that it begins with
 
     def read(self, html: str) -> None:
         """Take in all of a page."""
-        place, end = 0, len(html)
+        place, end, room = 0, len(html), MAX_TAGS
         while place < end and (found := _TAG.match(html, place)):
             text, slash, name, attributes = found.groups()
             place = found.end()
+            if not (room := room - 1):
+                self.marks.add("long")
+                break
             if text:
                 self._text(text)
             if not name:
@@ -373,6 +381,8 @@ class _Reader:
                 inside, place = place, raw.start() if raw else end
                 if name in ("textarea", "xmp"):
                     self._text(html[inside:place])
+                elif name == "style" and not self._has_sheet and "background" in html[inside:place].lower():
+                    self._lose_ground()
         self._end_link()
 
     def _text(self, text: str) -> None:
@@ -395,14 +405,13 @@ class _Reader:
             self._break()
         elif name in _CELLS:
             self.shown.append(" ")
-        look = self._look
-        attributes = _attributes(written) if written else {}
-        if attributes:
-            look = _look_within(look, name, attributes)
+        said = self._known.get(written)
+        if said is None:
+            said = self._known[written] = _Said.of(written)
         if name not in _VOID:
-            self._open(name, look)
-        if attributes or name in _NOTED:
-            self._note(name, attributes)
+            self._open(name, _look_within(self._look, name, said.attributes) if said.of_look else self._look)
+        if said.of_note or name in _NOTED:
+            self._note(name, said.attributes)
 
     def _open(self, name: str, look: _Look) -> None:
         place = len(self._names)
@@ -412,11 +421,17 @@ class _Reader:
         self._names.append(name)
         self._looks.append(self._look)
         self._places.setdefault(name, []).append(place)
-        if name in _SCOPE:
-            self._scopes.append(place)
         if name in _SPECIAL:
             self._specials.append(place)
+            if name in _SCOPE:
+                self._scopes.append(place)
         self._turn_to(look if name != "template" else look._replace(displayed=False))
+
+    def _lose_ground(self) -> None:
+        """Take no ground for white any more: a style sheet may have coloured it."""
+        self._has_sheet = True
+        self._looks = [look._replace(ground=None) for look in self._looks]
+        self._turn_to(self._look._replace(ground=None))
 
     def _turn_to(self, look: _Look) -> None:
         if look is not self._look:
@@ -455,21 +470,22 @@ class _Reader:
     def _close(self, place: int) -> None:
         """End all open tags from this one on."""
         self._turn_to(self._looks[place])
-        for name in self._names[place:]:
+        while len(self._names) > place:
+            name = self._names.pop()
+            self._looks.pop()
             self._places[name].pop()
-            if name in _SCOPE:
-                self._scopes.pop()
             if name in _SPECIAL:
                 self._specials.pop()
-            if name == "a":
+                if name in _SCOPE:
+                    self._scopes.pop()
+            elif name == "a":
                 self._end_link()
-        del self._names[place:], self._looks[place:]
 
     def _note(self, name: str, attributes: Mapping[str, str]) -> None:
         """Take note of where a tag leads, and of what else it means."""
         if name in _LINKS:
             self._note_link(name, attributes)
-        elif name in ("img", "image", "input", "video"):
+        elif name in _IMAGES:
             self._note_image(attributes)
         for mark in _MARKED.get(name, ()):
             self.marks.add(mark)
@@ -482,9 +498,8 @@ class _Reader:
             self.base = attributes.get("href", "")[:MAX_TARGET]
         elif name == "script" and "svg" in self._places and self._places["svg"]:
             self.marks.add("svg-script")
-        for key in attributes:
-            if key[:2] == "on" and len(key) > 4:
-                self.marks.add("handler")
+        if any(map(_HANDLER.match, attributes)):
+            self.marks.add("handler")
         if "background" in attributes:
             self._add_image(attributes["background"])
         if "url(" in attributes.get("style", ""):
@@ -535,13 +550,37 @@ _MARKED: Mapping[str, tuple[str, ...]] = {
     "script": ("script",), "form": ("form",), "iframe": ("iframe",), "frame": ("iframe",), "object": ("object",),
     "embed": ("object",), "applet": ("object",), "area": ("image-map",), "base": ("base",),
 }  # fmt: skip
-_NOTED = frozenset((*_LINKS, *_MARKED))
+_IMAGES = ("img", "image", "input", "video")
+_NOTED = frozenset((*_LINKS, *_MARKED, *_IMAGES, "meta"))
 _BLANKS = re.compile(r"[\x00-\x20]+")
 _STYLE_URL = re.compile(r"url\(\s*+[\"']?+([^\"')]*+)")
 
 
 def _last_of(places: Sequence[int]) -> int:
     return places[-1] if places else -1
+
+
+class _Said(NamedTuple):
+    """The attributes of a tag; whether any of them says how text looks, and whether any is worth a note."""
+
+    attributes: Mapping[str, str]
+    of_look: bool
+    of_note: bool
+
+    @classmethod
+    def of(cls, written: str) -> _Said:
+        """Read what is written."""
+        found = _attributes(written)
+        style = found.get("style", "")
+        return cls(
+            found,
+            not _OF_LOOK.isdisjoint(found) or ("style" in found and bool(_declared(style[:_MAX_STYLE]))),
+            "background" in found or "url(" in style or any(map(_HANDLER.match, found)),
+        )
+
+
+_OF_LOOK = frozenset(("hidden", "color", "size", "text", "bgcolor", "background", "href"))
+_HANDLER = re.compile("on[a-z]{3}")
 
 
 def _attributes(written: str) -> dict[str, str]:

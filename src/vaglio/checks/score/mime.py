@@ -94,8 +94,8 @@ class Content(NamedTuple):
 
 def take_apart(headers: Sequence[Field], body: bytes) -> Content:
     """Return what a message is made of; ``body`` may have LF or CRLF at line ends, and may be cut off."""
-    walk = _Walk()
-    walk.visit(_Header(headers), body, 0)
+    walk = _Walk(body)
+    walk.visit(_Header(headers), 0, len(body), 0)
     return Content(tuple(walk.parts), frozenset(walk.odd))
 
 
@@ -161,14 +161,17 @@ def _unfolded(value: bytes) -> str:
 
 
 class _Walk:
-    """Goes through a message; collects leaves and oddities."""
+    """Goes through a message; collects leaves and oddities. Pieces of it are named by where they begin and end, so that
+    no bytes are copied but those of leaves.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, body: bytes) -> None:
         self.parts: list[Part] = []
         self.odd: set[Oddity] = set()
+        self._body = body
         self._fields = 0
 
-    def visit(self, header: _Header, body: bytes, depth: int, default: str = "text/plain") -> None:
+    def visit(self, header: _Header, start: int, end: int, depth: int, default: str = "text/plain") -> None:
         """Take in a part, and those in it."""
         if len(self.parts) >= MAX_PARTS:
             self.odd.add(Oddity.TOO_MANY_PARTS)
@@ -178,33 +181,33 @@ class _Walk:
         if inner and depth >= MAX_DEPTH:
             self.odd.add(Oddity.TOO_DEEP)
         elif kind == "message/rfc822" and inner:
-            self._visit_whole(body, depth + 1)
+            self._visit_whole(start, end, depth + 1)
             return
         elif inner:
             of_type = parameters(header.type)
             boundary = of_type.get("boundary") or parameter(of_type, "boundary")
-            pieces = self._pieces(body, boundary.encode("utf-8", "surrogateescape"))
+            pieces = self._pieces(start, end, boundary.encode("utf-8", "surrogateescape"))
             if pieces:
                 # RFC 2046 5.1.5: what is in a digest is a message, unless it says something else
                 of_each = "message/rfc822" if kind == "multipart/digest" else "text/plain"
                 for piece in pieces:
-                    self._visit_whole(piece, depth + 1, of_each)
+                    self._visit_whole(*piece, depth + 1, of_each)
                 return
             kind = "text/plain"  # what a reader is shown of it
-        self.parts.append(_leaf(header, kind, body, depth))
+        self.parts.append(_leaf(header, kind, self._body[start:end], depth))
 
-    def _visit_whole(self, raw: bytes, depth: int, default: str = "text/plain") -> None:
-        fields, body = self._split(raw)
-        self.visit(_Header(fields), body, depth, default)
+    def _visit_whole(self, start: int, end: int, depth: int, default: str = "text/plain") -> None:
+        fields, body = self._split(start, end)
+        self.visit(_Header(fields), body, end, depth, default)
 
-    def _split(self, raw: bytes) -> tuple[list[Field], bytes]:
-        """Return the header of a part, and the rest."""
-        if raw[:1] == b"\n" or raw[:2] == b"\r\n":
-            return [], raw[raw.index(b"\n") + 1 :]
-        end = _HEADER_END.search(raw, 0, MAX_HEADER)
-        head, body = (raw[: end.start()], raw[end.end() :]) if end else (raw[:MAX_HEADER], raw[MAX_HEADER:])
-        fields = list(self._header_fields(head))
-        return fields, body
+    def _split(self, start: int, end: int) -> tuple[list[Field], int]:
+        """Return the header of a part, and where the rest begins."""
+        if blank := _BLANK_LINE.match(self._body, start, end):
+            return [], blank.end()
+        most = min(end, start + MAX_HEADER)
+        found = _HEADER_END.search(self._body, start, most)
+        head, body = (found.start(), found.end()) if found else (most, most)
+        return list(self._header_fields(self._body[start:head])), body
 
     def _header_fields(self, head: bytes) -> Iterator[Field]:
         for line in _FOLD.sub(b" ", head).split(b"\n"):
@@ -218,21 +221,21 @@ class _Walk:
             elif line.strip():
                 self.odd.add(Oddity.BAD_HEADER)
 
-    def _pieces(self, body: bytes, boundary: bytes) -> list[bytes]:
+    def _pieces(self, start: int, end: int, boundary: bytes) -> list[tuple[int, int]]:
         """Return what stands between the boundaries (RFC 2046 5.1.1); nothing where there is none."""
-        found: list[bytes] = []
-        start = -1
+        found: list[tuple[int, int]] = []
+        begin = -1
         ended = False
         if boundary:
-            for place, after, last in _delimiters(body, b"--" + boundary):
-                if start >= 0:
-                    found.append(_without_line_end(body, start, place))
-                start = after
+            for place, after, last in _delimiters(self._body, b"--" + boundary, start, end):
+                if begin >= 0:
+                    found.append((begin, _before_line_end(self._body, begin, place)))
+                begin = after
                 ended = last
                 if last or len(found) > MAX_PARTS:
                     break
-            if start >= 0 and not ended:
-                found.append(body[start:])
+            if begin >= 0 and not ended:
+                found.append((begin, end))
         if not found:
             self.odd.add(Oddity.NO_BOUNDARY)
         elif not ended:
@@ -240,29 +243,36 @@ class _Walk:
         return found
 
 
+_BLANK_LINE = re.compile(rb"\r?\n")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
-def _delimiters(body: bytes, delimiter: bytes) -> Iterator[tuple[int, int, bool]]:
+def _delimiters(body: bytes, delimiter: bytes, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
     """Yield where each delimiter stands at the beginning of a line, where the line behind it begins, and whether it is
     the last.
     """
-    place = body.find(delimiter)
+    place = body.find(delimiter, start, end)
     while place >= 0:
-        end = body.find(b"\n", place)
-        after = len(body) if end < 0 else end + 1
-        if place == 0 or body[place - 1 : place] == b"\n":
+        line_end = body.find(b"\n", place, end)
+        after = end if line_end < 0 else line_end + 1
+        if place == start or body[place - 1] == _LF:
             rest = body[place + len(delimiter) : after].rstrip(b" \t\r\n")
             if rest in (b"", b"--"):  # else another boundary, of which this one is the beginning
                 yield place, after, rest == b"--"
-        place = body.find(delimiter, after)
+        place = body.find(delimiter, after, end)
 
 
-def _without_line_end(body: bytes, start: int, end: int) -> bytes:
-    """Return a piece without the line end before the delimiter, which belongs to that."""
-    piece = body[start:end]
-    return piece.removesuffix(b"\n").removesuffix(b"\r")
+def _before_line_end(body: bytes, start: int, end: int) -> int:
+    """Return where a piece ends without the line end before the delimiter, which belongs to that."""
+    if end > start and body[end - 1] == _LF:
+        end -= 1
+        if end > start and body[end - 1] == _CR:
+            end -= 1
+    return end
+
+
+_CR, _LF = b"\r\n"
 
 
 # --- a leaf ---

@@ -156,7 +156,7 @@ def mailbox_of(value: bytes) -> Mailbox:
 
 def _name(text: str) -> str:
     """Return a display name without its quotes, decoded: many put encoded words into quotes, too."""
-    text = text.strip()
+    text = text.strip(" \t,;")
     if text[:1] == '"':
         text = text.strip('"').replace('\\"', '"').replace("\\\\", "\\")
     return undo_words(text)[0].strip()
