@@ -1,0 +1,84 @@
+"""The check that marks subjects: hears what is known of a message at its end, and changes its subject or leaves it.
+
+Knows no protocol and opens nothing; references come through what it is given.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from vaglio.checks.ownresults import results_of
+from vaglio.checks.tag.decide import OWN_MAIL, Decision, Policy, basis
+from vaglio.checks.tag.heard import NOTHING, SCORE_CHECK, known, spam_of
+from vaglio.checks.tag.settings import TagSettings
+from vaglio.examination import Examination, Message, Needs
+from vaglio.facts import Facts
+from vaglio.ports import References
+from vaglio.verdict import Action, Verdict
+
+NAME = "tag"
+
+
+class Context(NamedTuple):
+    """What the check works with.
+
+    ``authserv_id`` is the name of ours whose Authentication-Results are believed, "" to read none: only where another
+    of our milters stands before and takes forged ones out. ``score_rehearses``: what vaglio-score finds is a rehearsal.
+    """
+
+    references: References
+    authserv_id: str = ""
+    score_rehearses: bool = False
+
+
+class Tag:
+    """The check behind ``vaglio-tag``."""
+
+    name = NAME
+    methods = ()
+    needs = Needs.HEADERS
+
+    def __init__(self, settings: TagSettings, context: Context) -> None:
+        self.settings, self.context, self.policy = settings, context, Policy(settings)
+
+    def examine(self, facts: Facts) -> Marking:  # noqa: ARG002  # the same for all
+        """Begin with a message."""
+        return Marking(self)
+
+    def decide(self, message: Message) -> Decision:
+        """Return what becomes of a message's subject."""
+        policy, recipients = self.policy, message.recipients
+        if policy.is_own(message.facts):
+            return OWN_MAIL
+        if message.facts.envelope.recipient_count > len(recipients):
+            recipients = ()  # what all of them have in common can't be known
+        earlier = message.earlier
+        if self.context.score_rehearses:
+            earlier = {name: one for name, one in earlier.items() if name != SCORE_CHECK}
+        ours = self.context.authserv_id
+        results = results_of(message.headers, ours) if ours else ()
+        spam = spam_of(message.headers) if self.settings.trust_spam_headers else NOTHING
+        return policy.decide(message.headers, policy.puts(known(earlier, results, spam), recipients))
+
+
+class Marking(Examination):
+    """One message."""
+
+    __slots__ = ("_check",)
+
+    def __init__(self, check: Tag) -> None:
+        self._check = check
+
+    async def verdict(self, message: Message) -> Verdict:
+        """Let the message pass, with its subject as it is to be."""
+        check = self._check
+        decision = check.decide(message)
+        if not decision.changes_anything:
+            return Verdict(Action.PASS, NAME, decision.reason, facts=basis(decision))
+        facts = basis(decision)
+        if check.settings.mode == "rehearse":
+            facts["rehearsal"] = True
+        return Verdict(
+            Action.PASS, NAME, decision.reason, headers=decision.headers, facts=facts,
+            ref=check.context.references(), changes=decision.changes,
+        )  # fmt: skip
