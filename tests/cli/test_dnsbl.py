@@ -21,7 +21,7 @@ from vaglio.checks.dnsbl.settings import ListSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
 from vaglio.checks.dnsbl.tally import COUNTS, Count, count_key
 from vaglio.cli import dnsbl_check
-from vaglio.cli.dnsbl_lists import asked_about, weighs
+from vaglio.cli.listfamily import asked_about, weighs
 from vaglio.config.load import load
 from vaglio.daemon.guard import rehearsed
 from vaglio.dns.open import open_resolver

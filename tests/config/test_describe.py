@@ -54,9 +54,10 @@ def test_the_defaults_without_comment_signs_are_the_defaults(tmp_path: Path) -> 
     loaded = load(path, {})
     assert loaded.config == VaglioConfig()
     tables = {"greylist.rule", "greylist.text", "dnsbl.lists", "ratelimit.text", "spf.rule", "spf.text",
-              "dkim.sign.keys"}  # fmt: skip
+              "dkim.sign.keys", "score.domains", "score.links.lists"}  # fmt: skip
     plain = {setting.key for setting in show(Loaded(VaglioConfig()))} - tables
-    plain = {key for key in plain if not key.startswith(("ratelimit.rule[", "chain."))}  # shown in comments
+    commented = ("ratelimit.rule[", "tag.rule[", "chain.")
+    plain = {key for key in plain if not key.startswith(commented)}
     assert loaded.origins.keys() == plain
 
 
@@ -64,7 +65,9 @@ def test_the_examples_in_the_defaults_are_valid_too(tmp_path: Path) -> None:
     examples = [line[4:].removeprefix("# ") for line in defaults().splitlines() if line.startswith("#   ")]
     text = "\n".join(line for line in examples if line.startswith("[") or " = " in line)
     path = tmp_path / "vaglio.toml"
-    path.write_text(text.replace(".NAME]", ".it]").replace('file = ""', 'file = "/etc/vaglio/private"'))
+    text = text.replace(".NAME]", ".it]").replace('file = ""', 'file = "/etc/vaglio/private"')
+    before, links, behind = text.partition("[[score.links.lists]]")
+    path.write_text(before + links + behind.replace('zone = ""', 'zone = "links.test"'))
     config = load(path, {}).config
     assert config.greylist.rule[0].delay == 300
     assert config.greylist.text.keys() == {"it"}

@@ -53,6 +53,15 @@ def warnings(folder: Path, text: str) -> list[str]:
             "out",
         ),
         (
+            '[score.links]\nuse = ["sem-uri"]\nwithout = ["sem-uri"]\n[identity]\nauthserv_id = "mail.caio.it"',
+            'FILE:3: score.links.without[0]: "sem-uri" stands in score.links.use too: it is not asked',
+        ),
+        (
+            '[[score.links.lists]]\nname = "mine"\nzone = "bl.spamcannibal.org"\n[identity]\nauthserv_id = "a.it"',
+            "FILE:3: score.links.lists[0].zone: bl.spamcannibal.org has ended (domain lapsed in 2019, listed "
+            "everybody): take this list out",
+        ),
+        (
             "[ratelimit]\nrule = []",
             "FILE:2: ratelimit.rule: nothing is limited: without this line the rules that ship would hold",
         ),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from vaglio.cli import dnsbl_check, dnsbl_lists, dnsbl_report, dnsbl_status
+from vaglio.cli import dnsbl_check, dnsbl_report, lists_show, lists_status
 from vaglio.cli.common import Commands, group
+from vaglio.cli.listfamily import DNSBL
 
 
 def add_to(commands: Commands) -> None:
     """Add the subcommands."""
     inner = group(commands, "dnsbl", "which blocklists are asked, what they say, and what they are worth")
-    for module in (dnsbl_check, dnsbl_status, dnsbl_lists, dnsbl_report):
-        module.add_to(inner)
+    dnsbl_check.add_to(inner)
+    lists_status.add_to(inner, DNSBL)
+    lists_show.add_to(inner, DNSBL)
+    dnsbl_report.add_to(inner)

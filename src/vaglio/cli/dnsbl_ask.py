@@ -20,7 +20,7 @@ from vaglio.checks.dnsbl.privatelists import PrivateLists
 from vaglio.checks.dnsbl.settings import DnsblSettings, ListSettings, Rules
 from vaglio.checks.dnsbl.waiting import Findings
 from vaglio.cli.common import progress, warn
-from vaglio.cli.dnsbl_lists import asked_about
+from vaglio.cli.listfamily import asked_about
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.clock import wall
 from vaglio.dns.open import OpenResolver

@@ -26,7 +26,8 @@ from vaglio.cli.common import (
     print_table,
 )
 from vaglio.cli.dnsbl_ask import Heard, Judgement, ask_about_client, ask_about_domain, named
-from vaglio.cli.dnsbl_status import statuses
+from vaglio.cli.listfamily import DNSBL
+from vaglio.cli.lists_status import statuses
 from vaglio.config.load import Loaded
 from vaglio.dns.open import OpenResolver, open_resolver
 from vaglio.facts import Client, Envelope, Facts, Session, Stage, Standing, client_of
@@ -107,7 +108,7 @@ def _suspended(loaded: Loaded) -> Collection[str]:
     """Return the lists that the daemon has suspended; none if it never ran, or its store can't be looked at."""
     lists = [one for one in effective(loaded.config.dnsbl) if one.zone]
     try:
-        return {name for name, status in statuses(loaded, lists).items() if status.trouble}
+        return {name for name, status in statuses(loaded, DNSBL, lists).items() if status.trouble}
     except CliError:
         return frozenset()
 

@@ -25,7 +25,7 @@ from vaglio.cli.common import (
     print_table,
     walk,
 )
-from vaglio.cli.dnsbl_lists import state_of
+from vaglio.cli.listfamily import state_of
 from vaglio.config.load import Loaded
 from vaglio.ports import Store
 

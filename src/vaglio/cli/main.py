@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from vaglio import __version__
-from vaglio.cli import config, decisions, dkim, dns, dnsbl, greylist, postconf, ratelimit, spf, trial
+from vaglio.cli import config, decisions, dkim, dns, dnsbl, greylist, links, postconf, ratelimit, spf, trial
 from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
 
@@ -27,6 +27,7 @@ examples:
   vaglio greylist allow example.com         let a sender in without waiting
   vaglio dnsbl check 198.51.100.7           what do the blocklists say of it?
   vaglio dnsbl status                       are the lists themselves in order?
+  vaglio links check tizio.example          what do the lists say of a domain that links lead to?
   vaglio ratelimit quota tizio@tizio.it     how much may this user still send?
   vaglio ratelimit top                      who uses most of its limits?
   vaglio spf check --ip 192.0.2.7 --from tizio@tizio.it   may this client send for them?
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
     whole.set_defaults(run=lambda _: helpless(whole))
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (decisions, trial, greylist, dnsbl, ratelimit, spf, dkim, dns, config, postconf):
+    for module in (decisions, trial, greylist, dnsbl, links, ratelimit, spf, dkim, dns, config, postconf):
         module.add_to(commands)
     return whole
 

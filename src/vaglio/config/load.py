@@ -294,9 +294,10 @@ def _may_be_secret(path: KeyPath, unknown: bool) -> bool:
     """Return whether an access key may stand there, also by a mistake: under a name that there isn't, in a zone, in
     place of a table.
     """
+    has_lists = path[:1] == ("dnsbl",) or path[:2] == ("score", "links")
     if unknown:
-        return path[:1] == ("dnsbl",) or "key" in str(path[-1]).lower()
-    of_lists = path[:1] == ("dnsbl",) and (path[-1] == "zone" or words.is_table(words.kind_at(VaglioConfig, path)))
+        return has_lists or "key" in str(path[-1]).lower()
+    of_lists = has_lists and (path[-1] == "zone" or words.is_table(words.kind_at(VaglioConfig, path)))
     return of_lists or words.is_secret(VaglioConfig, path)
 
 

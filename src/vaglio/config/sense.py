@@ -6,15 +6,16 @@ meant something else. Neither knows where a key stands (``load`` does).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.settings import Rule as LimitRule
+from vaglio.checks.score.settings import LinksSettings
 from vaglio.checks.spf.settings import CIRCUMSTANCES, SpfSettings
 from vaglio.checks.spf.settings import Rule as SpfRule
 from vaglio.config.chain import READY, ChainSettings, is_for_own_mail, shipped
@@ -22,6 +23,9 @@ from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
 from vaglio.config.types import MilterSection, format_duration
 from vaglio.config.words import dotted, meant, near
+
+if TYPE_CHECKING:
+    from vaglio.blocklists.catalogue import Misfit
 
 SHIPPED_LANGUAGES = frozenset({"en", "it"})
 
@@ -51,10 +55,11 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
     """Yield what keeps the daemons from running with this configuration."""
     yield from _shared_sockets(config)
     yield from _late_delays(config.greylist)
-    yield from _list_misfits(config.dnsbl)
+    yield from _list_misfits(config)
     yield from _late_lookups(config.dnsbl)
     yield from _limit_misfits(config.ratelimit)
     yield from _late_spf(config)
+    yield from _late_links(config)
     yield from _half_tables(config.dkim.sign)
     for name, section in config.daemons():
         if isinstance(section, GreylistSettings) and section.tarpit and section.tarpit >= section.deadline:
@@ -69,20 +74,28 @@ def clashes(config: VaglioConfig) -> Iterator[Clash]:
             yield Clash(((*path, "listen"), (*path, "engine")), f"{len(section.listen)} sockets", wanted)
 
 
-def _list_misfits(settings: DnsblSettings) -> Iterator[Clash]:
-    if settings.use or settings.without or settings.lists:
-        from vaglio.checks.dnsbl.catalogue import misfits  # the other daemons start without reading the shipped lists
+def _list_misfits(config: VaglioConfig) -> Iterator[Clash]:
+    """Yield lists that can't be. The daemons start without reading the shipped lists unless one is named."""
+    own, links = config.dnsbl, config.score.links
+    if own.use or own.without or own.lists:
+        from vaglio.checks.dnsbl.catalogue import misfits, names
 
-        for misfit in misfits(settings):
-            wanted = misfit.wanted + (meant(like_list(misfit.unknown)) if misfit.unknown else "")
-            yield Clash((("dnsbl", *misfit.path),), misfit.found, wanted)
+        yield from _clashes(("dnsbl",), misfits(own), names)
+    if links.use or links.without or links.lists:
+        from vaglio.checks.score import linkcatalogue
+
+        yield from _clashes(("score", "links"), linkcatalogue.misfits(links), linkcatalogue.names)
 
 
-def like_list(name: str) -> str:
+def _clashes(section: Path, misfits: Iterable[Misfit], names: Callable[[], Mapping[str, str]]) -> Iterator[Clash]:
+    for misfit in misfits:
+        wanted = misfit.wanted + (meant(like_list(misfit.unknown, names())) if misfit.unknown else "")
+        yield Clash(((*section, *misfit.path),), misfit.found, wanted)
+
+
+def like_list(name: str, names: Mapping[str, str]) -> str:
     """Return the shipped list that is probably meant by a name, or by a zone; "" for none."""
-    from vaglio.checks.dnsbl.catalogue import names
-
-    return names().get(near(name, names(), 0.7), "")  # "sorbs" is not "surbl"
+    return names.get(near(name, names, 0.7), "")  # "sorbs" is not "surbl"
 
 
 def _late_lookups(settings: DnsblSettings) -> Iterator[Clash]:
@@ -102,6 +115,18 @@ def _late_spf(config: VaglioConfig) -> Iterator[Clash]:
         deadline, shown = (*path, "deadline"), format_duration(host.deadline)
         wanted = f'more than {CIRCUMSTANCES}s less than {dotted(deadline)}, which is "{shown}"'
         yield Clash((("spf", "time_limit"), deadline), f'"{format_duration(config.spf.time_limit)}"', wanted)
+
+
+def _late_links(config: VaglioConfig) -> Iterator[Clash]:
+    """Yield a wait for lists that would not leave time to judge."""
+    hosts: list[tuple[Path, MilterSection]] = [(("score",), config.score)]
+    hosts += [(("chain", name), chain) for name, chain in config.chain.items() if "score" in chain.checks]
+    path, host = min(hosts, key=lambda one: one[1].deadline)
+    if config.score.links.lookup_timeout >= host.deadline:
+        deadline, shown = (*path, "deadline"), format_duration(host.deadline)
+        found = f'"{format_duration(config.score.links.lookup_timeout)}"'
+        wanted = f'less than {dotted(deadline)}, which is "{shown}"'
+        yield Clash((("score", "links", "lookup_timeout"), deadline), found, wanted)
 
 
 def _half_tables(settings: DkimSignSettings) -> Iterator[Clash]:
@@ -195,6 +220,7 @@ def remarks(config: VaglioConfig) -> Iterator[Remark]:
     yield from _dns_remarks(config)
     yield from _greylist_remarks(config.greylist)
     yield from _dnsbl_remarks(config.dnsbl)
+    yield from _links_remarks(config.score.links)
     yield from _ratelimit_remarks(config.ratelimit)
     yield from _spf_remarks(config.spf)
     yield from _milter_remarks(config)
@@ -318,14 +344,28 @@ def _chain_remarks(chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
 def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:
     if settings.reject and settings.defer >= settings.reject:
         yield Remark((("dnsbl", "defer"),), "never happens: dnsbl.reject refuses for good at this score or below it")
-    for index, name in enumerate(settings.without):
-        if name in settings.use:
-            yield Remark((("dnsbl", "without", index),), f'"{name}" stands in dnsbl.use too: it is not asked')
+    yield from _used_and_not(("dnsbl",), settings)
     if settings.lists:
         from vaglio.checks.dnsbl.catalogue import doubts
 
         for doubt in doubts(settings):
             yield Remark((("dnsbl", *doubt.path),), doubt.text)
+
+
+def _links_remarks(settings: LinksSettings) -> Iterator[Remark]:
+    yield from _used_and_not(("score", "links"), settings)
+    if settings.lists:
+        from vaglio.checks.score.linkcatalogue import doubts
+
+        for doubt in doubts(settings):
+            yield Remark((("score", "links", *doubt.path),), doubt.text)
+
+
+def _used_and_not(section: Path, settings: DnsblSettings | LinksSettings) -> Iterator[Remark]:
+    for index, name in enumerate(settings.without):
+        if name in settings.use:
+            text = f'"{name}" stands in {dotted(section)}.use too: it is not asked'
+            yield Remark(((*section, "without", index),), text)
 
 
 def _greylist_remarks(settings: GreylistSettings) -> Iterator[Remark]:

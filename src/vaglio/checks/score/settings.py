@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from vaglio.blocklists.settings import Code, DnsListSettings, ListName
 from vaglio.checks.replytext import checked
 from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
 from vaglio.lists import NetworkSet
+from vaglio.names import registered_domain
 
 Points = Annotated[float, Field(ge=-1000, le=1000)]
 Threshold = Annotated[float, Field(ge=0, le=1000)]
@@ -67,6 +70,70 @@ class BayesSettings(Section):
     """Words that are kept; beyond, the oldest that say little are forgotten earlier."""
 
 
+def _registered(text: str) -> str:
+    if registered_domain(text) != text:
+        raise ValueError('a registered domain in lower case such as "caio.it", without "www." before it')
+    return text
+
+
+Subject = Literal["link", "address", "from", "reply_to", "sender"]
+"""What a list is asked about: the registered domains that links lead to; addresses that stand in links in place of a
+name; the domains of From, of Reply-To and of the envelope sender (in a list of hashes the addresses).
+"""
+
+
+class LinkListSettings(DnsListSettings):
+    """One list: a zone in the DNS. An entry with the name of a shipped list changes that list: what it does not say
+    stays as shipped.
+    """
+
+    kind: Literal["address", "domain", "hash"] = "domain"
+    """What is in it: domain names (and perhaps addresses), addresses alone, or hashes of mail addresses."""
+    subjects: list[Subject] = []
+    """What to ask it about; none means link for domains, address for addresses, from and reply_to for hashes."""
+    reasons_it: dict[Code, Annotated[str, Field(max_length=120)]] = {}
+    """What a return code means, in Italian; where it is not said, "reasons" stands there."""
+
+    @property
+    def asked_about(self) -> Sequence[str]:
+        """What it is asked about, also where that is not said."""
+        return self.subjects or _SUBJECTS[self.kind]
+
+
+_SUBJECTS: Mapping[str, Sequence[str]] = {
+    "address": ("address",),
+    "domain": ("link",),
+    "hash": ("from", "reply_to"),
+}
+
+
+class LinksSettings(Section):
+    """Lists in the DNS of domains that spam and phishing lead to: each that knows one of a message's domains adds its
+    weight, once."""
+
+    enabled: bool = True
+    """false asks no list."""
+    use: list[ListName] = []
+    """Shipped lists to ask besides those that are on by themselves: read their terms first, "vaglio links lists" prints
+    them."""
+    without: list[ListName] = []
+    """Shipped lists not to ask."""
+    lists: list[LinkListSettings] = []
+    """Lists of your own, and changes to shipped ones."""
+    exempt_domains: list[Annotated[str, AfterValidator(_registered)]] = []
+    """Registered domains that no list is asked about: yours, those of your friends. A few that everybody links to never
+    are, nor is the recipient's."""
+    max_domains: Annotated[int, Field(ge=1, le=200)] = 20
+    """Domains of a message's links that lists are asked about; of more than that, those of links whose text names
+    another domain, and others by chance."""
+    lookup_timeout: Duration = 3
+    """Longest wait for all lists together; what is not known by then counts as no hit."""
+    suspend_after: Annotated[int, Field(ge=1, le=1000)] = 10
+    """A list that fails to answer for this many messages in a row is not asked for a while."""
+    suspend_for: Annotated[Duration, Field(ge=60)] = 300
+    """A suspended list is tried again this often, by a probe, and comes back when that goes well."""
+
+
 class ScoreSettings(MilterSection):
     """Spam: rules, Bayes and lists of links' domains give points; the sum leads to a header, to a refusal, or to
     nothing. No message is accepted and thrown away."""
@@ -105,3 +172,5 @@ class ScoreSettings(MilterSection):
     """The same in Italian, for recipients whose language that is (identity.languages)."""
     bayes: BayesSettings = Field(default_factory=BayesSettings)
     """Bayes."""
+    links: LinksSettings = Field(default_factory=LinksSettings)
+    """Lists of domains in links."""

@@ -1,4 +1,4 @@
-"""``vaglio dnsbl status``: which lists are in order, which are suspended, and what to do about it."""
+"""``vaglio dnsbl status``, ``vaglio links status``: which lists are in order, which are suspended, and what to do."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vaglio.blocklists.health import STATUS, Status, status_key
+from vaglio.blocklists.settings import DnsListSettings
 from vaglio.blocklists.watch import PROBE_EVERY
 from vaglio.blocklists.words import trouble_text
-from vaglio.checks.dnsbl.catalogue import effective
-from vaglio.checks.dnsbl.privatelists import PrivateLists
-from vaglio.checks.dnsbl.settings import ListSettings
-from vaglio.checks.dnsbl.sweep import SCHEMA
 from vaglio.cli.common import (
     Commands,
     command,
@@ -24,8 +21,8 @@ from vaglio.cli.common import (
     paragraph,
     print_json,
     print_table,
-    warn,
 )
+from vaglio.cli.listfamily import Family
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 
@@ -33,43 +30,45 @@ _LATE = 2 * PROBE_EVERY
 """Seconds without a probe of any list, after which the daemon is probably not running."""
 
 
-def add_to(commands: Commands) -> None:
+def add_to(commands: Commands, family: Family) -> None:
     """Add the subcommand."""
     parser = command(
         commands, "status", _status, "say which lists are in order and which are suspended, and what to do",
-        "vaglio dnsbl status\nvaglio dnsbl status --json",
+        f"{family.command} status\n{family.command} status --json",
         "Exit status 1 when a list is suspended, so that it serves monitoring. Nobody is refused by a suspended list;\n"
-        "the daemon tries it every few minutes (dnsbl.suspend_for), and it comes back by itself.",
+        f"the daemon tries it every few minutes ({family.section}.suspend_for), and it comes back by itself.",
     )  # fmt: skip
     looking_options(parser)
+    parser.set_defaults(family=family)
 
 
-def statuses(loaded: Loaded, lists: Sequence[ListSettings]) -> Mapping[str, Status]:
+def statuses(loaded: Loaded, family: Family, lists: Sequence[DnsListSettings]) -> Mapping[str, Status]:
     """Return what the daemon knows of lists, by name. Raises CliError if there is no store yet."""
     names = [one.name for one in lists]
     found = look_at_store(
-        loaded, SCHEMA, lambda store: store.transact(lambda tx: [tx.get(STATUS, status_key(name)) for name in names])
+        loaded,
+        family.schema,
+        lambda store: store.transact(lambda tx: [tx.get(STATUS, status_key(name)) for name in names]),
     )
     return {name: status or Status(name) for name, status in zip(names, found, strict=True)}
 
 
 def _status(args: argparse.Namespace) -> int:
     loaded, at = configuration(args), int(now(args))
-    lists = effective(loaded.config.dnsbl)
-    known = statuses(loaded, lists)
-    files = PrivateLists([one for one in lists if one.file], warn).read()
-    entries = {one.name: len(zone) for one, zone in files.current()}
-    documents = [_document(one, known[one.name], entries.get(one.name)) for one in lists]
+    family: Family = args.family
+    lists = family.catalogue.effective(family.settings(loaded.config))
+    known, entries = statuses(loaded, family, lists), family.entries(lists)
+    documents = [_document(one, known[one.name], entries.get(one.name), family) for one in lists]
     if args.json:
         print_json(documents)
     else:
-        _tell(documents)
-        _tell_of_the_daemon(known.values(), lists, at)
+        _tell(documents, family)
+        _tell_of_the_daemon(known.values(), lists, at, family)
     return 1 if any(one["suspended"] for one in documents) else 0
 
 
-def _document(one: ListSettings, status: Status, entries: int | None) -> dict[str, Any]:
-    what, then = trouble_text(status.trouble, status.detail, "dnsbl") if status.trouble else ("", "")
+def _document(one: DnsListSettings, status: Status, entries: int | None, family: Family) -> dict[str, Any]:
+    what, then = trouble_text(status.trouble, status.detail, family.section) if status.trouble else ("", "")
     return {
         "name": one.name,
         "suspended": bool(status.trouble),
@@ -82,7 +81,7 @@ def _document(one: ListSettings, status: Status, entries: int | None) -> dict[st
     }
 
 
-def _tell(documents: Sequence[dict[str, Any]]) -> None:
+def _tell(documents: Sequence[dict[str, Any]], family: Family) -> None:
     print_table(
         ("list", "state", "since", "last probe"),
         (
@@ -90,7 +89,7 @@ def _tell(documents: Sequence[dict[str, Any]]) -> None:
              moment(one["probed"]) if one["probed"] else "")
             for one in documents
         ),
-        "no list is on: see vaglio dnsbl lists --all",
+        f"no list is on: see {family.command} lists --all",
     )  # fmt: skip
     for one in documents:
         if one["suspended"]:
@@ -108,13 +107,13 @@ def _state(one: Mapping[str, Any]) -> str:
     return "in order" if one["probed"] else "not probed yet"
 
 
-def _tell_of_the_daemon(known: Any, lists: Sequence[ListSettings], at: int) -> None:
+def _tell_of_the_daemon(known: Any, lists: Sequence[DnsListSettings], at: int, family: Family) -> None:
     """Say so when nobody probes the lists."""
     if not any(one.zone and one.probe for one in lists):
         return
     last = max(status.probed for status in known)
     if not last:
-        print("\nNo list has been probed yet: is vaglio-dnsbl running with this configuration?")
+        print(f"\nNo list has been probed yet: is {family.watcher} running with this configuration?")
     elif at - last > _LATE:
         print(f"\nThe last probe was {format_duration(at - last)} ago, and there should be one every hour: is "
-              "vaglio-dnsbl running?")  # fmt: skip
+              f"{family.watcher} running?")  # fmt: skip
