@@ -27,7 +27,7 @@ from bench.generator import MILTER, Generator, Measured
 from bench.milterruns import FULL, LARGE, MEDIUM, QUICK, SMALL, MilterRuns, Part, Plan, rows_of, worker_rows
 from bench.milterservers import PYSPF, MilterServer, Ours, PyspfMilter
 from bench.report import Row, Target
-from bench.runs import Pair, Say, Subject
+from bench.runs import Pair, Say, Subject, open_directory
 from bench.signed import ED25519, RSA
 
 Figures = Sequence[Measured]
@@ -173,7 +173,7 @@ class Bench(MilterRuns):
         """Real Postfixes, which throw the mail away: SPF and DKIM by ours, DKIM alone by opendkim."""
         self._say("through Postfix")
         address, both = self._names.address, self._both
-        with self._where_postfix_may_go() as home:
+        with open_directory() as home:
             servers: dict[str, MilterServer] = {
                 "chain": Inbound(home / "chain", both, address),
                 **self._there({"opendkim": lambda: OpendkimVerify(home / "opendkim", both, address)}),

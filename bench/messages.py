@@ -7,6 +7,7 @@ same header is on all of them, some fifteen fields, as behind one more mail serv
 from __future__ import annotations
 
 import base64
+import quopri
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +53,35 @@ def medium() -> bytes:
     return (_HEADER + _parts(_TEXT + _lines(6000), f"{_HTML}<html><body>\n{paragraphs}</body></html>\n")).encode()
 
 
+def newsletter() -> bytes:
+    """Return one of some 50 kB that is nearly all HTML, as newsletters are: tables, styles, pictures, links."""
+    articles = "".join(map(_article, range(48)))
+    head = f"<head><style>{_STYLE * 6}</style></head>\n"
+    page = f"<html>{head}<body><table width=600>\n{articles}</table></body></html>\n"
+    escaped = quopri.encodestring(page.encode()).decode()
+    return (_HEADER + _alternatives(_TEXT + _lines(3000), _HTML + escaped)).encode()
+
+
+_STYLE = "td.text { font-family: Arial, sans-serif; font-size: 14px; line-height: 20px; color: #333333 }\n"
+
+
+def _article(number: int) -> str:
+    link = f"https://news.sender.example/go/{number:04}?utm_source=letter"
+    return (
+        f'<tr><td class="image" style="padding: 10px 0 0 0" width="200">\n<a href="{link}&amp;utm_content=image">\n'
+        f'<img src="https://img.sender.example/{number:04}.jpg" width="200" height="150" alt="Picture {number}">\n'
+        f'</a></td>\n<td class="text" style="padding: 10px 20px; color: #333333; font-size: 14px">\n'
+        f'<h2 style="margin: 0; font-size: 18px">The {_line(number)}</h2>\n'
+        f'<p style="margin: 0 0 8px 0">{_line(number + 100)} <b>{_line(number + 200)}</b></p>\n'
+        f'<a href="{link}" style="color: #ffffff; background: #0066cc">Read more</a>\n</td></tr>\n'
+        f'<tr><td colspan="2" style="height: 1px; background: #eeeeee; font-size: 1px">&nbsp;</td></tr>\n'
+    )
+
+
+def _line(number: int) -> str:
+    return next(_some_lines(number + 1))
+
+
 def large() -> bytes:
     """Return one of some 1 MB: text and a file."""
     file = base64.encodebytes(random.Random(3).randbytes(740_000)).decode()
@@ -80,6 +110,10 @@ def write(directory: Path) -> dict[str, Path]:
         found[size] = directory / f"{size.replace(' ', '-')}.eml"
         found[size].write_bytes(make())
     return found
+
+
+def _alternatives(*parts: str) -> str:
+    return _parts(*parts).replace("multipart/mixed", "multipart/alternative", 1)
 
 
 def _parts(*parts: str) -> str:

@@ -8,10 +8,9 @@ import subprocess
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from bench import messages
@@ -91,13 +90,7 @@ class MilterRuns(Runs):
         return lambda: self._timed(server, PASSED, both_cores=both_cores, messages=str(message))
 
     def _must_say(self, server: MilterServer, message: Path, *words: str) -> None:
-        """Raise BenchError unless all the words are in what it would have done with the message: another result would
-        be another measurement.
-        """
-        command = (*self.generator.command, "--dump", "-n", "1", server.address, str(message))
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
-        if missing := [word for word in words if word not in said]:
-            raise BenchError(f"{server.name} did not say {', '.join(missing)}: {said}\n{server.log_end()}")
+        must_say(self.generator, server, message, *words)
 
     # --- one worker and two ---
 
@@ -115,14 +108,6 @@ class MilterRuns(Runs):
         return found[0] if peers else [], found[len(peers) :]
 
     # --- through Postfix ---
-
-    @contextmanager
-    def _where_postfix_may_go(self) -> Iterator[Path]:
-        """Give a directory for sockets that Postfix's user may open."""
-        with TemporaryDirectory(prefix="vaglio-bench-") as name:
-            home = Path(name)
-            home.chmod(0o755)
-            yield home
 
     def _through_postfix(
         self, servers: Mapping[str, MilterServer], message: Path, words: Mapping[str, Sequence[str]]
@@ -189,6 +174,16 @@ class MilterRuns(Runs):
         growth = held.many / held.few
         yield Row(f"{what}, the second over the first", "", (), (growth,), Target("ours", "<=", 1.05))
         yield under_way_row(what, held.under_way)
+
+
+def must_say(generator: Generator, server: MilterServer, message: Path, *words: str) -> None:
+    """Raise BenchError unless all the words are in what it would have done with the message: another result would be
+    another measurement.
+    """
+    command = (*generator.command, "--dump", "-n", "1", server.address, str(message))
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    if missing := [word for word in words if word not in said]:
+        raise BenchError(f"{server.name} did not say {', '.join(missing)}: {said}\n{server.log_end()}")
 
 
 def under_way_row(what: str, held: int) -> Row:

@@ -16,7 +16,7 @@ from bench.generator import MILTER, Generator
 from bench.milterruns import FULL, LARGE, QUICK, SMALL, MilterRuns, Part, Plan, rows_of, under_way_row, worker_rows
 from bench.milterservers import ENGINES, Bodies, Engine, MilterServer, Noop, NoopPymilter, PyspfMilter, Spf
 from bench.report import Row, Target
-from bench.runs import Pair, Say, Subject, rates
+from bench.runs import Pair, Say, Subject, open_directory, rates
 
 
 class Bench(MilterRuns):
@@ -91,7 +91,7 @@ class Bench(MilterRuns):
         """The same through real Postfixes, which throw the mail away: what is left of their speed."""
         self._say("through Postfix")
         address, both = self._names.address, self._both
-        with self._where_postfix_may_go() as home:
+        with open_directory() as home:
             servers: dict[str, MilterServer] = {
                 "pymilter": NoopPymilter(home / "pymilter", both),
                 "pyspf": PyspfMilter(home / "pyspf", both, address),

@@ -144,6 +144,15 @@ def workspace() -> Iterator[Path]:
         yield directory
 
 
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """Give a directory that other users may look into, too: servers that give up root, and their sockets."""
+    with tempfile.TemporaryDirectory(prefix="vaglio-bench-") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
+
+
 def notes(bench: Runs) -> list[str]:
     """Return what must be known beside the table."""
     busy, lengths = bench.busy, bench.lengths

@@ -26,6 +26,15 @@ def test_a_message_has_its_size_and_no_line_that_is_too_long(size: str, wanted: 
     assert message == messages.SIZES[size]()
 
 
+def test_the_newsletter_is_as_large_as_the_message_of_medium_size_and_nearly_all_html() -> None:
+    message = messages.newsletter()
+    assert len(message) == pytest.approx(len(messages.medium()), rel=0.1)
+    plain, page = (part.get_content() for part in parsed(message).iter_parts() if isinstance(part, EmailMessage))
+    assert len(page) > 0.7 * len(message)
+    assert (page.count("<a href="), page.count("<img src="), plain.count("<")) == (96, 48, 0)
+    assert "perché" in page
+
+
 @pytest.mark.parametrize(
     ("size", "parts"),
     [("2 kB", ["text/plain"]), ("50 kB", ["text/plain", "text/html"]), ("1 MB", ["text/plain", "application/pdf"])],

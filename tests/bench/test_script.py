@@ -14,8 +14,8 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "bench"
 def test_help_is_printed_and_nothing_done(words: list[str]) -> None:
     done = subprocess.run(["sh", str(SCRIPT), *words], capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    usage = "usage: scripts/bench greylist|dnsbl|ratelimit|milters|dkim [--quick] [--json] [--write]\n"
+    usage = "usage: scripts/bench greylist|dnsbl|ratelimit|milters|dkim|score [--quick] [--json] [--write]\n"
     assert done.stdout.startswith(usage)
-    peers = ("postgrey", "policyd-weight", "policyd-rate-limit", "pyspf-milter", "opendkim", "dkimpy-milter")
+    peers = ("postgrey", "policyd-weight", "policyd-rate-limit", "pyspf-milter", "opendkim", "dkimpy-milter", "rspamd")
     for word in (*peers, "--quick", "--json", "--write", "docs/performance.md"):
         assert word in done.stdout
