@@ -23,7 +23,7 @@ def read(text: bytes) -> list[Entry]:
 def test_a_file_looks_as_it_is_documented() -> None:
     digest = bytes.fromhex("5d41402abc4b2a76b9719d911017c592")
     word = Word(0x9E107D9D372BB682 - 2**64, 37, 0, TODAY)
-    found = [Learned(412, 388), Remembered(digest, Kind.SPAM, TODAY, 1), word]
+    found: list[Entry] = [Learned(412, 388), Remembered(digest, Kind.SPAM, TODAY, 1), word]
     text = HEAD + MESSAGE + WORD + b"end 2\n"
     assert b"".join(written(found)) == text
     assert read(text) == found

@@ -35,7 +35,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     class Input:
         buffer = io.BytesIO(letter("uno"))
 
-    monkeypatch.setattr(mailfiles.sys, "stdin", Input)
+    monkeypatch.setattr("sys.stdin", Input)
     assert found("-") == [Piece("standard input", letter("uno"), len(letter("uno")))]
 
 

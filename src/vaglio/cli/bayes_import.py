@@ -1,0 +1,129 @@
+"""``vaglio bayes import``: takes over what was learned elsewhere, or earlier."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, NamedTuple
+
+from vaglio.cli.bayes_lines import LONGEST, BadFile, Entry, entries
+from vaglio.cli.bayes_store import agreed, to_change
+from vaglio.cli.common import CliError, Commands, command, now, print_json, progress, said, usual_options
+from vaglio.ports import Learned, Word
+from vaglio.store.tokens import Remembered, Tokens
+
+_TOGETHER = 10_000
+"""Entries that are written at once: other processes wait for some 50 ms."""
+_NOTHING = Learned()
+_MORE = """\
+The file is read to its end before anything is changed. What is in it is added to what was learned here: a message that
+was learned in both places counts twice, so a file that was taken over already is refused. --replace puts it in place of
+what is here; Bayes has no say until that is done."""
+
+
+def add_to(commands: Commands) -> None:
+    """Add the subcommand."""
+    parser = command(
+        commands, "import", _import, "take over what was learned elsewhere, or earlier",
+        "vaglio bayes import bayes.txt\nvaglio bayes import --replace bayes.txt\n"
+        "xzcat bayes.txt.xz | vaglio bayes import",
+        _MORE,
+    )  # fmt: skip
+    parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="the file (default: standard input)")
+    parser.add_argument("--replace", action="store_true", help="forget what was learned here, in favour of it")
+    parser.add_argument("--yes", action="store_true", help="with --replace: do not ask")
+    usual_options(parser)
+
+
+class _Found(NamedTuple):
+    """What is in a file, and how many of its messages are known here."""
+
+    learned: Learned
+    messages: int
+    words: int
+    known: int
+
+
+def _import(args: argparse.Namespace) -> int:
+    if args.replace and not agreed(args, "this forgets what was learned here"):
+        return 1
+    today = int(now(args)) // 86400
+    with _at_hand(args.file) as file, to_change(args) as store:
+        try:
+            found = _examined(entries(_lines(file), today), store)
+        except BadFile as error:
+            raise CliError(f"{args.file}: {error}; nothing was changed") from error
+        if args.replace:
+            store.clear()
+        elif found.known * 2 > found.messages:
+            raise CliError(
+                f"{args.file}: {found.known} of its {found.messages} messages are known here, so it was taken over "
+                "already; to put it in place of what is here: --replace"
+            )
+        file.seek(0)
+        _add(entries(_lines(file), today), store, found.learned)
+    if args.json:
+        print_json({"spam": found.learned.spam, "ham": found.learned.ham, "remembered": found.messages,
+                    "words": found.words})  # fmt: skip
+    else:
+        print(f"taken over: {found.words} words, of {found.learned.spam} messages of spam and {found.learned.ham} of "
+              "wanted mail")  # fmt: skip
+    return 0
+
+
+@contextmanager
+def _at_hand(name: str) -> Iterator[BinaryIO]:
+    """Open the file so that it can be read twice. Raises CliError."""
+    try:
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as source:
+            if source.seekable():
+                yield source
+                return
+            with TemporaryFile() as copy:
+                shutil.copyfileobj(source, copy)
+                copy.seek(0)
+                yield copy
+    except OSError as error:
+        raise CliError(f"{name}: {said(error)}") from error
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    while line := file.readline(LONGEST):
+        yield line
+
+
+def _examined(found: Iterable[Entry], store: Tokens) -> _Found:
+    learned, messages, words, known = _NOTHING, 0, 0, 0
+    for some in _batches(found):
+        digests = [one.digest for one in some if isinstance(one, Remembered)]
+        messages, known = messages + len(digests), known + store.known(digests)
+        words += sum(isinstance(one, Word) for one in some)
+        learned = next((one for one in some if isinstance(one, Learned)), learned)
+        progress(f"{messages + words} lines read")
+    progress("")
+    return _Found(learned, messages, words, known)
+
+
+def _add(found: Iterable[Entry], store: Tokens, learned: Learned) -> None:
+    """Write it all; the figures last, since they give Bayes its say."""
+    number = 0
+    for some in _batches(found):
+        messages = [one for one in some if isinstance(one, Remembered)]
+        words = sorted(one for one in some if isinstance(one, Word))
+        store.add(_NOTHING, messages, words)
+        number += len(some)
+        progress(f"{number} lines written")
+    store.add(learned, (), ())
+    progress("")
+
+
+def _batches(found: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
+    rest = iter(found)
+    while some := list(islice(rest, _TOGETHER)):
+        yield some
