@@ -166,11 +166,50 @@ def test_boundaries_that_are_missing_or_no_boundaries(body: str, kinds: int, odd
 
 
 @pytest.mark.parametrize(
-    "parameter",
-    ['filename="x.exe"', "filename*=utf-8''x%2Eexe", "filename*0=x.; filename*1=exe", "filename==?utf-8?b?eC5leGU=?="],
+    ("parameter", "name"),
+    [
+        ('filename="x.exe"', "x.exe"),
+        ("FileName = x.exe ; size=1", "x.exe"),
+        ('filename="a;b\\"c.exe', 'a;b"c.exe'),
+        ("filename*=utf-8''x%2Eexe", "x.exe"),
+        ("filename=a.txt; filename*=iso-8859-1'it'perch%E9.exe", "perché.exe"),
+        ("filename*=nothing''x%2Eexe", "x.exe"),
+        ("filename*=x.exe", "x.exe"),
+        ("filename*0=x%2E; filename*1=exe", "x%2Eexe"),
+        ("filename*1=exe; filename*0=x.; filename*3=no", "x.exe"),
+        ("filename*0*=utf-8''perch%C3; filename*1*=%A9; filename*2=.exe", "perché.exe"),
+        ("filename==?utf-8?b?eC5leGU=?=", "x.exe"),
+        ('filename="=?utf-8?q?x=2E?=\n =?utf-8?q?exe?="', "x.exe"),
+        ("filename=perché.exe", "perché.exe"),
+        ("filename=; filename", ""),
+    ],
 )
-def test_names_of_files_come_in_any_form(parameter: str) -> None:
-    assert only(f"Content-Disposition: attachment; {parameter}\n\n").name == "x.exe"
+def test_names_of_files_come_in_any_form(parameter: str, name: str) -> None:
+    assert only(f"Content-Disposition: attachment; {parameter}\n\n").name == name
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("TEXT/Html", "text/html"),
+        ("text/html charset=utf-8", "text/html"),
+        ("text/html;;; charset", "text/html"),
+        ("html", "text/plain"),
+        ("text/", "text/plain"),
+        ('"text/html"', "text/plain"),
+        ("text/perché", "text/perch"),
+        ("", "text/plain"),
+    ],
+)
+def test_a_type_is_read_as_readers_do(value: str, kind: str) -> None:
+    assert only(f"Content-Type: {value}\n\n").kind == kind
+
+
+@pytest.mark.parametrize("boundary", ["a'b(c)", '"a b"', "perch\xe9", '"x\\"y"', "x; boundary=y"])
+def test_any_boundary_is_found(boundary: str) -> None:
+    plain = boundary.strip('"').partition(";")[0].replace("\\", "")
+    raw = f"Content-Type: multipart/mixed; boundary={boundary}\n\n--{plain}\n\none\n--{plain}--\n".encode("latin-1")
+    assert text_of(only(raw)).text == "one"
 
 
 def nested(depth: int) -> str:
