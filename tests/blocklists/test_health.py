@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from vaglio.blocklists.answers import AnyList, Listed, Trouble, compiled
-from vaglio.blocklists.health import Health, News
+from vaglio.blocklists.health import TOO_LATE, Health, News
 from vaglio.checks.dnsbl.settings import ListSettings
 from vaglio.checks.dnsbl.sweep import SCHEMA
-from vaglio.ports import Store, StoreError, T, Transaction
+from vaglio.ports import NXDOMAIN, Answer, Outcome, Store, StoreError, T, Transaction
 from vaglio.store.memory import MemoryStore
 
 NOW = 1_700_000_000
@@ -71,6 +71,24 @@ def test_silence_must_last_and_any_answer_ends_it() -> None:
     assert not health.suspended("bl")
     health.heard("bl", Trouble.SILENT, "timeout", NOW)
     assert health.suspended("bl")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reading", "suspends", "detail"),
+    [
+        (Answer(Outcome.OK, ("127.255.255.254",)), Trouble.REFUSES_US, True, "127.255.255.254"),
+        (TOO_LATE, Trouble.SILENT, True, "timeout"),
+        (Answer(Outcome.TEMPERROR, why="too-many"), Trouble.SILENT, False, ""),  # our own trouble
+        (NXDOMAIN, None, False, ""),
+    ],
+)
+def test_an_answer_says_whether_it_suspends_its_list_and_why(
+    answer: Answer, reading: Trouble | None, suspends: bool, detail: str
+) -> None:
+    health = Health(lists("bl"), 1)
+    assert health.answered("bl", answer, reading, NOW) is suspends
+    assert health.status()["bl"].detail == detail
+    assert not health.answered("bl", answer, reading, NOW)  # it is suspended already, or still is not
 
 
 def test_every_list_is_probed_at_the_start_then_hourly_and_a_suspended_one_more_often() -> None:

@@ -229,8 +229,8 @@ class Links:
         most = self._settings.max_domains
         if len(found) <= most:
             return found
-        first = [name for name, url in found.items() if _misleads(url)][:most]
-        rest = random.sample([name for name in found if name not in set(first)], most - len(first))
+        first = dict.fromkeys([name for name, url in found.items() if _misleads(url)][:most])
+        rest = random.sample([name for name in found if name not in first], most - len(first))
         return {name: found[name] for name in (*first, *rest)}
 
     def _is_asked(self, name: str, url: Url, own: str) -> bool:
