@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,10 @@ ALL = (*REAL, "enron1", "phishing-pot")
 Label = Literal["ham", "spam"]
 LABELS: tuple[Label, ...] = ("ham", "spam")
 _LABEL: Mapping[str, Label] = {label: label for label in LABELS}
+
+
+_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
+"""A field of a header. What does not begin with one is no message, and no program is asked about it."""
 
 
 class Mail(NamedTuple):
@@ -64,7 +69,9 @@ def _corpus(directory: Path, corpus: str, lines: Iterable[Mapping[str, str]]) ->
         label = _LABEL.get(line["label"])
         if label is None:
             raise BenchError(f"{directory}: {line['file']} is neither ham nor spam, but {line['label']}")
-        found.append(Mail(corpus, label, line["sha256"], without_from_line(content)))
+        message = without_from_line(content)
+        if _FIELD.match(message):
+            found.append(Mail(corpus, label, line["sha256"], message))
     return found
 
 

@@ -50,6 +50,11 @@ def test_a_corpus_is_read_without_the_lines_that_mailboxes_put_in_front(tmp_path
     assert {(one.corpus, one.label) for one in found} == {("mine", "spam")}
 
 
+def test_what_has_no_header_is_left_out(tmp_path: Path) -> None:
+    found = corpora.read(corpus(tmp_path, {"mine/1": message(1), "mine/2": b"        return 0;\n}\n"}), ["mine"])
+    assert [one.content for one in found] == [message(1)]
+
+
 @pytest.mark.parametrize("label", ["ham", "eggs"])
 def test_what_is_not_as_the_manifest_says_ends_it(tmp_path: Path, label: str) -> None:
     listed = {"1": "0" * 64} if label == "ham" else {}
