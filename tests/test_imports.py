@@ -87,6 +87,7 @@ PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vagli
         "vaglio/blocklists/answers", "vaglio/checks/dnsbl/localzone",
         "vaglio/checks/score/mime", "vaglio/checks/score/reading",
         "vaglio/checks/score/html", "vaglio/checks/score/urls", "vaglio/checks/score/oddfacts",
+        "vaglio/checks/score/hops", "vaglio/checks/score/known",
         "vaglio/checks/score/rules", "vaglio/checks/score/patterns",
         "vaglio/checks/score/ruletext", "vaglio/checks/score/finders", "vaglio/checks/score/case",
         "vaglio/checks/score/tokens", "vaglio/checks/score/bayes", "vaglio/checks/tag/subject",
