@@ -180,7 +180,7 @@ def test_rate_limits_stand_behind_the_lines_of_main_cf(host: Host) -> None:
 def test_an_unknown_daemon_is_named(host: Host) -> None:
     said = host.run("postconf", "dkim")
     assert said.status == 2
-    wanted = "dnsbl, greylist, ratelimit, spf, dkim.verify, chain.inbound, chain.outbound, dkim.sign"
+    wanted = "dnsbl, greylist, ratelimit, spf, dkim.verify, score, chain.inbound, chain.outbound, tag, dkim.sign"
     assert f"found 'dkim', wanted one of {wanted}" in said.err
 
 
@@ -315,6 +315,22 @@ def test_signing_and_verifying_are_each_wired_once(host: Host, sections: str, wi
     host.config.write_text(sections)
     document = json.loads(host.run("postconf", "--json").out)
     assert {name for name in document if name.startswith("vaglio_")} == wired
+
+
+def test_who_marks_the_subject_stands_behind_all_that_verify_and_not_at_the_submission_ports(host: Host) -> None:
+    host.config.write_text('[tag]\nremove_forged = false\n[dkim.sign]\n[chain.lists]\nchecks = ["spf"]\n')
+    document = json.loads(host.run("postconf", "--json").out)
+    assert document["smtpd_milters"] == "$vaglio_lists, $vaglio_tag"
+    assert document["submission"] == {"smtpd_milters": "$vaglio_dkim_sign"}
+
+
+@needs_postfix
+@pytest.mark.parametrize("name", ["score", "vaglio-score", "tag", "vaglio-tag"])
+def test_postfix_reads_the_lines_of_score_and_tag_without_a_warning(host: Host, tmp_path: Path, name: str) -> None:
+    check = name.removeprefix("vaglio-")
+    host.config.write_text(f'[{check}]\nlisten = ["unix:/var/spool/postfix/vaglio/{check}.sock"]\n')
+    found = postfix_reads(tmp_path, host.fine("postconf", name))
+    assert found["smtpd_milters"] == service(check, 60, "accept")
 
 
 def test_mail_is_not_signed_twice(host: Host) -> None:

@@ -27,10 +27,14 @@ SUBMISSION = "ratelimit"
 """The one that is asked about what users send, so its lines stand in master.cf."""
 SIGNING = "dkim.sign"
 """The milter that signs, the last of all, so that nobody changes what it has signed."""
-MILTERS = ("spf", "dkim.verify", SIGNING)
+LAST = ("tag", SIGNING)
+"""Milters of one check that stand behind all others: who changes the subject, behind those that verify signatures."""
+MILTERS = ("spf", "dkim.verify", "score", *LAST)
 """Milters of one check; chains are called chain.NAME."""
 OUTBOUND = "chain.outbound"
 """The chain for mail of own users; chains that only sign are for that, too."""
+
+_NAMES = ("dnsbl", "greylist", SUBMISSION, *MILTERS)
 
 _LATER = 5
 """Seconds that Postfix waits longer than the daemon takes at most, so that the daemon's own on_error decides."""
@@ -51,8 +55,7 @@ def add_to(commands: Commands) -> None:
         "that main.cf has already keeps its other entries. Those of ratelimit are for master.cf, and so is the last\n"
         "one of dkim.sign and chain.outbound, which are for mail of your own users. Then: postfix reload",
     )  # fmt: skip
-    parser.add_argument("daemons", nargs="*", metavar="DAEMON",
-                        help="dnsbl, greylist, ratelimit, spf, dkim.verify, dkim.sign or chain.NAME")  # fmt: skip
+    parser.add_argument("daemons", nargs="*", metavar="DAEMON", help=f"{', '.join(_NAMES)} or chain.NAME")
     usual_options(parser)
 
 
@@ -211,7 +214,7 @@ def _chosen(loaded: Loaded, named: Sequence[str]) -> list[str]:
     """Return the daemons to be wired, in their order; raises WrongUsage."""
     config = loaded.config
     chains = [f"chain.{name}" for name in config.chain]
-    known = (*DAEMONS, SUBMISSION, *MILTERS[:-1], *chains, SIGNING)
+    known = (*DAEMONS, SUBMISSION, *(name for name in MILTERS if name not in LAST), *chains, *LAST)
     commands = {name.replace(".", "-"): name for name in MILTERS}
     wanted = {commands.get(name, name) for name in (name.removeprefix("vaglio-") for name in named)}
     if unknown := sorted(wanted.difference(known)):
