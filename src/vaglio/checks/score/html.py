@@ -193,7 +193,9 @@ _LINK_COLOUR = (0, 0, 238)
 
 
 def _alike(one: _Colour, other: _Colour) -> bool:
-    return all(abs(a - b) <= _ALIKE for a, b in zip(one, other, strict=True))
+    return (
+        abs(one[0] - other[0]) <= _ALIKE and abs(one[1] - other[1]) <= _ALIKE and abs(one[2] - other[2]) <= _ALIKE
+    )
 
 
 def _look_within(look: _Look, name: str, attributes: Mapping[str, str]) -> _Look:
