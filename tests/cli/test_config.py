@@ -163,6 +163,34 @@ def test_a_private_blocklist_may_be_as_large_as_the_daemon_takes_it(host: Host) 
     assert (found["state"], found["entries"]) == ("read", 1)
 
 
+def test_rule_files_are_read_and_each_problem_has_its_place(host: Host) -> None:
+    folder, single = host.directory / "rules", host.directory / "one.toml"
+    folder.mkdir()
+    good = '[[rule]]\nsymbol = "OURS_{}"\nscore = 1\nen = "It is so"\nsubject = "{}"\n'
+    (folder / "a.toml").write_text(good.format("GOOD", "x") + good.format("BAD", "(x"))
+    (folder / "notes.txt").write_text("not read")
+    single.write_text(good.format("ALONE", "y"))
+    listed = f'rules = ["{folder}", "{single}", "/none.toml"]\nscores = {{OURS_GOD = 2}}'
+    host.configure(f'[identity]\nauthserv_id = "mail.caio.it"\n[score]\n{listed}')
+    said = host.run("config", "check")
+    assert (said.status, said.out) == (0, f"{host.config}: ok\n")
+    bad, missing, unknown = said.err.splitlines()
+    assert bad.startswith(f'vaglio: warning: {folder}/a.toml:10: found subject = "(x" in rule OURS_BAD, wanted ')
+    assert bad.endswith("(missing ): (x); it is left out (score.rules)")
+    assert missing == "vaglio: warning: /none.toml: there is no such file, so it has no rules (score.rules)"
+    assert 'score.scores: found OURS_GOD, wanted the symbol of a rule; did you mean "OURS_GOOD"?' in unknown
+    assert [one["entries"] for one in host.json("config", "check")["lists"]] == [1, 1, 0, 0]
+
+
+def test_a_rule_file_of_which_nothing_can_be_used_is_an_error(host: Host) -> None:
+    path = host.directory / "one.toml"
+    path.write_text("[[rule]\n")
+    host.configure(f'[identity]\nauthserv_id = "mail.caio.it"\n[score]\nrules = ["{path}"]')
+    said = host.run("config", "check")
+    assert said.status == 1
+    assert said.err.startswith(f'vaglio: {path}:1: score.rules: found [[rule], wanted TOML (')
+
+
 def test_what_rate_limits_name_is_read_too(host: Host) -> None:
     limits, logins = host.directory / "limits.csv", host.directory / "logins"
     limits.write_text("per-user,tizio@tizio.it,unlimited\nnobody,x,1/1h\n")

@@ -20,6 +20,9 @@ from vaglio.checks.ratelimit.limits import Kind
 from vaglio.checks.ratelimit.logins import parse_logins
 from vaglio.checks.ratelimit.overrides import parse_csv, parse_toml
 from vaglio.checks.ratelimit.settings import RatelimitSettings
+from vaglio.checks.score.rulefiles import load_rules, places
+from vaglio.checks.score.rules import SCORES, RuleProblem
+from vaglio.checks.score.settings import ScoreSettings
 from vaglio.cli.common import said
 from vaglio.cli.dkim_reader import acting_as
 from vaglio.cli.dkim_reader import reader as reader_of_keys
@@ -37,6 +40,7 @@ _KINDS: Mapping[str, _Parse] = {
 """Keys of any daemon's section that hold the names of list files."""
 
 
+_LEFT_OUT = "it is left out"
 _UNSIGNED = "mail that it is about can't be signed"
 
 
@@ -73,10 +77,11 @@ class ListFile(NamedTuple):
         if self.state is State.ABSENT and self.is_set:
             yield f"warning: {self.file}: there is no such file, so {self.absent} ({self.key})"
         for problem in self.problems:
+            place = f"{problem.source}:{problem.line}" if problem.line else problem.source
             if self.state is State.UNREADABLE:
-                yield f"{self.file}: {self.key}: found {problem.found}, wanted {problem.wanted}"
+                yield f"{place}: {self.key}: found {problem.found}, wanted {problem.wanted}"
             else:
-                yield f"warning: {problem}; {self.flawed} ({self.key})"
+                yield f"warning: {place}: found {problem.found}, wanted {problem.wanted}; {self.flawed} ({self.key})"
 
 
 def list_files(loaded: Loaded) -> Iterator[ListFile]:
@@ -92,6 +97,8 @@ def list_files(loaded: Loaded) -> Iterator[ListFile]:
         if private.file:
             yield _read(f"dnsbl.lists[{number}].file", private.file, True, reader(private.format), MOST_PRIVATE)
     yield from _ratelimit_files(loaded.config.ratelimit)
+    if loaded.config.score.rules or loaded.config.score.scores:  # nobody waits for the rules that ship otherwise
+        yield from _rule_files(loaded.config.score)
     with acting_as(reader_of_keys(loaded)):
         signing = [*_tables(loaded.config.dkim.sign), *_keys(loaded)]
     yield from signing
@@ -107,6 +114,30 @@ def _ratelimit_files(settings: RatelimitSettings) -> Iterator[ListFile]:
         yield _read("ratelimit.sender_logins", file, True, parse_logins)
     if settings.country_database:
         yield _country_database(settings.country_database)
+
+
+def _rule_files(settings: ScoreSettings) -> Iterator[ListFile]:
+    """Read the rule files that the settings name, or folders of them, and whether there are the rules whose points
+    they change.
+    """
+    rules, problems = load_rules(settings)
+    for place in places(settings.rules):
+        files = {place.entry, *map(str, place.files)}
+        own = tuple(_rule_problem(one) for one in problems if one.file in files)
+        entries = sum(rule.file in files for rule in rules.rules)
+        found = ListFile("score.rules", place.entry, True, State.READ, entries, own, "it has no rules", _LEFT_OUT)
+        if place.absent:
+            found = found._replace(state=State.ABSENT, problems=())
+        elif {one.source for one in own} - {rule.file for rule in rules.rules}:  # nothing in it that could be used
+            found = found._replace(state=State.UNREADABLE)
+        yield found
+    if unknown := tuple(_rule_problem(one) for one in problems if one.file == SCORES):
+        yield ListFile(SCORES, SCORES, True, State.READ, problems=unknown, flawed="it changes nothing")
+
+
+def _rule_problem(problem: RuleProblem) -> Problem:
+    of = f" in rule {problem.rule}" if problem.rule else ""
+    return Problem(problem.file, problem.line, problem.found + of, problem.wanted)
 
 
 def _tables(settings: DkimSignSettings) -> list[ListFile]:

@@ -44,30 +44,36 @@ _START = rb"\A"
 
 
 class Pattern(NamedTuple):
-    """A regular expression as RE2 gets it, and how many of RE2's instructions it takes."""
+    """A regular expression as RE2 gets it, whether letter case counts, and how many of RE2's instructions it takes."""
 
     source: bytes
+    case: bool
     size: int
+
+    def compiled(self) -> Any:
+        """Return RE2's expression. Raises ``re2.error``."""
+        return re2.compile(self.source, _options(_MEMORY, self.case))
 
 
 def read_pattern(text: str, case: bool = False) -> Pattern:
     """Return a pattern; ``case``: letter case counts. Raises ValueError that says what is wanted in its place."""
     if len(text) > MAX_PATTERN:
         raise ValueError(f"a pattern of at most {MAX_PATTERN} characters")
-    source = (text if case else f"(?i){text}").encode("utf-8", "replace")
+    pattern = Pattern(text.encode("utf-8", "replace"), case, 0)
     try:
-        size = int(re2.compile(source, _options(_MEMORY)).programsize)
+        size = int(pattern.compiled().programsize)
     except re2.error as error:
         said = error.args[0]
         words = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
         raise ValueError(f"a pattern that RE2 takes ({words})") from None
     if size > MAX_PROGRAM:
         raise ValueError(f"a smaller pattern: it takes {size} instructions of RE2, {MAX_PROGRAM} at most")
-    return Pattern(source, size)
+    return pattern._replace(size=size)
 
 
-def _options(memory: int) -> Any:
+def _options(memory: int, case: bool = True) -> Any:
     options = re2.Options()
+    options.case_sensitive = case
     options.log_errors = False  # it would write to stderr what a stranger sent
     options.never_capture = True
     options.max_mem = memory
@@ -80,15 +86,14 @@ class PatternSet:
     __slots__ = ("_count", "_filter", "_singles")
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
-        options = _options(_MEMORY)
         self._count = len(patterns)
         self._filter = re2.Filter()
         for pattern in patterns:
-            self._filter.Add(pattern.source, options)
-        self._filter.Add(_PROBE, options)
+            self._filter.Add(pattern.source, _options(_MEMORY, pattern.case))
+        self._filter.Add(_PROBE, _options(_MEMORY))
         self._singles: list[Any] | None = None
         if not self._works():
-            self._singles = [re2.compile(pattern.source, options) for pattern in patterns]
+            self._singles = [pattern.compiled() for pattern in patterns]
 
     def _works(self) -> bool:
         """Return whether the filter finds anything. Where its automaton has no room to work in, RE2 says "nothing
@@ -177,12 +182,13 @@ class KeywordSet:
 
 def _stands_alone(word: str, text: str) -> bool:
     """Return whether a word is in the text with no letter or digit beside it."""
+    step = len(word) if word.isalnum() else 1  # what overlaps such a word has a letter before it
     start = text.find(word)
     while start >= 0:
         end = start + len(word)
         if not text[start - 1 : start].isalnum() and not text[end : end + 1].isalnum():
             return True
-        start = text.find(word, start + 1)
+        start = text.find(word, start + step)
     return False
 
 

@@ -232,7 +232,7 @@ class _Reader:
         self._before = len(file.problems)
 
     def problem(self, key: str, found: str, wanted: str) -> None:
-        path: Path = (*self._path, key) if key in self._table else self._path
+        path: Path = (*self._path, key) if key in self._table else self._path  # what is missing has the rule's line
         self._file.problem(path, found, wanted, self.symbol)
 
     def bad(self, key: str, wanted: str, value: Any = None) -> None:
@@ -305,11 +305,11 @@ class _Reader:
     # --- matchers ---
 
     def _matcher(self) -> Matcher | None:
-        given = [key for key in _MATCHERS if key in self._table]
+        given = [key for key in self._table if key in _MATCHERS]
         kinds = {"all" if key in _META else key for key in given}
         if len(kinds) != 1:
             found = " and ".join(given) or "nothing to look for"
-            self.problem(given[-1] if given else "symbol", found, f"one of {', '.join(_MATCHERS[:-3])}, or all/any/not")
+            self.problem(given[-1] if given else "", found, f"one of {', '.join(_MATCHERS[:-3])}, or all/any/not")
             return None
         (kind,) = kinds
         try:
