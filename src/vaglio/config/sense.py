@@ -18,6 +18,7 @@ from vaglio.checks.ratelimit.settings import Rule as LimitRule
 from vaglio.checks.score.settings import LinksSettings
 from vaglio.checks.spf.settings import CIRCUMSTANCES, SpfSettings
 from vaglio.checks.spf.settings import Rule as SpfRule
+from vaglio.checks.tag.settings import TagSettings
 from vaglio.config.chain import READY, ChainSettings, is_for_own_mail, shipped
 from vaglio.config.model import VaglioConfig
 from vaglio.config.places import Path
@@ -225,6 +226,7 @@ def remarks(config: VaglioConfig) -> Iterator[Remark]:
     yield from _spf_remarks(config.spf)
     yield from _milter_remarks(config)
     yield from _chain_remarks(config.chain)
+    yield from _tag_remarks(config.tag, config.chain)
 
 
 def doubtful_name(config: VaglioConfig) -> str:
@@ -339,6 +341,21 @@ def _chain_remarks(chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
                 "for a forgery: set it to false in the one that stands behind the other"
             )
             yield Remark((("chain", name, "remove_forged"),), text)
+
+
+def _tag_remarks(settings: TagSettings, chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
+    """Yield conditions of which nobody tells: no check that stands before in a chain, no header that is believed."""
+    if "rule" not in settings.model_fields_set:
+        return
+    chained = [list[str](chain.checks) for chain in chains.values()]
+    before = {check for checks in chained if "tag" in checks for check in checks[: checks.index("tag")]}
+    for index, rule in enumerate(settings.rule):
+        for place, source in enumerate(rule.sources()):
+            if source and source.check not in before and not settings.believes(source):
+                value = "true" if source.setting == "trust_spam_headers" else "false"
+                header = f", and only tag.{source.setting} = {value} has headers believed" if source.setting else ""
+                text = f'nobody tells of it: no chain has the check "{source.check}" before "tag"{header}'
+                yield Remark((("tag", "rule", index, "when", place),), text)
 
 
 def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:

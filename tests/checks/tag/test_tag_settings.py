@@ -38,6 +38,29 @@ def test_what_can_not_be_is_named_with_its_place_and_what_is_wanted(
     assert all(one in said for one in found), said
 
 
+RULES = '[[tag.rule]]\nwhen = ["external", "not spam", "dmarc=fail", "spf.domain"]\n'
+CHAIN = '[chain.all]\nchecks = {checks}\n[chain.inbound]\nchecks = ["spf"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "doubtful"),
+    [
+        (CHAIN.format(checks='["spf", "score", "tag"]'), {2: '"dmarc"'}),
+        (CHAIN.format(checks='["spf", "tag", "score"]'), {1: "only tag.trust_spam_headers = true", 2: '"dmarc"'}),
+        (CHAIN.format(checks='["tag"]'), {1: '"score"', 2: "only tag.remove_forged = false", 3: '"spf" before "tag"'}),
+        ("[tag]\nremove_forged = false\ntrust_spam_headers = true\n" + CHAIN.format(checks="[]"), {3: '"spf"'}),
+    ],
+)
+def test_conditions_of_which_nobody_tells_are_warned_of(tmp_path: Path, text: str, doubtful: dict[int, str]) -> None:
+    path = tmp_path / "vaglio.toml"
+    path.write_text(f'[identity]\nauthserv_id = "mail.caio.it"\n{text}{RULES}')
+    said = [one for one in load(path, {}).warnings if "tag.rule" in one]
+    assert len(said) == len(doubtful)
+    for one, (place, words) in zip(said, doubtful.items(), strict=True):
+        assert f"tag.rule[0].when[{place}]: " in one
+        assert words in one
+
+
 def test_the_shipped_rule_is_shown_among_the_defaults() -> None:
     shown = defaults()
     assert "#   [[tag.rule]]\n" in shown

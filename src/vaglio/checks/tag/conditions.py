@@ -58,6 +58,28 @@ WANTED = (
 )
 
 
+class Source(NamedTuple):
+    """Who tells whether a condition holds: an earlier check, or headers where ``setting`` has them believed."""
+
+    check: str
+    setting: str = ""
+
+
+_OF_METHOD = {"dkim": "dkim_verify"}
+
+
+def source(text: str) -> Source | None:
+    """Return who tells of a condition that ``parse`` takes; None where nobody has to."""
+    text = text.removeprefix("not ")
+    if text == "external":
+        return None
+    if found := _RESULT.fullmatch(text):
+        return Source(_OF_METHOD.get(found[1], found[1]), "remove_forged")
+    if found := _FACT.fullmatch(text):
+        return Source(found[1])
+    return Source("score", "trust_spam_headers")
+
+
 def parse(text: str) -> Condition:
     """Return a condition. Raises ValueError, with what is wanted."""
     if text.startswith("not "):

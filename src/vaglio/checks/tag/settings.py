@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from vaglio.checks.tag.conditions import parse
+from vaglio.checks.tag.conditions import Source, parse, source
 from vaglio.checks.tag.subject import misfit
 from vaglio.config.entries import AddressEntry, Network
 from vaglio.config.types import MilterSection, Section, SocketAddress
@@ -42,6 +42,10 @@ class Rule(Section):
     stop: bool = False
     """Where this rule holds, those after it are not tried."""
 
+    def sources(self) -> list[Source | None]:
+        """Return who tells of each condition."""
+        return [source(text) for text in self.when]
+
 
 class TagSettings(MilterSection):
     """Marks in the subject, such as [SPAM]. Marks at the front that we did not put there, or that an answer brought
@@ -61,3 +65,9 @@ class TagSettings(MilterSection):
     """Believe X-Spam-Flag, X-Spam-Status, X-Spam-Score, X-Spam and X-Spamd-Result, as vaglio-score, SpamAssassin or
     rspamd write them, where no vaglio-score stands before in the same chain. Only where a filter before this one takes
     those of strangers out."""
+
+    def believes(self, source: Source) -> bool:
+        """Say whether headers tell of it, where no earlier check does."""
+        if source.setting == "remove_forged":
+            return not self.remove_forged
+        return source.setting == "trust_spam_headers" and self.trust_spam_headers
