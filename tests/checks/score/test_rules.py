@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +98,20 @@ def test_bayes_fits_from_the_first_to_below_the_second() -> None:
     ruleset = rules(rule("LOW", "bayes = [0.0, 0.5]") + rule("HIGH", "bayes = [0.5, 0.9]"))
     found = [[hit.symbol for hit in ruleset.judge(case(probability=p)).hits] for p in (0.0, 0.5, 0.9, UNKNOWN)]
     assert found == [["LOW"], ["HIGH"], [], []]
+
+
+def test_keywords_are_those_of_the_languages_in_use() -> None:
+    text = rule("IT", 'keywords = {en = ["free"], it = ["gratis"]}')
+    message = case(text="gratis")
+    assert details(rules(text, languages=["it"]).judge(message)) == {"IT": "gratis"}
+    assert rules(text, languages=["en"]).judge(message).hits == ()
+
+
+def test_the_rule_that_the_document_shows_is_a_sound_one() -> None:
+    document = (Path(__file__).parents[3] / "docs/score.md").read_text()
+    shown = re.search(r"```text\n(\[\[rule\]\].*?)```", document, re.DOTALL)
+    assert shown is not None
+    assert details(rules(shown[1]).judge(case(text="You\nhave won!"))) == {"OURS_PRIZE": "You\nhave won"}
 
 
 # --- rules about rules ---

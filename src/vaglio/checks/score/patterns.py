@@ -24,7 +24,7 @@ import re2
 MAX_PATTERN = 1000
 """Longest pattern in characters."""
 MAX_PROGRAM = 3000
-"""Largest pattern in RE2's instructions: a gap such as ``.{0,40}`` takes about 200."""
+"""Largest pattern in RE2's instructions: a gap such as ``.{0,40}`` takes about 360."""
 MAX_TOTAL = 60_000
 """Instructions of all patterns for one kind of text together."""
 MAX_SCANNED = 128 * 1024
