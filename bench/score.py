@@ -39,8 +39,6 @@ from bench.servers import BenchError
 
 THRESHOLD = 5.0
 
-_ANSWERED = f"{PASSED} reply_code"
-"""What may become of a corpus' message: from some score on it is refused."""
 _WORD = "X-Spam-Status"
 """What is written into a message that was judged, by rspamd as by ours."""
 _FIRST = 20
@@ -179,10 +177,10 @@ class Bench(Runs):
         with Score(self._fresh(), self._server, taught.store) as server:
             must_say(self.generator, server, next(iter(sorted(mixed.iterdir()))), _WORD)
             options = ("-c", "1", "-n")
-            self.generator.run(server, self._load, _ANSWERED, *options, str(_FIRST), messages=str(mixed))
+            self.generator.run(server, self._load, PASSED, *options, str(_FIRST), messages=str(mixed))
             once = (*options, str(len(self._judged)))
             return [
-                self.generator.run(server, self._load, _ANSWERED, *once, messages=str(mixed))
+                self.generator.run(server, self._load, PASSED, *once, messages=str(mixed))
                 for _ in range(self.lengths.runs)
             ]
 

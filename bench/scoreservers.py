@@ -124,21 +124,20 @@ class Vaglio(Command):
 
 
 class Score(Ours):
-    """vaglio-score, without lists; ``learned`` is a store to begin with."""
+    """vaglio-score, which asks no list and lets everything through with its score; ``learned`` is a store to begin
+    with.
+    """
 
     program = "vaglio-score"
     section = "score"
 
     def __init__(self, directory: Path, cores: Sequence[int], learned: Path) -> None:
-        super().__init__(directory, cores, settings=NO_LISTS)
+        super().__init__(directory, cores, settings="reject = 0\n[score.links]\nenabled = false\n")
         shutil.copy(learned, directory / _STORE)
 
     def command(self) -> list[str]:
         """Return the command and its arguments."""
         return [*_ALONE, *super().command()]
-
-
-NO_LISTS = "[score.links]\nenabled = false\n"
 
 
 # --- SpamAssassin ---

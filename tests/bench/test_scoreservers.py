@@ -30,13 +30,14 @@ def spamassassin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spamassassi
     return Spamassassin(tmp_path / "sa", [0])
 
 
-def test_our_daemon_begins_with_what_was_learned_and_asks_no_list(tmp_path: Path) -> None:
+def test_our_daemon_begins_with_what_was_learned_asks_no_list_and_refuses_nothing(tmp_path: Path) -> None:
     learned = tmp_path / "bayes.sqlite"
     learned.write_text("learned")
     command = Score(tmp_path / "score", [0], learned).command()
     assert command[:2] == ["unshare", "--net"]
     (config,) = (word.removeprefix("--config=") for word in command if word.startswith("--config="))
-    assert not load(Path(config), {}).config.score.links.enabled
+    settings = load(Path(config), {}).config.score
+    assert (settings.links.enabled, settings.reject, settings.engine) == (False, 0, "native")
     assert (tmp_path / "score/bayes.sqlite").read_text() == "learned"
 
 
