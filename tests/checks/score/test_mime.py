@@ -212,6 +212,12 @@ def test_any_boundary_is_found(boundary: str) -> None:
     assert text_of(only(raw)).text == "one"
 
 
+def test_bytes_that_are_no_text_are_in_no_word_of_a_part() -> None:
+    raw = b"Content-Type: text/\xff; charset=\xff; name=\xff\nContent-Transfer-Encoding: \xff\n\n"
+    part = only(raw)
+    assert (part.kind, part.charset, part.name, part.encoding) == ("text/plain", "ÿ", "ÿ", "?")
+
+
 def nested(depth: int) -> str:
     text = "\nx"
     for level in range(depth):

@@ -153,7 +153,8 @@ class _Header:
     @property
     def encoding(self) -> str:
         """The transfer encoding, in lower case."""
-        return self._values.get(b"content-transfer-encoding", "").partition(";")[0].strip().lower()
+        value = self._values.get(b"content-transfer-encoding", "").partition(";")[0].strip().lower()
+        return value if value.isascii() else "?"
 
 
 def _unfolded(value: bytes) -> str:
@@ -283,7 +284,7 @@ def _leaf(header: _Header, kind: str, body: bytes, depth: int) -> Part:
     of_file = parameters(header.disposition)
     name = parameter(of_file, "filename") or parameter(of_type, "name")
     attached = header.disposition.partition(";")[0].strip().lower() == "attachment"
-    charset = of_type.get("charset", "").lower()
+    charset = parameter(of_type, "charset").lower()
     return Part(kind, charset, undo_words(name)[0], attached, header.encoding, body, depth)
 
 
