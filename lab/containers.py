@@ -92,6 +92,19 @@ def build(target: str) -> str:
     return names[-1]
 
 
+def build_own(containerfile: Path, name: str) -> str:
+    """Build an image of a test's own, from the base image BASE and from BUILD, which has /opt/vaglio; return its name.
+    LabError if it fails.
+    """
+    made = build("build")
+    with _alone():
+        image = f"localhost/vaglio-{name}:{made.rpartition(':')[2]}"
+        podman("build", f"--file={containerfile}", f"--tag={image}", f"--build-arg=BASE={_base()}",
+               f"--build-arg=BUILD={made}", "--pull=never", "--network=host", "--layers", str(CHECKOUT),
+               timeout=300)  # fmt: skip
+    return image
+
+
 def podman(*arguments: str, timeout: float = 60) -> str:
     """Run podman on the private store; return what it printed. LabError if it fails."""
     argv = ["podman", *arguments]

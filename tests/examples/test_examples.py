@@ -14,7 +14,7 @@ from vaglio.config.load import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 KNOWN = {".toml", ".mc", ".dnsbl", ".greylist", ".ratelimit", ".submission", ".milters", ".service", ".socket",
-         ".timer", ".conf", ".sysusers", ""}  # fmt: skip
+         ".timer", ".conf", ".sysusers", ".sieve", ""}  # fmt: skip
 MAIN_CF = sorted(EXAMPLES.rglob("main.cf.*"))
 RESTRICTIONS = [path for path in MAIN_CF if path.suffix != ".milters"]
 MILTERS = EXAMPLES / "postfix/main.cf.milters"
@@ -85,19 +85,20 @@ def test_each_milter_says_itself_what_becomes_of_mail_without_it(tmp_path: Path,
     (tmp_path / "master.cf").touch()
     for list_, default in (("smtpd_milters", "accept"), ("non_smtpd_milters", "tempfail")):
         found = postconf(tmp_path, "-x", "-h", list_)
-        assert re.fullmatch(r"\{ unix:vaglio/[\w-]+\.sock, connect_timeout=\d+s, command_timeout=\d+s, "
-                            rf"content_timeout=\d+s, default_action={default} \}}\n", found)  # fmt: skip
+        milter = (r"\{ unix:vaglio/[\w-]+\.sock, connect_timeout=\d+s, command_timeout=\d+s, "
+                  rf"content_timeout=\d+s, default_action={default} \}}")  # fmt: skip
+        assert re.fullmatch(rf"{milter}(, {milter})*\n", found)
 
 
 @needs_postfix
 def test_the_milter_lines_are_those_that_postconf_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listen = "".join(
         f'[{section}]\nlisten = ["unix:/var/spool/postfix/vaglio/{file}.sock"]\n'
-        for section, file in (("spf", "spf"), ("dkim.sign", "dkim-sign"), ("chain.inbound", "inbound"),
-                              ("chain.outbound", "outbound"))
+        for section, file in (("spf", "spf"), ("dkim.verify", "dkim-verify"), ("score", "score"), ("tag", "tag"),
+                              ("dkim.sign", "dkim-sign"), ("chain.inbound", "inbound"), ("chain.outbound", "outbound"))
     )  # fmt: skip
     (tmp_path / "vaglio.toml").write_text(listen)
-    chains, singles = ["chain.inbound", "chain.outbound"], ["spf", "dkim.sign"]
+    chains, singles = ["chain.inbound", "chain.outbound"], ["spf", "dkim.verify", "score", "tag", "dkim.sign"]
     ports = MILTERS.with_name("master.cf.milters").read_text()
     for variant, milters in ((as_shipped, chains), (with_alternatives, singles)):
         shipped = variant(MILTERS.read_text())
@@ -168,6 +169,6 @@ def test_the_containerfile_builds_the_daemons_alone() -> None:
         pytest.skip(reason)
     image = containers.build("vaglio")
     for daemon in ("vaglio-greylist", "vaglio-dnsbl", "vaglio-ratelimit", "vaglio-spf", "vaglio-dkim-verify",
-                   "vaglio-dkim-sign", "vaglio-chain"):  # fmt: skip
+                   "vaglio-dkim-sign", "vaglio-score", "vaglio-tag", "vaglio-chain"):  # fmt: skip
         said = containers.podman("run", "--rm", "--network=none", image, f"/opt/vaglio/bin/{daemon}", "--version")
         assert re.search(rf"{daemon} \d+\.\d+", said)
