@@ -1,0 +1,94 @@
+"""How likely a message is spam, by its words: Robinson's estimate for each, put together by Fisher's method. Pure.
+
+G. Robinson, "A Statistical Approach to the Spam Problem" (2003); R. A. Fisher (1925) for the test. What is not in them:
+
+- Words of one message are no independent witnesses: a newsletter repeats itself, a header names one host ten times. So
+  only the strongest of each place count (``_MOST``: text, header, links, subject, parts), and all that count weigh
+  together as ``_EFFECTIVE`` words do (Robinson's effective size factor, that of bogofilter, chosen for each message
+  so that a long text does not seem surer than a short one).
+- Where words are equally strong, those that speak for the message come first.
+
+Where words come from is said in tokens.py; counting them is for a store.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+_UNKNOWN = 0.5  # Robinson's x: what a word says that nobody has learned
+_STRENGTH = 0.1  # Robinson's s: how many messages that assumption is worth
+_LEAST = 0.4  # a word counts from this distance to 0.5 on
+_SILENT = 2  # words that say nothing, which every message is taken to have besides
+_EFFECTIVE = 5
+
+_MARKS = {"head:": 1, "link:": 2, "subj:": 3, "part:": 4}  # 0 is the text
+_PLACE = 0b111  # bits of an id
+_MOST = (40, 20, 5, 10, 5, 0, 0, 0)
+
+_PRIME = 0x98915ED80446E29
+"""Of 60 bits, and nothing else about it matters: numbers near a power of two would hold letters against letters."""
+
+
+def token_id(token: str) -> int:
+    """Return the number that stands for a word, from 0 to 2**63: the same on any machine, and another one for nearly
+    any other word. Its last bits say where the word stood.
+    """
+    raw = int.from_bytes(token.encode("utf-8", "surrogatepass"), "little")
+    return raw % _PRIME << 3 | _MARKS.get(token[:5], 0)
+
+
+def probability(counts: Mapping[int, tuple[int, int]], learned: tuple[int, int]) -> float:
+    """Return how likely a message is spam, from 0 to 1; 0.5 where nothing is known.
+
+    ``counts`` says for each word, by its id, in how many messages of spam and of wanted mail it stood; ``learned`` how
+    many of each there were. In which order the words come does not matter.
+    """
+    found = [word for word, _ in _strongest(counts, learned)]
+    share = _EFFECTIVE / (len(found) + _SILENT)
+    silent = _SILENT * math.log(2)
+    spam = share * (silent - sum(math.log1p(-word) for word in found))
+    wanted = share * (silent - sum(map(math.log, found)))
+    return 1 / (1 + _tail(spam) / _tail(wanted))
+
+
+class Clue(NamedTuple):
+    """A word that counted: its own probability, and in how many messages of spam and of wanted mail it stood."""
+
+    word: str
+    probability: float
+    spam: int
+    wanted: int
+
+
+def clues(words: Mapping[int, str], counts: Mapping[int, tuple[int, int]], learned: tuple[int, int]) -> list[Clue]:
+    """Return the words that counted, the strongest first."""
+    found = [Clue(words[ident], word, *counts[ident]) for word, ident in _strongest(counts, learned)]
+    return sorted(found, key=lambda clue: (-abs(clue.probability - 0.5), clue.word))
+
+
+def _strongest(counts: Mapping[int, tuple[int, int]], learned: tuple[int, int]) -> list[tuple[float, int]]:
+    """Return the words that count, each with its probability."""
+    all_spam, all_wanted = max(learned[0], 1), max(learned[1], 1)
+    places: tuple[list[tuple[float, float, int]], ...] = ([], [], [], [], [], [], [], [])
+    for ident, (spam, wanted) in counts.items():
+        if known := spam + wanted:
+            by_spam, by_wanted = spam * all_wanted, wanted * all_spam
+            word = (_STRENGTH * _UNKNOWN + known * by_spam / (by_spam + by_wanted)) / (_STRENGTH + known)
+            if (distance := abs(word - 0.5)) >= _LEAST:
+                places[ident & _PLACE].append((-round(distance, 9), word, ident))
+    for place in places:
+        place.sort()
+    return [(word, ident) for place, most in zip(places, _MOST, strict=True) for _, word, ident in place[:most]]
+
+
+def _tail(half: float) -> float:
+    """Return how often chance alone gives as much or more: the upper tail of chi-square at twice this, with twice
+    ``_EFFECTIVE`` degrees of freedom.
+    """
+    term = total = 1.0
+    for step in range(1, _EFFECTIVE):
+        term *= half / step
+        total += term
+    return math.exp(-half) * total

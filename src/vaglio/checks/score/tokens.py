@@ -1,0 +1,226 @@
+"""The words of a message, as Bayes learns and judges them. Pure; strangers write all of it.
+
+A word of the text stands for itself; one from elsewhere says where it stood, by a mark of four letters:
+
+- of text: each word in lower case, and each two neighbours ("click_here"), of the first ``MAX_WORDS`` words;
+- ``subj:`` words of the subject, pairs of them, the signs in it, and how it is encoded;
+- ``head:`` what else the header tells: names of fields and which follows which, addresses and their domains, hosts and
+  networks of Received wherever they stand, the shape of Message-ID and Date, words of all other fields;
+- ``link:`` hosts, registered domains and words of the paths of URLs;
+- ``part:`` kinds, character sets and encodings of parts, names of attachments, oddities.
+
+What is new in every message says nothing, and fills the store: digits become "#", long words their beginning and a
+class of length, ids only their shape. HTML tags are no words: those of newsletters and of spam are the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, pairwise
+from typing import Final
+
+from vaglio.checks.score.reading import Reading
+from vaglio.names import registered_domain
+
+VERSION: Final = 1
+"""Of the way words are made: what was learned with another one does not fit."""
+
+MAX_WORDS = 1000
+"""Words of the text that count, from its beginning."""
+
+MAX_TOKENS = 2000
+"""Of one message."""
+
+_MAX_TEXT = 20 * MAX_WORDS  # characters in which they are looked for
+_MAX_FIELDS = 150
+_MAX_SAME = 20  # fields of one name, as Received
+_MAX_OF_FIELD = 20  # words, addresses or hosts of one field
+_MAX_URLS = 60
+_MAX_PARTS = 20
+
+
+def tokens_of(reading: Reading) -> list[str]:
+    """Return the words of a message, each once, at most ``MAX_TOKENS``; those of the text come last."""
+    found = chain(_header(reading), _subject(reading), _links(reading), _parts(reading), _text(reading.text))
+    return list(islice(dict.fromkeys(found), MAX_TOKENS))
+
+
+# --- words ---
+
+_WORD = re.compile(r"[^\W_](?:[\w'.,$€£%&@-]*[^\W_])?[!$€£%]*|[$€£][0-9][0-9.,]*|!{2,}")
+_DIGITS = re.compile(r"[0-9]+")
+_LONG = 20
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text; those of one sign only if they are words."""
+    return [_plain(word) for word in _WORD.findall(text) if len(word) > 1 or word in "IiAa"]
+
+
+def _plain(word: str) -> str:
+    """Return a word without what makes it one of its kind: its number, its length."""
+    if len(word) > _LONG:
+        word = f"{word[:5]}~{min(len(word) // 10, 9)}"
+    return word if word.isalpha() else _DIGITS.sub(_number, word)
+
+
+def _number(digits: re.Match[str]) -> str:
+    return "####"[: len(digits[0])]
+
+
+def _text(text: str) -> Iterator[str]:
+    words = _words(text[:_MAX_TEXT].lower())[:MAX_WORDS]
+    yield from words
+    yield from map("_".join, pairwise(words))
+
+
+# --- subject ---
+
+_ENCODED = re.compile(rb"=\?([^?]{1,30})\?(.)")
+_SIGNS = re.compile(r"[^\w\s]")
+_TAIL = re.compile(r"\s{5}\S+\Z")
+
+
+def _subject(reading: Reading) -> Iterator[str]:
+    subject = reading.subject[:500]
+    words = ["^", *_words(subject.lower())[:60]]
+    for before, word in pairwise(words):
+        yield f"subj:{word}"
+        yield f"subj:{before} {word}"
+    yield f"subj:signs {''.join(sorted({*_SIGNS.findall(subject)}))[:10]}"
+    if subject.isupper():
+        yield "subj:capitals"
+    if _TAIL.search(subject):
+        yield "subj:tail"
+    raw = next((value for name, value in reading.fields if name.lower() == b"subject"), b"")
+    if encoded := _ENCODED.search(raw[:500]):
+        yield f"subj:{encoded[1].decode('latin-1').lower()} {encoded[2].decode('latin-1')}"
+
+
+# --- header ---
+
+_ADDRESSES = frozenset({"from", "to", "cc", "reply-to", "sender", "errors-to", "x-sender", "list-id", "list-post",
+                        "x-beenthere"})  # fmt: skip
+_REFERENCES = frozenset({"in-reply-to", "references"})
+_ADDRESS = re.compile(r"([^\s<>\"(),;:@]{1,64})@([\w.-]{1,255})")
+_HOST = re.compile(r"(?<![\w.@-])(?:[a-z0-9_-]{1,63}\.){1,10}[a-z]{2,24}(?![\w-])", re.IGNORECASE)
+_IPV4 = re.compile(r"(?<![\w.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\w.])", re.ASCII)
+_LOWER, _UPPER = re.compile(r"[a-z]+"), re.compile(r"[A-Z]+")
+_HEX = re.compile(r"[0-9a-fA-F]+")
+_ZONE = re.compile(r"([+-][0-9]{4}|\b[A-Z]{2,4})(?: *\(([^()]{1,30})\))?\Z")
+_BOUNDARY = re.compile(r"boundary=\"?[^\";]*", re.IGNORECASE)
+
+
+def _shape(text: str) -> str:
+    """Return what kinds of letters follow each other: 9a9A for 2002abc77X."""
+    return _LOWER.sub("a", _UPPER.sub("A", _DIGITS.sub("9", text)))
+
+
+def _header(reading: Reading) -> Iterator[str]:
+    return (f"head:{token}" for token in _of_header(reading))
+
+
+def _of_header(reading: Reading) -> Iterator[str]:
+    names = [name.decode("latin-1").strip()[:40] for name, _ in reading.fields[:_MAX_FIELDS]]
+    yield from (f"field {name}" for name in names)
+    lower = [name.lower() for name in names]
+    yield from (f"{before}, {name}" for before, name in pairwise(lower) if before != name)
+    yield "fields " + " ".join(name for name in dict.fromkeys(lower) if not name.startswith("x-"))[:200]
+    for name, values in islice(reading.values.items(), _MAX_FIELDS):
+        for value in values[:_MAX_SAME]:
+            yield from _of_field(name[:20], value)
+
+
+def _of_field(name: str, value: str) -> Iterator[str]:
+    """Yield the words of a field, by what it holds."""
+    if name == "received":
+        yield from _of_received(value)
+    elif name in _ADDRESSES:
+        yield from _of_addresses(name, value)
+    elif name == "message-id":
+        yield from _of_message_id(value)
+    elif name == "date":
+        yield from _of_date(value)
+    elif name in _REFERENCES:
+        yield from (f"reference @{domain.lower()}" for _, domain in _ADDRESS.findall(value)[:_MAX_OF_FIELD])
+        yield f"{name} {min(value.count('@'), 5)}"
+    elif name == "content-type":
+        yield f"type {_BOUNDARY.sub('boundary', value).lower()[:60]}"
+        yield from (f"type {word.lower()[:40]}" for word in value.split()[:12] if "oundary" not in word)
+    elif name != "subject":
+        yield from (f"{name} {word}" for word in _words(value)[:_MAX_OF_FIELD])
+        yield f"{name}: {_DIGITS.sub(_number, value[:50])}"
+
+
+def _of_received(value: str) -> Iterator[str]:
+    trace = value.partition(";")[0]
+    for host in islice(_HOST.findall(trace), _MAX_OF_FIELD):
+        yield from _of_domain("host ", host.lower())
+        if (shape := _DIGITS.sub(_number, host.lower())) != host:
+            yield f"hosts {shape[:60]}"
+    for address in islice(_IPV4.findall(trace), _MAX_OF_FIELD):
+        yield from (f"net {'.'.join(address[:length])}" for length in (1, 2, 3, 4))
+
+
+def _of_domain(mark: str, name: str) -> Iterator[str]:
+    """Yield a name, the registered domain that it belongs to, and its last label."""
+    yield f"{mark}{name[:60]}"
+    yield f"{mark}{registered_domain(name)}"
+    yield f"{mark}.{name.rpartition('.')[2][:24]}"
+
+
+def _of_addresses(name: str, value: str) -> Iterator[str]:
+    addresses = _ADDRESS.findall(value)[:_MAX_OF_FIELD]
+    for local, domain in addresses:
+        yield f"{name} {local.lower()}@{domain.lower()[:60]}"
+        yield f"{name} {_plain(local.lower())}@"
+        yield f"{name} {_shape(local)}@"
+        yield from _of_domain(f"{name} @", domain.lower())
+    words = _words(_ADDRESS.sub("", value))[:_MAX_OF_FIELD]
+    yield from (f"{name} {word}" for word in words)
+    yield from (f"{name} {before} {word}" for before, word in pairwise(words))
+    yield f"{name} of {min(len(addresses), 10)}"
+
+
+def _of_message_id(value: str) -> Iterator[str]:
+    local, _, domain = value.strip("<> ").partition("@")
+    yield from _of_domain("id @", domain.lower())
+    yield f"id {_shape(local)[:40]}"
+    yield f"id {_HEX.sub(lambda run: f'h{len(run[0])}', local)[:40]}"
+
+
+def _of_date(value: str) -> Iterator[str]:
+    if zone := _ZONE.search(value):
+        yield f"zone {zone[1]} {zone[2] or ''}"
+    else:
+        yield "zone none"
+    yield "date " + re.sub(r"[A-Za-z]+", "a", re.sub(r"[0-9]", "9", value.partition("+")[0]))[:50]
+
+
+# --- links and parts ---
+
+_PATH_WORDS = re.compile(r"[^\W_]{2,20}")
+
+
+def _links(reading: Reading) -> Iterator[str]:
+    for url in reading.urls[:_MAX_URLS]:
+        yield f"link:{url.host[:60]}"
+        yield f"link:@{url.domain or url.host[:60]}"
+        yield f"link:.{url.host.rpartition('.')[2][:10]}"
+        if url.domain and url.host != url.domain:
+            yield f"link:{_plain(url.host.removesuffix(url.domain))}"
+        yield f"link:/{_shape(url.rest[:60].lower())[:30]}"
+        yield from (f"link:/{_plain(word)}" for word in _PATH_WORDS.findall(url.rest[:200])[:12])
+
+
+def _parts(reading: Reading) -> Iterator[str]:
+    parts: Sequence[tuple[str, str, str]] = [(part.kind, part.charset, part.encoding) for part in reading.parts]
+    yield f"part:{' '.join(kind for kind, _, _ in parts[:8])[:200]}"
+    yield from (f"part:{kind[:40]}; {charset[:20]}; {encoding[:20]}" for kind, charset, encoding in parts[:_MAX_PARTS])
+    for part in reading.attachments[:_MAX_PARTS]:
+        yield f"part:name {_plain(part.name.lower())}"
+        yield f"part:name .{part.name.lower().rpartition('.')[2][:8]}"
+    yield from (f"part:{oddity}" for oddity in sorted(reading.oddities))
+    yield f"part:text {len(reading.text).bit_length()}"
+    yield f"part:images {sum(len(page.images) for page in reading.pages).bit_length()}"
