@@ -13,7 +13,22 @@ import sys
 from collections.abc import Sequence
 
 from vaglio import __version__
-from vaglio.cli import config, decisions, dkim, dns, dnsbl, greylist, links, postconf, ratelimit, spf, trial
+from vaglio.cli import (
+    bayes,
+    config,
+    decisions,
+    dkim,
+    dns,
+    dnsbl,
+    greylist,
+    learn,
+    links,
+    postconf,
+    ratelimit,
+    score,
+    spf,
+    trial,
+)
 from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
 
@@ -35,6 +50,9 @@ examples:
   vaglio dkim verify message.eml            are its signatures good, and if not, why?
   vaglio dkim new tizio.it                  make keys, and the records for the DNS
   vaglio dkim check                         does every name server tell the keys that sign?
+  vaglio score message.eml                  what does it score as spam, and why?
+  vaglio learn spam /home/caio/Maildir/.Junk   teach Bayes what is spam
+  vaglio bayes status                       how much has it learned?
   vaglio dns check                          is the resolver fit for a mail server?
   vaglio config check
   vaglio postconf                           the lines for Postfix
@@ -54,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
     whole.set_defaults(run=lambda _: helpless(whole))
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (decisions, trial, greylist, dnsbl, links, ratelimit, spf, dkim, dns, config, postconf):
+    for module in (decisions, trial, greylist, dnsbl, ratelimit, spf, dkim, score, links, learn, bayes, dns, config,
+                   postconf):  # fmt: skip
         module.add_to(commands)
     return whole
 
