@@ -115,6 +115,7 @@ FACTS: Mapping[str, str] = {
     "html-only": "There is HTML and no plain text",
     "html-script": "The HTML has a script",
     "html-form": "The HTML has a form",
+    "html-password": "The HTML asks for a password",
     "html-frame": "The HTML has a frame of another page",
     "html-refresh": "The HTML leads on to another page by itself",
     "hidden-text": "Much of the text is not shown",
@@ -504,12 +505,14 @@ def _greeting(seen: _Seen, helo: str) -> _Found:
 
 
 def _hops(seen: _Seen) -> _Found:
+    ours = seen.about.hostname.lower()
+    of_ours = seen.domain in seen.own or "list-id" in seen.reading.values  # what we sent may come back
     for place, hop in enumerate(seen.hops):
         if place < seen.place:
             continue
         if hop.address:
             yield from _host(hop)
-        if hop.by and seen.place < 0 and hop.by == seen.about.hostname.lower():
+        if hop.by and seen.place < 0 and hop.by == ours and not of_ours:
             yield "received-forged", hop.by
 
 
@@ -618,7 +621,10 @@ def _body(seen: _Seen) -> _Found:
 _GTUBE = "-".join(("XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE", "STANDARD", "ANTI", "UBE", "TEST", "EMAIL*C.34X"))
 _GTUBE_RSPAMD = "-".join(("YJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE", "STANDARD", "ANTI", "UBE", "TEST", "EMAIL*C.34X"))
 
-_MARKS = {"script": "html-script", "form": "html-form", "iframe": "html-frame", "meta-refresh": "html-refresh"}
+_MARKS = {
+    "script": "html-script", "script-link": "html-script", "svg-script": "html-script", "form": "html-form",
+    "password": "html-password", "iframe": "html-frame", "meta-refresh": "html-refresh",
+}  # fmt: skip
 
 
 def _pages(seen: _Seen) -> _Found:
@@ -672,7 +678,7 @@ def _oddities(seen: _Seen) -> _Found:
 _SHOWN = re.compile(r"\s*(?:https?://)?((?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24})(?:[/:?\s]|$)", re.IGNORECASE)
 _DIGITS_MIXED = re.compile(r"[a-z]+\d+[a-z]+\d+|\d+[a-z]+\d+[a-z]")
 _CYRILLIC_ALIKE = frozenset(
-    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0455\u0456\u0458\u04bb\u0501\u051b\u051d0123456789-"
+    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0455\u0456\u0458\u04bb\u0501\u051b\u051d\u04cf0123456789-"
 )
 _USUAL_PORTS = ("", "80", "443", "8080", "8443")
 
@@ -705,7 +711,7 @@ def _link(url: Url) -> _Found:
         yield "url-punycode", url.whole
         if any(_looks_like_other(label) for label in host.split(".")):
             yield "url-scripts", url.whole
-    if domain and _DIGITS_MIXED.search(host.removesuffix(domain.partition(".")[2])):
+    elif domain and _DIGITS_MIXED.search(host.removesuffix(domain.partition(".")[2])):
         yield "url-digits", host
     authority = url.whole.partition("//")[2].partition("/")[0].partition("?")[0][:300]
     if "@" in authority:
