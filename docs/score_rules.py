@@ -2,7 +2,8 @@
 
 Run it after a change of ``rules.d``; a test compares. How often a rule fits is measured in collections of spam and
 wanted mail: a folder with a ``manifest.csv`` and an archive for each collection (``docs/score_rules.py FOLDER``, by
-default ``../shared/data/spam``). Without them what was measured before stays. What stands around the tables is written by hand.
+default ``../shared/data/spam``). Without them what was measured before stays. What stands around the tables is written
+by hand.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _rules(rules: Ruleset, shares: Shares) -> list[str]:
     return table
 
 
-def _row(rule: Rule, shares: tuple[str, str, str]) -> str:
+def _row(rule: Rule, shares: tuple[str, ...]) -> str:
     points = f"{rule.score:g}".replace("-", "\N{MINUS SIGN}")
     return f"| `{rule.symbol}` | {points} | {' | '.join(shares)} | {rule.en} |"
 

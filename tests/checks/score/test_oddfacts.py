@@ -222,9 +222,19 @@ def test_a_conversation() -> None:
 REPORT = {"Content-Type": 'multipart/report; report-type=delivery-status; boundary="b"'}
 
 
-@pytest.mark.parametrize(("domain", "foreign"), [("caio.it", False), ("posta.caio.it", False), ("altrui.it", True)])
-def test_a_bounce_of_a_message_that_we_never_sent(domain: str, foreign: bool) -> None:
-    text = f"--b\n\nNon consegnato\n--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: <1@{domain}>\n--b--\n"
+@pytest.mark.parametrize("kind", ["text/rfc822-headers", "message/rfc822"])
+@pytest.mark.parametrize(
+    ("header", "foreign"),
+    [
+        ("Message-ID: <1@caio.it>", False),
+        ("Message-ID: <1@posta.caio.it>", False),
+        ("Received: from [192.168.1.9] by out.caio.it (Postfix); x\nMessage-ID: <1@pc>", False),
+        ("Message-ID: <1@altrui.it>", True),
+        ("Received: from a.it by b.altrui.it; x\nSubject: by caio", True),
+    ],
+)
+def test_a_bounce_of_a_message_that_we_never_sent(header: str, foreign: bool, kind: str) -> None:
+    text = f"--b\n\nNon consegnato\n--b\nContent-Type: {kind}\n\n{header}\n\nby caio.it\n--b--\n"
     assert ("bounce-foreign" in facts(REPORT, text, FROM_HOST)) is foreign
 
 

@@ -207,7 +207,8 @@ def test_results_of_authentication_count() -> None:
 
 def test_the_page_about_the_rules_is_up_to_date() -> None:
     spec = importlib.util.spec_from_file_location("score_rules", ROOT / "docs" / "score_rules.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     text = module.PAGE.read_text()

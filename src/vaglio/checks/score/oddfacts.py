@@ -563,7 +563,8 @@ def _marks(seen: _Seen) -> _Found:
         yield "conversation", ""
 
 
-_IDENTIFIER = re.compile(rb"^(?:message-id|references):\s*<[^<>@\s]*@([^<>@\s]+)>", re.IGNORECASE | re.MULTILINE)
+_NAMED = re.compile(rb"^message-id:\s*<[^<>@\s]*@([^<>@\s]+)>|\sby\s+([A-Za-z0-9.-]+)", re.IGNORECASE | re.MULTILINE)
+"""What a message from here names us by: its Message-ID, or the Received field of one of our hosts."""
 
 
 def _bounce(seen: _Seen) -> _Found:
@@ -574,12 +575,12 @@ def _bounce(seen: _Seen) -> _Found:
     if not (kind.startswith("multipart/report") and "delivery-status" in kind):
         return
     yield "bounce", ""
-    returned = [part.raw for part in seen.reading.parts if part.kind in ("text/rfc822-headers", "message/rfc822")]
-    if not returned or not seen.own:
+    if not seen.reading.returned or not seen.own:
         return
-    hosts = {registered_domain(one.decode("ascii", "replace")) for raw in returned for one in _IDENTIFIER.findall(raw)}
+    named = _NAMED.findall(seen.reading.returned)
+    hosts = {registered_domain(one.decode("ascii", "replace").rstrip(".;")) for pair in named for one in pair if one}
     if hosts.isdisjoint(seen.own):
-        yield "bounce-foreign", ", ".join(sorted(hosts))
+        yield "bounce-foreign", ", ".join(sorted(hosts - {""}))
 
 
 # --- the body ---

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from vaglio.checks.score.codings import in_charset, undo_words
 from vaglio.checks.score.html import Link, Page, page_of
-from vaglio.checks.score.mime import Oddity, Part, take_apart, text_of
+from vaglio.checks.score.mime import MAX_HEADER, Oddity, Part, take_apart, text_of
 from vaglio.checks.score.urls import Url, urls_of
 from vaglio.examination import Field
 
@@ -42,7 +42,8 @@ class Reading(NamedTuple):
     UTF-8 as it is), at most 2,000 characters each. ``text`` is all that a reader sees as text, plain parts and pages;
     ``plain`` the plain parts alone; ``pages`` has those in attachments too, which are no part of ``text``. ``parts``
     are the leaves, ``attachments`` those with a name or that say to be one. ``size`` is that of the whole body in
-    bytes, also where less of it was read.
+    bytes, also where less of it was read. ``returned`` is the header of the message that a mail server's
+    report gives back, empty for all other messages.
     """
 
     fields: Sequence[Field]
@@ -57,6 +58,7 @@ class Reading(NamedTuple):
     attachments: tuple[Part, ...]
     oddities: frozenset[Oddity]
     size: int
+    returned: bytes = b""
 
 
 def read_message(fields: Sequence[Field], body: bytes, size: int) -> Reading:
@@ -86,7 +88,22 @@ def read_message(fields: Sequence[Field], body: bytes, size: int) -> Reading:
         attachments,
         odd if size <= len(body) else odd - _OF_THE_END,
         size,
+        _returned(body) if header.first("content-type").lower().startswith("multipart/report") else b"",
     )
+
+
+_GIVEN_BACK = re.compile(rb"^content-type:[ \t]*(?:message/rfc822|text/rfc822-headers)\b", re.IGNORECASE | re.MULTILINE)
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+
+
+def _returned(body: bytes) -> bytes:
+    """Return the header of the message in a report (RFC 6522): a walk through the parts yields but what is in it."""
+    found = _GIVEN_BACK.search(body)
+    start = _BLANK_LINE.search(body, found.end()) if found else None
+    if start is None:
+        return b""
+    end = _BLANK_LINE.search(body, start.end(), start.end() + MAX_HEADER)
+    return body[start.end() : end.start() if end else start.end() + MAX_HEADER]
 
 
 _OF_THE_END = {Oddity.NO_END, Oddity.BAD_TRANSFER}
