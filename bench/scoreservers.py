@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,10 +48,17 @@ class Took(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """What a program made of a message."""
+    """What a program made of a message: points, the seconds that it took, and Bayes' probability that it is spam, below
+    zero where it said nothing.
+    """
 
     score: float
     seconds: float = 0.0
+    probability: float = -1.0
+
+
+Judged = Mapping[Label, Sequence[Scored]]
+"""What was made of messages, by what they are."""
 
 
 class Command:
@@ -64,12 +71,12 @@ class Command:
         self.directory = directory
         self._pinned = ("taskset", "-c", ",".join(map(str, cores)))
 
-    def run(self, *command: str) -> tuple[str, Took]:
-        """Return what it wrote, and what it took. Raises BenchError when it failed."""
+    def run(self, *command: str, well: Collection[int] = (0,)) -> tuple[str, Took]:
+        """Return what it wrote, and what it took. Raises BenchError unless its status is one of ``well``."""
         began, before = time.perf_counter(), os.times()
         done = subprocess.run([*self._pinned, *command], capture_output=True, text=True, errors="replace", check=False)
         seconds, after = time.perf_counter() - began, os.times()
-        if done.returncode:
+        if done.returncode not in well:
             raise BenchError(f"{self.name} ended with status {done.returncode}:\n{(done.stdout + done.stderr)[-1000:]}")
         used = after.children_user + after.children_system - before.children_user - before.children_system
         return done.stdout, Took(seconds, used)
@@ -80,6 +87,17 @@ class Command:
         return Took(sum(one.seconds for one in took), sum(one.processor for one in took))
 
     def _learning(self, label: str, folder: str) -> Sequence[str]:
+        raise NotImplementedError
+
+    def judge(self, mails: Path) -> Judged:
+        """Return what it makes of the messages below ``mails``. Raises BenchError unless it judges all."""
+        found = {label: self._judge(mails / label) for label in LABELS}
+        for label, judged in found.items():
+            if len(judged) != (count := sum(1 for _ in (mails / label).iterdir())):
+                raise BenchError(f"{self.name} judged {len(judged)} of {count} messages of {label}")
+        return found
+
+    def _judge(self, folder: Path) -> Sequence[Scored]:
         raise NotImplementedError
 
     def disk(self) -> int:
@@ -109,13 +127,12 @@ class Vaglio(Command):
     def _vaglio(self, word: str) -> tuple[str, ...]:
         return str(Path(sys.executable).with_name("vaglio")), word, "--config", str(self._config)
 
-    def score(self, mails: Path) -> dict[Label, list[Scored]]:
-        """Return what it makes of the messages below ``mails``, by label. No list is asked."""
-        return {label: self._score(mails / label) for label in LABELS}
-
-    def _score(self, folder: Path) -> list[Scored]:
+    def _judge(self, folder: Path) -> Sequence[Scored]:
         said, _ = self.run(*self._vaglio("score"), "--json", "--corpus", str(folder))
-        return [Scored(line["score"], line["ms"] / 1000) for line in map(json.loads, said.splitlines())]
+        return [
+            Scored(line["score"], line["ms"] / 1000, -1.0 if line["bayes"] is None else line["bayes"])
+            for line in map(json.loads, said.splitlines())
+        ]
 
     @property
     def store(self) -> Path:
@@ -319,10 +336,18 @@ class Rspamd(MilterServer):
 
 
 class Bogofilter(Command):
-    """Debian's bogofilter, learning."""
+    """Debian's bogofilter, without the machine's configuration."""
 
     name = "bogofilter"
     _kept = "wordlist.db"
 
     def _learning(self, label: str, folder: str) -> Sequence[str]:
-        return (PEERS["bogofilter"], "-d", str(self.directory), "-s" if label == "spam" else "-n", "-B", folder)
+        return (*self._bogofilter(), "-s" if label == "spam" else "-n", "-B", folder)
+
+    def _judge(self, folder: Path) -> Sequence[Scored]:
+        # Status 0 is spam, 1 ham, 2 unsure.
+        said, _ = self.run(*self._bogofilter(), "-TT", "-B", str(folder), well=(0, 1, 2))
+        return [Scored(0.0, probability=float(line.split()[-1])) for line in said.splitlines()]
+
+    def _bogofilter(self) -> Sequence[str]:
+        return PEERS["bogofilter"], "-C", "-d", str(self.directory)

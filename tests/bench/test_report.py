@@ -76,7 +76,7 @@ def test_a_document_without_the_marks_is_left_alone() -> None:
         replace_section("nothing", "greylist", "new")
 
 
-@pytest.mark.parametrize("name", ["greylist", "dnsbl"])
+@pytest.mark.parametrize("name", ["greylist", "dnsbl", "score"])
 def test_the_page_for_the_figures_has_its_marks(name: str) -> None:
     page = Path(__file__).parents[2] / "docs/performance.md"
     assert "new figures" in replace_section(page.read_text(), name, "new figures")

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from bench.score import SUBJECT, Errors, errors, one_by_one
-from bench.scoreservers import PEERS, Scored
+from bench.score import SUBJECT, Errors, errors, missed, one_by_one
+from bench.scoreservers import PEERS, Judged, Scored
 
 
 def test_spam_is_what_scores_five_or_more() -> None:
     ham, spam = (4.99, 5.0, -1.0, 7.2), (5.0, 4.9, 30.0)
     assert errors({"ham": [*map(Scored, ham)], "spam": [*map(Scored, spam)]}) == Errors(false_alarms=2, misses=1)
     assert errors({"ham": [], "spam": []}) == Errors(0, 0)
+
+
+def test_what_bayes_misses_is_counted_at_a_share_of_false_alarms() -> None:
+    ham, spam = (0.0, 0.1, 0.2, 0.9), (0.05, 0.2, 0.9, 1.0)
+    scored: Judged = {"ham": [Scored(0, 0, one) for one in ham], "spam": [Scored(0, 0, one) for one in spam]}
+    assert missed(scored, 0.0) == 75  # what is as probable as that ham is not told from it
+    assert missed(scored, 0.25) == 50
+    assert missed(scored, 0.5) == 25
 
 
 def test_the_rate_of_messages_one_by_one_is_that_of_their_mean() -> None:

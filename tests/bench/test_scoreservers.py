@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
 from bench import scoreservers
+from bench.corpora import LABELS
 from bench.scoreservers import Bogofilter, Command, Rspamd, Score, Scored, Spamassassin, Spamd, Took, Vaglio
 from bench.servers import BenchError
 from vaglio.config.load import load
@@ -105,19 +106,34 @@ class _Recorded(Vaglio):
         self.commands: list[tuple[str, ...]] = []
         self._said = said
 
-    def run(self, *command: str) -> tuple[str, Took]:
+    def run(self, *command: str, well: Collection[int] = (0,)) -> tuple[str, Took]:
         self.commands.append(command)
         return self._said, Took(1.5, 1.0)
 
 
-def test_ours_learns_ham_and_spam_and_scores_both(tmp_path: Path) -> None:
-    lines = [{"file": "1", "score": 5.2, "ms": 1.5}, {"file": "2", "score": 0.0, "ms": 2.0}]
+def mails(directory: Path) -> Path:
+    for label in LABELS:
+        (directory / label).mkdir(parents=True)
+        for name in ("1.eml", "2.eml"):
+            (directory / label / name).touch()
+    return directory
+
+
+def test_ours_learns_ham_and_spam_and_judges_both(tmp_path: Path) -> None:
+    lines = [{"score": 5.2, "ms": 1.5, "bayes": 0.75}, {"score": 0.0, "ms": 2.0, "bayes": None}]
     ours = _Recorded(tmp_path, "".join(f"{json.dumps(line)}\n" for line in lines))
-    assert ours.learn(Path("/mails")) == Took(3.0, 2.0)
-    assert [command[-2:] for command in ours.commands] == [("ham", "/mails/ham"), ("spam", "/mails/spam")]
-    found = ours.score(Path("/mails"))
-    assert found == {label: [Scored(5.2, 0.0015), Scored(0.0, 0.002)] for label in ("ham", "spam")}
-    assert ours.commands[-1][-3:] == ("--json", "--corpus", "/mails/spam")
+    folder = mails(tmp_path / "mails")
+    assert ours.learn(folder) == Took(3.0, 2.0)
+    assert [command[-2:] for command in ours.commands] == [(label, f"{folder}/{label}") for label in ("ham", "spam")]
+    found = ours.judge(folder)
+    assert found == {label: [Scored(5.2, 0.0015, 0.75), Scored(0.0, 0.002)] for label in LABELS}
+    assert ours.commands[-1][-3:] == ("--json", "--corpus", f"{folder}/spam")
+
+
+def test_a_message_that_was_not_judged_ends_it(tmp_path: Path) -> None:
+    ours = _Recorded(tmp_path, f"{json.dumps({'score': 5.2, 'ms': 1.5, 'bayes': None})}\n")
+    with pytest.raises(BenchError, match="vaglio judged 1 of 2 messages of ham"):
+        ours.judge(mails(tmp_path / "mails"))
 
 
 def test_a_program_that_fails_ends_it_with_what_it_said(tmp_path: Path) -> None:
@@ -132,7 +148,7 @@ def test_a_program_that_fails_ends_it_with_what_it_said(tmp_path: Path) -> None:
     assert took.seconds > 0
 
 
-def test_bogofilter_keeps_what_it_learns_in_a_directory_of_its_own(
+def test_bogofilter_s_status_is_a_verdict_where_it_judges_and_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = []
@@ -140,12 +156,13 @@ def test_bogofilter_keeps_what_it_learns_in_a_directory_of_its_own(
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         commands.append(command)
         (tmp_path / "wordlist.db").write_text("words")
-        return subprocess.CompletedProcess(command, 0, "", "")
+        return subprocess.CompletedProcess(command, 1, "1.eml 0.25\n2.eml 1.0000000000000000\n", "")
 
     monkeypatch.setattr("bench.scoreservers.subprocess.run", run)
-    program = Bogofilter(tmp_path, [0])
-    program.learn(Path("/mails"))
-    assert [command[-5:] for command in commands] == [
-        ["-d", str(tmp_path), flag, "-B", folder] for flag, folder in (("-n", "/mails/ham"), ("-s", "/mails/spam"))
-    ]
+    program, folder = Bogofilter(tmp_path, [0]), mails(tmp_path / "mails")
+    found = program.judge(folder)
+    assert [one.probability for one in found["spam"]] == [0.25, 1.0]
+    with pytest.raises(BenchError, match="status 1"):
+        program.learn(folder)
+    assert commands[-1][-6:] == ["-C", "-d", str(tmp_path), "-n", "-B", f"{folder}/ham"]
     assert program.disk() == 5
