@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.waiting import until
 from vaglio.cli import learn
+from vaglio.milter.replay import read
 from vaglio.ports import Effect, StoreError
 from vaglio.store.tokens import FILE_NAME, LookTokens, Tokens
 
@@ -99,6 +102,15 @@ def test_many_that_are_unreadable_are_not_all_named(host: Host, tmp_path: Path) 
     said = host.run("learn", "spam", *(f"{tmp_path}/none{number}" for number in range(50)))
     assert len(said.err.splitlines()) == 10
     assert said.out.startswith("messages: 50 unreadable\n")
+
+
+LINES = st.lists(st.sampled_from([b"From: x", b" y", b"no field", b"", b"\r", b"\0", b"From x 12:00", b"\xff: z"]))
+
+
+@given(LINES, st.sampled_from([b"\n", b"\r\n"]), st.booleans())
+def test_the_short_way_to_read_a_message_reads_the_same(lines: list[bytes], end: bytes, ended: bool) -> None:
+    message = end.join(lines) + (end if ended else b"")
+    assert learn._read(message) == read(message)
 
 
 def test_a_directory_without_messages_is_no_result(host: Host, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def add_to(commands: Commands) -> None:
     parser = command(
         commands, "import", _import, "take over what was learned elsewhere, or earlier",
         "vaglio bayes import bayes.txt\nvaglio bayes import --replace bayes.txt\n"
-        "xzcat bayes.txt.xz | vaglio bayes import",
+        "vaglio bayes import < bayes.txt",
         _MORE,
     )  # fmt: skip
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="the file (default: standard input)")

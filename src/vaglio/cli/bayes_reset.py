@@ -16,7 +16,7 @@ def add_to(commands: Commands) -> None:
     """Add the subcommand."""
     parser = command(
         commands, "reset", _reset, "forget all that was learned",
-        "vaglio bayes export before.txt && vaglio bayes reset --yes", _MORE,
+        "vaglio bayes reset\nvaglio bayes reset --yes", _MORE,
     )  # fmt: skip
     parser.add_argument("--yes", action="store_true", help="do not ask")
     usual_options(parser)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,13 +12,14 @@ from vaglio.checks.score.settings import ScoreSettings
 from vaglio.cli.bayes_store import NAMES, to_change, waiting_for
 from vaglio.cli.common import CliError, Commands, command, configuration, now, print_json, progress, usual_options, warn
 from vaglio.cli.mailfiles import Piece, pieces
-from vaglio.examination import MAX_HEADER
+from vaglio.examination import MAX_HEADER, Field
 from vaglio.milter.replay import read
 from vaglio.ports import Effect, Kind, Learned, Lesson
 from vaglio.store.tokens import Tokens
 
 _WORDS = 20_000
 """Words that are written at once: other processes wait for a tenth of a second."""
+_EMPTY = re.compile(rb"\n\r?\n")
 _TOLD = 10
 """Messages that can't be read and are named one by one."""
 _MORE = """\
@@ -96,11 +98,20 @@ def _write(store: Tokens, lessons: Sequence[Lesson], args: argparse.Namespace) -
 
 def _lessons(args: argparse.Namespace, settings: ScoreSettings, tally: _Tally) -> Iterator[Lesson]:
     for piece in pieces(args.path, settings.max_scan + MAX_HEADER, args.recursive):
-        fields, body = read(piece.content)
+        fields, body = _read(piece.content)
         if piece.trouble or not fields:
             tally.refuse(piece.place, piece.trouble or "it has no header: that is no message")
             continue
         yield lesson_of(fields, body[: settings.max_scan], _size(piece, body))
+
+
+def _read(content: bytes) -> tuple[list[Field], bytes]:
+    """Return header and body as a mail server hands them over, without looking at each line of the body."""
+    end = _EMPTY.search(content)
+    fields, rest = read(content[: end.end()] if end else content)
+    if end is None or rest:  # a header that is broken off by what is no field
+        return read(content)
+    return fields, content[end.end() :].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 def _size(piece: Piece, body: bytes) -> int:

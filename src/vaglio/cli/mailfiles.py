@@ -17,7 +17,7 @@ from vaglio.cli.common import said
 from vaglio.cli.given import LARGEST
 
 _LINE = 65_536
-"""Bytes read at once of a line that does not end."""
+"""Bytes read at once, also of a line that does not end."""
 
 _BEGIN = re.compile(rb"From \S.*\d\d:\d\d")
 """The line in front of a message in a mailbox: "From tizio@tizio.it Sun Nov 22 18:00:00 2026"."""
@@ -83,7 +83,7 @@ def _read(file: BinaryIO, place: str, most: int) -> Iterator[Piece]:
         return
     found = _Collected(most)
     found.add(first)
-    while found.size <= LARGEST and (chunk := file.read(1 << 20)):
+    while found.size <= LARGEST and (chunk := file.read(_LINE)):
         found.add(chunk)
     yield found.piece(place)
 

@@ -372,7 +372,7 @@ class _Changes:
 
     def write(self, connection: sqlite3.Connection, change_word: str, *more: int) -> None:
         """Make the changes: ``change_word`` takes an id, both differences, and ``more``."""
-        spam, ham = self._words[Kind.SPAM], self._words[Kind.HAM]
-        words = sorted(spam.keys() | ham.keys())
-        connection.executemany(change_word, ((one, spam[one], ham[one], *more) for one in words))
+        spam, ham = self._words[Kind.SPAM].get, self._words[Kind.HAM].get  # a look-up in a Counter itself costs more
+        words = sorted(self._words[Kind.SPAM].keys() | self._words[Kind.HAM].keys())
+        connection.executemany(change_word, ((one, spam(one, 0), ham(one, 0), *more) for one in words))
         connection.executemany(_ADD_MESSAGES, ((number, kind) for kind, number in self._messages.items()))
