@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -685,55 +686,55 @@ _USUAL_PORTS = ("", "80", "443", "8080", "8443")
 
 
 def _links(seen: _Seen) -> _Found:
-    urls = seen.reading.urls
-    recipients = seen.to[:5]
-    hosts: dict[str, set[str]] = {}
-    for url in urls:
-        if url.domain:
-            hosts.setdefault(url.domain, set()).add(url.host)
+    hosts: dict[str, Url] = {}
+    carried = [one for address in seen.to[:5] for one in (address, address.replace("@", "%40"))]
+    for url in seen.reading.urls:
+        hosts.setdefault(url.host, url)
         yield from _link(url)
-        rest = url.rest.lower()
-        if rest and any(one in rest or one.replace("@", "%40") in rest for one in recipients):
-            yield "url-recipient", url.whole
-    for domain, names in hosts.items():
-        if len(names) >= 4 and domain != seen.domain:
-            yield "url-many-hosts", f"{len(names)} hosts of {domain}"
+        if "@" in url.rest or "%40" in url.rest:
+            rest = url.rest.lower()
+            if any(address in rest for address in carried):
+                yield "url-recipient", url.whole
+    for url in hosts.values():
+        yield from _host_of(url)
+    for domain, count in Counter(url.domain for url in hosts.values()).items():
+        if count >= 4 and domain and domain != seen.domain:
+            yield "url-many-hosts", f"{count} hosts of {domain}"
 
 
 def _link(url: Url) -> _Found:
+    authority = url.whole.partition("//")[2].partition("/")[0].partition("?")[0][:300]
+    before, _, place = authority.rpartition("@")
+    if before:
+        yield "url-user", url.whole
+    port = place.rpartition(":")[2] if ":" in place else ""
+    if port.isdigit() and port not in _USUAL_PORTS:
+        yield "url-port", url.whole
+    if "%" in place or (not url.domain and url.host not in place.lower()):
+        yield "url-hidden-host", url.whole
+    if url.shown and url.domain and (found := _SHOWN.match(url.shown[:300])):
+        host = found[1].lower()
+        if host != url.host and registered_domain(host) not in ("", url.domain):
+            yield "url-other-shown", f"{host} -> {url.host}"
+
+
+def _host_of(url: Url) -> _Found:
     host, domain = url.host, url.domain
-    if not domain and pack_address(host.strip("[]")):
-        yield "url-address", url.whole
+    if not domain:
+        if pack_address(host.strip("[]")):
+            yield "url-address", url.whole
+        return
+    parent = domain.partition(".")[2]
     if domain in SHORTENERS or host in SHORTENERS:
         yield "url-shortener", url.whole
-    elif domain in FREE_HOSTING or any(host.endswith("." + one) for one in _above(host)):
+    elif domain in FREE_HOSTING or parent in FREE_HOSTING:  # those on the Public Suffix List are no registered domains
         yield "url-free-hosting", url.whole
     if "xn--" in host:
         yield "url-punycode", url.whole
         if any(_looks_like_other(label) for label in host.split(".")):
             yield "url-scripts", url.whole
-    elif domain and _DIGITS_MIXED.search(host.removesuffix(domain.partition(".")[2])):
+    elif _DIGITS_MIXED.search(host[: len(host) - len(parent)]):
         yield "url-digits", host
-    authority = url.whole.partition("//")[2].partition("/")[0].partition("?")[0][:300]
-    if "@" in authority:
-        yield "url-user", url.whole
-    port = authority.rpartition("@")[2].rpartition(":")[2] if ":" in authority else ""
-    if port.isdigit() and port not in _USUAL_PORTS:
-        yield "url-port", url.whole
-    if "%" in authority.rpartition("@")[2] or (not domain and host not in authority.lower()):
-        yield "url-hidden-host", url.whole
-    if url.shown and domain and (found := _SHOWN.match(url.shown[:300])):
-        shown = registered_domain(found[1].lower())
-        if shown and shown != domain:
-            yield "url-other-shown", f"{found[1]} -> {host}"
-
-
-def _above(host: str) -> tuple[str, ...]:
-    """Return those of the free hosting domains that are public suffixes, and so never a registered domain, that a host
-    lies below.
-    """
-    parts = host.split(".")
-    return tuple(name for size in (2, 3, 4) if (name := ".".join(parts[-size:])) in FREE_HOSTING)
 
 
 def _looks_like_other(label: str) -> bool:
