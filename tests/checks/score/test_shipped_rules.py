@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import itertools
 import re
@@ -61,6 +62,12 @@ def test_no_single_rule_tags_but_the_test_string_and_what_was_learned() -> None:
 
 def test_words_alone_never_tag() -> None:
     assert RULES.caps["words"] < SETTINGS.tag
+
+
+def test_they_are_installed() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert "rules.d/*.toml" in setup["options.package_data"]["vaglio.checks.score"].split()
 
 
 def test_rules_name_facts_that_there_are() -> None:
