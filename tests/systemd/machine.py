@@ -20,7 +20,7 @@ QUICK_WATCHDOG = "[Service]\nWatchdogSec=1s\nRestartSec=100ms\nTimeoutAbortSec=1
 
 UNITS = tuple(
     f"vaglio-{name}.{kind}" for kind in ("socket", "service")
-    for name in ("dnsbl", "greylist", "ratelimit", "spf", "chain@inbound", "chain@outbound")
+    for name in ("dnsbl", "greylist", "ratelimit", "spf", "score", "tag", "chain@inbound", "chain@outbound")
 )  # fmt: skip
 SAME_AS_EVER = f"""
 rm -rf "/run/systemd/system/$1.service.d" /{CONFIG}

@@ -55,12 +55,12 @@ def test_the_sandbox_of_the_rate_limits_is_that_of_greylisting_directive_by_dire
     assert directives(EXAMPLES / "vaglio-ratelimit.service") == directives(EXAMPLES / "vaglio-greylist.service")
 
 
-@pytest.mark.parametrize("milter", ["vaglio-spf", "vaglio-dkim-verify", "vaglio-dkim-sign", "vaglio-chain@"])
+@pytest.mark.parametrize("milter", ["spf", "dkim-verify", "dkim-sign", "score", "tag", "chain@"])
 def test_the_sandbox_of_a_milter_is_that_of_blocklists_directive_by_directive(milter: str) -> None:
     """That of greylisting, but for addresses: both ask name servers, wherever these are."""
     wanted = directives(EXAMPLES / "vaglio-dnsbl.service")
     found = [line.removesuffix(" %i").replace(" sendmail.service", "")
-             for line in directives(EXAMPLES / f"{milter}.service")]  # fmt: skip
+             for line in directives(EXAMPLES / f"vaglio-{milter}.service")]  # fmt: skip
     assert found == wanted
     greylist = directives(EXAMPLES / "vaglio-greylist.service")
     without = ("IPAddress", "After=")
