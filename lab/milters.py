@@ -35,6 +35,11 @@ mail_from.fail = "quarantine"
 """
 
 
+_SECTIONS = (("chain.inbound", "inbound"), ("chain.outbound", "outbound"), ("dkim.verify", "dkim-verify"),
+             ("score", "score"), ("tag", "tag"), ("spf", "spf"))  # fmt: skip
+"""With the names of their sockets; that of SPF is the last, since it may end in tables of its own."""
+
+
 def missing(engine: str) -> str:
     """Return why there is no such engine here; "" if there is."""
     if engine == "libmilter" and not importlib.util.find_spec("Milter"):
@@ -76,7 +81,7 @@ def toml(where: str, engine: str = "native", spf: str = "", sections: Mapping[st
     lines = [
         f'[identity]\nauthserv_id = "mail.caio.it"\nhostname = "mail.caio.it"\n[state]\nurl = "sqlite://{HOME}/vaglio"'
     ]
-    for section, name in (("chain.inbound", "inbound"), ("chain.outbound", "outbound"), ("spf", "spf")):
+    for section, name in _SECTIONS:
         own = spf if name == "spf" else (sections or {}).get(section, "")
         socket = f'listen = ["unix:{where}/{name}.sock"]\nsocket_group = "postfix"\nengine = "{engine}"'
         lines.append(f"[{section}]\n{socket}\n{own}")

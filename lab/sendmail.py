@@ -97,12 +97,15 @@ exec "$@"
 """
 
 
-def filters(folder: str, chain: bool = False) -> str:
-    """Return the shipped lines about Vaglio's milters, with sockets in ``folder``; on demand with the other line."""
+def filters(folder: str, *names: str) -> str:
+    """Return the shipped lines about Vaglio's milters, with sockets in ``folder``; those in force are the ones of
+    ``names``, such as "inbound" or "score", or as shipped.
+    """
     text = EXAMPLE.read_text().replace("/run/vaglio/", f"{folder}/")
-    if chain:
-        text = re.sub("^(dnl )?(?=INPUT_)", lambda found: "" if found[1] else "dnl ", text, flags=re.MULTILINE)
-    return text
+    if not names:
+        return text
+    return re.sub(r"^(?:dnl )?(?=INPUT_MAIL_FILTER\(`vaglio-([\w-]+))",
+                  lambda found: "" if found[1] in names else "dnl ", text, flags=re.MULTILINE)  # fmt: skip
 
 
 class Sendmail:

@@ -476,8 +476,9 @@ def test_vaglio_spf_alone_does_the_same(host: Host, recipient: str) -> None:
     alone = milters.settings(chains=False)
     usual = milters.settings()
     try:
-        for name in ("vaglio_spf", "smtpd_milters", "non_smtpd_milters"):
+        for name in ("vaglio_spf", "vaglio_dkim_sign", "non_smtpd_milters"):
             host.space.run("postconf", "-c", MAIN_CF, "-e", f"{name} = {alone[name]}")
+        host.space.run("postconf", "-c", MAIN_CF, "-e", "smtpd_milters = $vaglio_spf")
         host.caio.reload()
 
         def judged() -> bool:

@@ -50,7 +50,7 @@ class Host:
             configure(self.space, text)
             name, socket = ("vaglio-chain inbound", "inbound") if chain else ("vaglio-spf", "spf")
             self.daemon = Daemon(self.space, name, f"{FOLDER}/{socket}.sock")
-            self.caio = stack.enter_context(Sendmail(self.space, CAIO, filters(FOLDER, chain) + more))
+            self.caio = stack.enter_context(Sendmail(self.space, CAIO, filters(FOLDER, socket) + more))
             self._stack = stack.pop_all()
 
     def client(self, address: str = MAIL, helo: str = "mail.tizio.it") -> Client:
