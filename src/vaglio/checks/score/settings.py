@@ -161,8 +161,10 @@ class ScoreSettings(MilterSection):
     always taken out."""
     own_mail: Literal["skip", "score"] = "skip"
     """What becomes of mail of users who logged in, and of the machine itself: "skip" does not look at it."""
-    trusted_networks: list[Annotated[str, AfterValidator(_network)]] = []
-    """Clients whose mail is not looked at, as Postfix's mynetworks."""
+    trusted_networks: list[Annotated[str, AfterValidator(_network)]] = ["127.0.0.0/8", "::1/128"]
+    """Clients whose mail is not looked at, as Postfix's mynetworks: of this machine, which is where Postfix says that
+    the sendmail command's mail is from, or of yours. Behind a content filter that hands mail back from 127.0.0.1, let
+    it be []."""
     reply: Template = "This message looks like spam: {reasons}. If it is not, write to the recipient by other means"
     """What the sender hears of a refusal, in English; {score} and {reasons} (the two that weighed most) are filled in,
     and the reference for "vaglio why" is put behind it."""
