@@ -10,9 +10,9 @@ DESCRIPTION
     journal, so that "vaglio why" tells one story of the message, and give one answer: the strongest verdict wins, and
     of equals that of the first check says why. What each check does is the same as in a daemon of its own.
 
-    Two chains ship. "inbound" is for mail from outside (smtpd_milters of the port 25), and has the checks spf and
-    dkim_verify; "outbound" is for that of your own users (the submission ports, and non_smtpd_milters), and has
-    dkim_sign.
+    Two chains ship. "inbound" is for mail from outside (smtpd_milters of the port 25), and has the checks spf,
+    dkim_verify, score and tag; "outbound" is for that of your own users (the submission ports, and non_smtpd_milters),
+    and has dkim_sign. score and tag stand behind the others, since they look at their results.
 
     A check that fails costs its own result only, as its own section's on_error says.
 
@@ -51,7 +51,7 @@ FILES
     /var/lib/vaglio/journal.sqlite
 
 SEE ALSO
-    vaglio(1), vaglio-spf(8), vaglio-dkim-verify(8), vaglio-dkim-sign(8), postconf(5)
+    vaglio(1), vaglio-spf(8), vaglio-dkim-verify(8), vaglio-dkim-sign(8), vaglio-score(8), vaglio-tag(8), postconf(5)
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from vaglio_milters import dkim_sign, dkim_verify, spf_verify
+from vaglio_milters import dkim_sign, dkim_verify, score, spf_verify, tag
 
 from vaglio.config.chain import READY, ChainSettings
 from vaglio.config.model import VaglioConfig
@@ -69,6 +69,7 @@ from vaglio.daemon.service import Daemon, Hosted, Ports, Service, milter
 
 HOSTED: Mapping[str, Callable[[VaglioConfig, Ports], Hosted]] = {
     "spf": spf_verify.hosted, "dkim_verify": dkim_verify.hosted, "dkim_sign": dkim_sign.hosted,
+    "score": score.hosted, "tag": tag.hosted,
 }  # fmt: skip
 """How each check is put together, by its name in ``chain.NAME.checks``."""
 

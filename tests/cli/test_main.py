@@ -54,6 +54,7 @@ def test_all_commands_are_there() -> None:
             ("check", "why", "list", "pools", "stats", "report", "allow", "forget", "import")
         ), *(f"dnsbl {name}" for name in ("check", "status", "lists", "report")),
             *(f"ratelimit {name}" for name in ("show", "top", "report", "quota", "test", "reset")),
+            "score", *(f"links {name}" for name in ("lists", "status", "check")),
             "learn", *(f"bayes {name}" for name in ("status", "export", "import", "reset")),
     }  # fmt: skip
 

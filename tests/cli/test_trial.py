@@ -37,6 +37,9 @@ mail_from.fail = "reject"
 senders = ["strano.it"]
 mail_from.fail = "quarantine"
 
+[chain.inbound]
+checks = ["spf", "dkim_verify"]
+
 [chain.other]
 checks = []
 """
@@ -142,8 +145,8 @@ def test_mail_of_our_own_is_signed_as_it_would_be(play: Try, tmp_path: Path) -> 
 
 
 def test_a_rehearsal_says_what_would_be_done_and_does_nothing(play: Try, tmp_path: Path) -> None:
-    with (tmp_path / "vaglio.toml").open("a") as config:
-        config.write('\n[chain.inbound]\nmode = "rehearse"\n')
+    config = tmp_path / "vaglio.toml"
+    config.write_text(config.read_text().replace("[chain.inbound]\n", '[chain.inbound]\nmode = "rehearse"\n'))
     found = play(*BAD, "--from", "x@severo.it", "--to", "anna@caio.it")
     assert (found["verdict"], found["rehearsed"], found["reply"]) == ("pass", "reject", "")
     assert found["added"] == found["removed"] == []

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from vaglio.cli.common import CliError, said
+from vaglio.checks.score.links import SCHEMA, Context, Links
+from vaglio.cli.common import CliError, is_there, said
 from vaglio.config.load import Loaded
 from vaglio.dns.open import OpenResolver, open_resolver
+from vaglio.ports import Clock, StoreError
+from vaglio.store.memory import MemoryStore
+from vaglio.store.tokens import FILE_NAME, LookTokens, MemoryTokens, Tokens
 
 LARGEST = 200 * 1000**2
 """Bytes of a message."""
@@ -51,3 +57,31 @@ def resolver_of(zone: str, loaded: Loaded) -> OpenResolver:
         return open_resolver(dns.servers, dns.timeout, zone or dns.zone_file)
     except (ValueError, OSError) as error:  # ZoneError is a ValueError
         raise CliError(str(error)) from error
+
+
+def learned_of(loaded: Loaded) -> Tokens:
+    """Return what Bayes has learned, for looking only; nothing where there is no state directory, or nothing in it."""
+    directory = loaded.config.state.directory
+    path = directory / FILE_NAME if directory else None
+    if path is None or not is_there(path):
+        return MemoryTokens()
+    try:
+        return LookTokens(path)
+    except StoreError as error:
+        raise CliError(str(error)) from error
+
+
+@contextmanager
+def links_of(zone: str, loaded: Loaded, clock: Clock, ask: bool) -> Iterator[Links | None]:
+    """Give the lists of links' domains, of which none is suspended; None where none is to be asked. On an event loop's
+    thread only.
+    """
+    settings = loaded.config.score.links
+    if not ask or not settings.enabled:
+        yield None
+        return
+    resolver = resolver_of(zone, loaded)
+    try:
+        yield Links(settings, Context(clock, MemoryStore(SCHEMA), resolver, lambda _: None))
+    finally:
+        resolver.close()

@@ -9,6 +9,7 @@ from vaglio.checks.dkim.signing import explain as signing
 from vaglio.checks.dnsbl import explain as dnsbl
 from vaglio.checks.greylist import explain as greylist
 from vaglio.checks.ratelimit import explain as ratelimit
+from vaglio.checks.score import explain as score
 from vaglio.checks.spf import explain as spf
 from vaglio.checks.tag import explain as tag
 from vaglio.journal.entry import Entry
@@ -32,13 +33,13 @@ def _too_many(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: 
 _EXPLAINERS: Mapping[str, _Explainer] = {
     "greylist": greylist.explain, "dnsbl": dnsbl.explain, "ratelimit": ratelimit.explain,
     "spf": spf.explain, "dkim_verify": dkim.explain, "dkim_sign": signing.explain,
-    "tag": tag.explain, TOO_MANY_FORGED.check: _too_many,
+    "score": score.explain, "tag": tag.explain, TOO_MANY_FORGED.check: _too_many,
 }  # fmt: skip
 """By check: the words for its reasons. Given reason, facts, language and whether it was a rehearsal."""
 
 _ADVICE: Mapping[str, Callable[[str, Mapping[str, Fact], str], tuple[str, str]]] = {
     "spf": spf.advice, "dkim_verify": dkim.advice, "dkim_sign": signing.advice,
-    "tag": tag.advice,
+    "score": score.advice, "tag": tag.advice,
 }  # fmt: skip
 """By check of messages: what is so, and who must do what. Given reason, facts and language."""
 
@@ -71,7 +72,7 @@ _FORGED = {
 }
 
 _BRIEFS: Mapping[str, Callable[[str, Mapping[str, Fact], str], str]] = {
-    "spf": spf.brief, "dkim_verify": dkim.brief, "dkim_sign": signing.brief,
+    "spf": spf.brief, "dkim_verify": dkim.brief, "dkim_sign": signing.brief, "score": score.brief,
     "tag": tag.brief,
 }  # fmt: skip
 """By check of messages: one clause of the story. Given reason, facts and language."""

@@ -24,7 +24,7 @@ from vaglio.cli.common import (
     usual_options,
     warn,
 )
-from vaglio.cli.given import Still, content, resolver_of
+from vaglio.cli.given import Still, content, learned_of, resolver_of
 from vaglio.cli.story import clauses, explain, outcome, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import MilterSection
@@ -146,7 +146,7 @@ def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) ->
 
     ports = Ports(
         Still(now(args)), MemoryStore(NO_TABLES), lambda: _REF, Path(), warn, untold, MemoryStore, lambda: resolver,
-        no_alarm,
+        no_alarm, lambda: learned_of(loaded),
     )  # fmt: skip
     return chain.settings(args.chain, loaded.config), chain.build(args.chain, loaded.config, ports)
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from vaglio.config.types import MilterSection, SocketAddress
 
-Hostable = Literal["spf", "dkim_verify", "dkim_sign"]
+Hostable = Literal["spf", "dkim_verify", "dkim_sign", "score", "tag"]
 """The checks that a chain can host."""
 
 
@@ -22,7 +22,7 @@ class ChainSettings(MilterSection):
     """Several checks of messages in one process ("vaglio-chain NAME"): one reading of the message, one
     Authentication-Results, one verdict. Each check is set in its own section, whose on_error, mode and deadline hold
     here too. Two chains ship, with checks of their own unless you set them: "inbound" is for mail from outside and has
-    ["spf", "dkim_verify"], "outbound" for that of your own users and has ["dkim_sign"].
+    ["spf", "dkim_verify", "score", "tag"], "outbound" for that of your own users and has ["dkim_sign"].
     """
 
     listen: Annotated[list[SocketAddress], Field(min_length=1)] = ["unix:/run/vaglio/NAME.sock"]
@@ -32,7 +32,7 @@ class ChainSettings(MilterSection):
 
 
 READY: dict[str, dict[str, Any]] = {
-    "inbound": {"checks": ["spf", "dkim_verify"]}, "outbound": {"checks": ["dkim_sign"]},
+    "inbound": {"checks": ["spf", "dkim_verify", "score", "tag"]}, "outbound": {"checks": ["dkim_sign"]},
 }  # fmt: skip
 """The chains that ship; the text of ``ChainSettings`` names their checks."""
 

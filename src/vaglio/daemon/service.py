@@ -17,7 +17,7 @@ from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection
 from vaglio.examination import MessageCheck
 from vaglio.facts import Facts
-from vaglio.ports import Clock, FreshResolver, References, Schema, Store, StoreError
+from vaglio.ports import Clock, FreshResolver, References, Schema, Store, StoreError, TokenStore
 from vaglio.verdict import Fact, Verdict
 
 T = TypeVar("T")
@@ -84,8 +84,9 @@ class Ports:
     ``state`` is the directory of the daemon's files (also of list files that the CLI writes); ``warn`` logs one line
     that the admin should act on, ``tell`` one that is good to know. ``shared`` opens a store that several daemons use,
     once for each schema; it is one that fails, and no error, where it can't be opened now. ``resolver`` gives the DNS
-    as the configuration has it. ``alarm`` tells the admin, by mail or webhook, if the configuration says so: subject,
-    text, and the same as values. It is for the check to see to it that no subject comes too often.
+    as the configuration has it, ``tokens`` what Bayes has learned. ``alarm`` tells the admin, by mail or webhook, if
+    the configuration says so: subject, text, and the same as values. It is for the check to see to it that no subject
+    comes too often.
     """
 
     clock: Clock
@@ -97,6 +98,7 @@ class Ports:
     shared: Callable[[Schema], Store]
     resolver: Callable[[], FreshResolver]
     alarm: Callable[[str, str, Mapping[str, Fact]], None]
+    tokens: Callable[[], TokenStore]
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)

@@ -39,8 +39,9 @@ from vaglio.daemon.turns import TurnStore
 from vaglio.facts import Facts
 from vaglio.journal.references import references
 from vaglio.journal.writer import JournalWriter
-from vaglio.ports import Schema, Store, StoreError
+from vaglio.ports import Schema, Store, StoreError, TokenStore
 from vaglio.store import open_store
+from vaglio.store.tokens import open_tokens
 from vaglio.verdict import Fact, Verdict
 
 MAX_FILES = 10_100
@@ -149,6 +150,7 @@ class _Worker:
         self._next_upkeep: asyncio.TimerHandle | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._shared: dict[str, TurnStore] = {}
+        self._tokens: TokenStore | None = None
         self._resolvers = Resolvers(self._loop)
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
@@ -220,6 +222,7 @@ class _Worker:
             self._shared_store,
             partial(self._resolvers.lend, config.dns),
             self._raise_alarm,
+            self._learned_tokens,
         )
 
     def _raise_alarm(self, subject: str, text: str, details: Mapping[str, Fact]) -> None:
@@ -237,6 +240,12 @@ class _Worker:
                 inner = LateStore(opener, error, monotonic)
             self._shared[schema.name] = TurnStore(inner, self._warn)
         return self._shared[schema.name]
+
+    def _learned_tokens(self) -> TokenStore:
+        if self._tokens is None:
+            directory = self._job.config.state.directory
+            self._tokens = open_tokens(directory, warn=self._warn, now=self._clock.now)
+        return self._tokens
 
     def _journal_for(self, config: VaglioConfig) -> JournalWriter | None:
         directory = self._job.config.state.directory  # where the store is; another one takes a restart
@@ -385,7 +394,8 @@ class _Worker:
         if self._journal:
             self._journal.close()
         self._resolvers.close()
-        for store in (self._store, *self._shared.values()):
+        stores: list[Store | TokenStore] = [self._store, *self._shared.values()]
+        for store in [*stores, self._tokens] if self._tokens else stores:
             try:
                 store.close()
             except StoreError as error:

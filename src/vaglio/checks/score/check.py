@@ -1,0 +1,99 @@
+"""The check of what a message says: has it scored, decides, writes the score into its header.
+
+Knows no protocol and opens nothing; rules, Bayes, lists, the clock and the references come through what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from vaglio.checks.ownresults import results_of
+from vaglio.checks.score.decide import MAX_FOREIGN, Exempt, Found, Reason, basis, decide, screen, thresholds
+from vaglio.checks.score.scorer import Scorer
+from vaglio.checks.score.settings import ScoreSettings
+from vaglio.checks.score.text import TOO_MANY, foreign, headers, reply
+from vaglio.examination import Examination, Message, Needs
+from vaglio.facts import Facts
+from vaglio.lists import NetworkSet
+from vaglio.ports import References
+from vaglio.verdict import Action, Verdict
+
+NAME = "score"
+
+
+class Context(NamedTuple):
+    """What the check works with. ``authserv_id`` is the name whose results in a header are believed: ours, where
+    another milter of ours stands before this one; "" believes none.
+    """
+
+    scorer: Scorer
+    references: References
+    language: Callable[[str], str]
+    authserv_id: str = ""
+
+
+class Score:
+    """The check behind ``vaglio-score``."""
+
+    name = NAME
+    methods: tuple[str, ...] = ()
+    needs = Needs.HEADERS | Needs.BODY
+
+    def __init__(self, settings: ScoreSettings, context: Context) -> None:
+        self.settings, self.context = settings, context
+        self._networks = NetworkSet(settings.trusted_networks)
+
+    def examine(self, facts: Facts) -> Examination:
+        """Begin with a message."""
+        exempt = screen(facts, self.settings, self._networks)
+        return _Scored(self) if exempt is None else _Exempt(exempt)
+
+
+class _Exempt(Examination):
+    """A message that is not scored, and not journalled."""
+
+    __slots__ = ("_exempt",)
+
+    def __init__(self, exempt: Exempt) -> None:
+        self._exempt = exempt
+
+    async def verdict(self, message: Message) -> Verdict:  # noqa: ARG002
+        return Verdict(Action.PASS, NAME, self._exempt.reason, facts={"by": self._exempt.by})
+
+
+class _Scored(Examination):
+    """A message that is scored."""
+
+    __slots__ = ("_check",)
+
+    def __init__(self, check: Score) -> None:
+        self._check = check
+
+    async def verdict(self, message: Message) -> Verdict:
+        context = self._check.context
+        removals = foreign(message.headers)
+        if len(removals) > MAX_FOREIGN:
+            ref = context.references()
+            told = TOO_MANY._replace(text=f"{TOO_MANY.text}; ref {ref}" if ref else TOO_MANY.text)
+            return Verdict(Action.REJECT, NAME, Reason.TOO_MANY_FOREIGN, told, ref=ref)
+        results = results_of(message.headers, context.authserv_id) if context.authserv_id else ()
+        found = await context.scorer.score(message, results)
+        return self._verdict(found, message)._replace(changes=tuple(removals))
+
+    def _verdict(self, found: Found, message: Message) -> Verdict:
+        settings, context = self._check.settings, self._check.context
+        limits = thresholds(message.recipients, settings)
+        decision = decide(found.score, limits)
+        ref = context.references()
+        recipient = message.recipients[0] if message.recipients else ""
+        language = context.language(recipient.rpartition("@")[2].lower())
+        return Verdict(
+            decision.action,
+            NAME,
+            Reason.SPAM if decision.spam or decision.by else Reason.CLEAN,
+            reply(found, decision, ref, language, settings),
+            headers(found, decision, limits, settings),
+            basis(found, decision, limits),
+            ref=ref,
+        )
