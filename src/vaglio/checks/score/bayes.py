@@ -20,7 +20,7 @@ from typing import NamedTuple
 _UNKNOWN = 0.5  # Robinson's x: what a word says that nobody has learned
 _STRENGTH = 0.1  # Robinson's s: how many messages that assumption is worth
 _LEAST = 0.4  # a word counts from this distance to 0.5 on
-_SILENT = 2  # words that say nothing, which every message is taken to have besides
+_SILENT = 5  # words that say nothing, which every message is taken to have besides
 _EFFECTIVE = 5
 
 _MARKS = {"head:": 1, "link:": 2, "subj:": 3, "part:": 4}  # 0 is the text

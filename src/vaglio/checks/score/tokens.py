@@ -9,8 +9,8 @@ A word of the text stands for itself; one from elsewhere says where it stood, by
 - ``link:`` hosts, registered domains and words of the paths of URLs;
 - ``part:`` kinds, character sets and encodings of parts, names of attachments, oddities.
 
-What is new in every message says nothing, and fills the store: digits become "#", long words their beginning and a
-class of length, ids only their shape. HTML tags are no words: those of newsletters and of spam are the same.
+What is new in every message says nothing, and fills the store: digits become "#", of long words there is only the
+beginning, of ids only the shape. HTML tags are no words: those of newsletters and of spam are the same.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def _words(text: str) -> list[str]:
 
 
 def _plain(word: str) -> str:
-    """Return a word without what makes it one of its kind: its number, its length."""
+    """Return a word without what makes it the only one of its kind: its number, its length."""
     if len(word) > _LONG:
-        word = f"{word[:5]}~{min(len(word) // 10, 9)}"
+        word = f"{word[:5]}~"
     return word if word.isalpha() else _DIGITS.sub(_number, word)
 
 

@@ -1,0 +1,156 @@
+"""A message is made into words that tell what it is, and not when it came."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaglio.checks.score.reading import Reading, read_message
+from vaglio.checks.score.tokens import MAX_TOKENS, MAX_WORDS, tokens_of
+from vaglio.milter.replay import read
+
+DATA = Path(os.environ.get("VAGLIO_DATA") or Path(__file__).parents[4] / "shared" / "data") / "mime"
+
+LETTER = """\
+Received: from mx7.out.caio.example ([192.0.2.7]) by mx.vaglio.example with ESMTP id 4Xyz12; Mon, 2 Mar 2026 10:00:00
+Message-ID: <20260302.7f3a$ab@caio.example>
+Date: Mon, 2 Mar 2026 10:00:00 +0100 (CET)
+From: Caio Rossi <caio.rossi99@news.caio.co.uk>
+To: tizia@vaglio.example
+References: <one@list.example> <two@list.example>
+X-Mailer: PostWriter 7.0.2
+Subject: =?iso-8859-1?q?Ultima_offerta!?=
+Content-Type: text/plain; charset=iso-8859-1
+
+Click HERE now: $1,000 and 50% off, supercalifragilisticexpialidocious.
+http://www.shop7.example/win/prize.php?id=12345
+"""
+
+
+def reading(message: str | bytes) -> Reading:
+    fields, body = read(message.encode() if isinstance(message, str) else message)
+    return read_message(fields, body, len(body))
+
+
+def tokens(message: str | bytes) -> set[str]:
+    return {*tokens_of(reading(message))}
+
+
+def body(text: str) -> list[str]:
+    """Return the words of a text."""
+    found = tokens_of(reading("Subject: x\n\n" + text))
+    return [token for token in found if token[:5] not in ("head:", "subj:", "link:", "part:")]
+
+
+# --- text ---
+
+
+def test_words_and_their_neighbours_in_lower_case() -> None:
+    assert body("Click HERE now") == ["click", "here", "now", "click_here", "here_now"]
+
+
+def test_a_word_counts_once() -> None:
+    assert body("spam, spam, spam") == ["spam", "spam_spam"]
+
+
+def test_numbers_are_only_their_length() -> None:
+    assert body("$1,000 and 50% in 20260302") == [
+        "$#,###", "and", "##%", "in", "####", "$#,###_and", "and_##%", "##%_in", "in_####",
+    ]  # fmt: skip
+
+
+def test_of_a_long_word_only_the_beginning() -> None:
+    assert body("supercalifragilisticexpialidocious") == ["super~"]
+
+
+def test_words_of_all_languages() -> None:
+    assert body("È così! Straße Привет") == ["così!", "straße", "привет", "così!_straße", "straße_привет"]
+
+
+# --- the rest ---
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "subj:ultima", "subj:^ ultima", "subj:ultima offerta!", "subj:signs !", "subj:iso-8859-1 q",
+        "head:host mx7.out.caio.example", "head:host caio.example", "head:host .example",
+        "head:hosts mx#.out.caio.example", "head:net 192.0.2.7", "head:net 192.0.2", "head:net 192.0",
+        "head:id @caio.example", "head:id 9.9a9a$a", "head:zone +0100 CET",
+        "head:from caio.rossi99@news.caio.co.uk", "head:from @caio.co.uk", "head:from @.uk", "head:from a.a9@",
+        "head:from Caio Rossi", "head:to of 1", "head:reference @list.example", "head:references 2",
+        "head:x-mailer PostWriter", "head:x-mailer: PostWriter #.#.#",
+        "head:field X-Mailer", "head:date, from", "head:type charset=iso-8859-1",
+        "link:www.shop7.example", "link:@shop7.example", "link:.example", "link:/prize", "link:/php",
+        "part:text/plain", "part:text/plain; iso-8859-1; ",
+    ],
+)  # fmt: skip
+def test_each_place_has_words_of_its_own(token: str) -> None:
+    assert token in tokens(LETTER)
+
+
+def test_the_same_letter_a_day_later_has_the_same_words() -> None:
+    later = LETTER.replace("4Xyz12", "5Abc34").replace("2 Mar 2026", "3 Apr 2026")
+    later = later.replace("20260302.7f3a", "20260403.8b1c")
+    assert tokens(later) == tokens(LETTER)
+
+
+def test_where_a_host_stands_in_the_trace_does_not_matter() -> None:
+    trace = ["Received: from a.example by b.example", "Received: from c.example by d.example"]
+    hosts = [
+        {token for token in tokens("\n".join([*order, "Subject: x", "", "y"])) if token.startswith("head:host")}
+        for order in (trace, trace[::-1])
+    ]
+    assert hosts[0] == hosts[1]
+
+
+def test_an_attachment_is_known_by_its_name_and_kind() -> None:
+    found = tokens(
+        "Content-Type: application/zip; name=Fattura123.ZIP\nContent-Disposition: attachment\n\nPK"
+    )
+    assert {"part:name fattura###.zip", "part:name .zip", "part:application/zip"} <= found
+
+
+# --- bounds ---
+
+
+def test_a_message_has_no_more_words_than_may_be() -> None:
+    words = [a + b + c for a in "abcdefghij" for b in "klmnopqrst" for c in "uvwxyzabcd"]
+    header = "".join(f"X-{word}: {' '.join(words[place : place + 20])}\n" for place, word in enumerate(words))
+    assert len(tokens_of(reading(f"{header}\n{' '.join(words)}"))) == MAX_TOKENS
+
+
+def test_of_a_long_text_the_beginning_counts() -> None:
+    pad = " ".join(chr(97 + number % 26) * (2 + number // 26 % 15) for number in range(MAX_WORDS))
+    assert "late" not in body(f"{pad} late")
+    assert body(f"early {pad}")[0] == "early"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a.", "a-'", "$", "!!", "_", "a_", "0.", "ab.cd", "http://", "é", "\u0130", "\ud7ff", "x@", "=?", "<", "1.2.3.4 "],
+)
+@pytest.mark.parametrize("place", ["Subject", "Received", "From", "Message-ID", "Date", "Content-Type", "X-Any", ""])
+def test_hostile_text_gives_few_words_and_no_exception(place: str, piece: str) -> None:
+    text = piece * 20_000
+    message = f"{place}: {text}\n\nx" if place else f"Subject: x\n\n{text}"
+    assert len(tokens_of(reading(message))) <= MAX_TOKENS
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_have_words(raw: bytes) -> None:
+    assert all(tokens_of(reading(raw)))
+
+
+def test_all_shared_messages_have_words() -> None:
+    if not DATA.is_dir():
+        pytest.skip(f"{DATA} is not there: VAGLIO_DATA names the folder of the shared data")
+    for file in sorted(DATA.glob("*/*")):
+        if file.is_file() and file.suffix != ".json":
+            found = tokens_of(reading(file.read_bytes()))
+            assert 0 < len(found) <= MAX_TOKENS
+            assert all(len(token) <= 300 for token in found), file
