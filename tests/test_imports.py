@@ -99,7 +99,8 @@ PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vagli
         "vaglio/milter/text", "vaglio/milter/authres", "vaglio/milter/host", "vaglio/milter/session")  # fmt: skip
 """No I/O, no clock, no logging."""
 IMPURE = ("os", "io", "pathlib", "logging", "asyncio", "subprocess", "threading", "random", "secrets", "http.*",
-          "urllib.request", "urllib.error", "smtplib", "signal", "select", "selectors", "multiprocessing", "tempfile", "shutil",
+          "urllib.request", "urllib.error", "smtplib", "signal", "select", "selectors", "multiprocessing", "tempfile",
+          "shutil",
           "vaglio.checks.listfiles")  # fmt: skip
 
 HOMES: tuple[tuple[str, tuple[str, ...]], ...] = (
