@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from vaglio.cli.bayes_lines import written
 from vaglio.cli.bayes_store import to_look
-from vaglio.cli.common import CliError, Commands, command, looking_options, print_json, progress, said
+from vaglio.cli.common import CliError, Commands, command, configuration, looking_options, print_json, progress, said
 from vaglio.store.tokens import Tokens
 
 _MORE = """\
@@ -29,7 +29,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    with to_look(args) as store:
+    with to_look(configuration(args)) as store:
         if args.file == "-":
             _write(store, sys.stdout.buffer)
             return 0

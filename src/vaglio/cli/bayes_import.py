@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from vaglio.cli.bayes_lines import LONGEST, BadFile, Entry, entries
 from vaglio.cli.bayes_store import agreed, to_change
-from vaglio.cli.common import CliError, Commands, command, now, print_json, progress, said, usual_options
+from vaglio.cli.common import CliError, Commands, command, configuration, now, print_json, progress, said, usual_options
 from vaglio.ports import Learned, Word
 from vaglio.store.tokens import Remembered, Tokens
 
@@ -54,7 +54,7 @@ def _import(args: argparse.Namespace) -> int:
     if args.replace and not agreed(args, "this forgets what was learned here"):
         return 1
     today = int(now(args)) // 86400
-    with _at_hand(args.file) as file, to_change(args) as store:
+    with _at_hand(args.file) as file, to_change(configuration(args)) as store:
         try:
             found = _examined(entries(_lines(file), today), store)
         except BadFile as error:

@@ -23,12 +23,13 @@ def add_to(commands: Commands) -> None:
 
 
 def _reset(args: argparse.Namespace) -> int:
-    path = place(configuration(args))
+    loaded = configuration(args)
+    path = place(loaded)
     if not is_there(path):
         raise CliError(f"there is no {path}: nothing was learned")
     if not agreed(args, "this forgets all that was learned"):
         return 1
-    with to_change(args) as store:
+    with to_change(loaded) as store:
         learned = store.learned()
         store.clear()
     if args.json:

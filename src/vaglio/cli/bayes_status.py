@@ -25,7 +25,7 @@ def add_to(commands: Commands) -> None:
 def _status(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     settings, path = loaded.config.score.bayes, place(loaded)
-    with to_look(args) as store:
+    with to_look(loaded) as store:
         found = store.summary()
         size = sum(one.stat().st_size for one in (path, beside(path, "-wal")) if one.exists())
     earlier = sum(number for version, number in found.versions.items() if version != VERSION)

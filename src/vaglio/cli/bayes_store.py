@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from vaglio.checks.score.settings import BayesSettings
-from vaglio.cli.common import CliError, WrongUsage, configuration, is_there, said, state_directory, warn
+from vaglio.cli.common import CliError, WrongUsage, is_there, said, state_directory, warn
 from vaglio.config.load import Loaded
 from vaglio.daemon.clock import wall
 from vaglio.ports import Learned, StoreError
@@ -28,9 +28,9 @@ def place(loaded: Loaded) -> Path:
 
 
 @contextmanager
-def to_change(args: argparse.Namespace) -> Iterator[Tokens]:
+def to_change(loaded: Loaded) -> Iterator[Tokens]:
     """Open the store, which waits for others who change it. Raises CliError."""
-    path = place(configuration(args))
+    path = place(loaded)
     if is_there(path) and not os.access(path, os.R_OK | os.W_OK):
         raise CliError(f"{path}: {said(PermissionError(None, 'Permission denied'))}")
     with as_cli_error(), closing(open_tokens(path.parent, warn=warn, now=wall, lock_wait=_PATIENCE)) as store:
@@ -38,9 +38,9 @@ def to_change(args: argparse.Namespace) -> Iterator[Tokens]:
 
 
 @contextmanager
-def to_look(args: argparse.Namespace) -> Iterator[Tokens]:
+def to_look(loaded: Loaded) -> Iterator[Tokens]:
     """Open the store, if there is one, and change nothing. Raises CliError."""
-    path = place(configuration(args))
+    path = place(loaded)
     if not is_there(path):
         raise CliError(f"there is no {path} yet: nothing was learned (vaglio learn spam PATH, vaglio learn ham PATH)")
     with as_cli_error(), closing(LookTokens(path)) as store:

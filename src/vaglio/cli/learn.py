@@ -65,9 +65,10 @@ class _Tally:
 
 
 def _learn(args: argparse.Namespace) -> int:
-    settings, tally = configuration(args).config.score, _Tally()
+    loaded, tally = configuration(args), _Tally()
+    settings = loaded.config.score
     try:
-        with to_change(args) as store:
+        with to_change(loaded) as store:
             for lessons in _in_batches(_lessons(args, settings, tally)):
                 tally.take(_write(store, lessons, args))
             progress("")
