@@ -330,7 +330,9 @@ def _prepare(connection: sqlite3.Connection, _: int) -> None:
 
 
 def _select(number: int) -> str:
-    return f"SELECT id, spam, ham FROM tokens WHERE id IN ({','.join('?' * number)})"
+    """Return what asks for so many words. As a list behind IN they would be sorted first, for a quarter of the time."""
+    asked = ",".join(["(?)"] * number)
+    return f"SELECT id, spam, ham FROM (VALUES {asked}) AS asked CROSS JOIN tokens ON id = asked.column1"
 
 
 def _learned(connection: sqlite3.Connection) -> Learned:
