@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from lab.waiting import until
 from vaglio.cli import learn
 from vaglio.milter.replay import read
-from vaglio.ports import Effect, StoreError
+from vaglio.ports import Effect, StoreError, Word
 from vaglio.store.tokens import FILE_NAME, LookTokens, Tokens
 
 Host = Any  # of conftest.py
@@ -78,6 +78,17 @@ def test_a_mailbox_and_a_maildir_hold_the_same_messages(host: Host, mail: Path, 
     )
     said = host.fine("learn", "spam", str(tmp_path / "mbox"), str(tmp_path / "Maildir"))
     assert said.startswith("messages: 2 learned as spam, 3 known already\n")
+
+
+def test_a_mark_in_the_subject_is_not_learned(host: Host, tmp_path: Path) -> None:
+    plain, marked = letter(1), letter(1).replace(b"Subject: ", b"Subject: [SPAM] ", 1)
+    assert plain != marked
+    (tmp_path / "plain.eml").write_bytes(plain)
+    (tmp_path / "marked.eml").write_bytes(marked)
+    host.fine("learn", "spam", str(tmp_path / "marked.eml"))
+    host.fine("learn", "ham", str(tmp_path / "plain.eml"))  # takes back each word of the first
+    with closing(LookTokens(host.state / FILE_NAME)) as store:
+        assert [word.spam for word in store.all() if isinstance(word, Word)].count(0) == store.summary().words > 0
 
 
 def test_standard_input_is_a_path_like_any_other(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

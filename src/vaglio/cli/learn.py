@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from vaglio.checks.score.learning import lesson_of
 from vaglio.checks.score.settings import ScoreSettings
+from vaglio.checks.tag.decide import marks_of
+from vaglio.checks.tag.subject import Marks
 from vaglio.cli.bayes_store import NAMES, to_change, waiting_for
 from vaglio.cli.common import CliError, Commands, command, configuration, now, print_json, progress, usual_options, warn
 from vaglio.cli.mailfiles import Piece, pieces
@@ -66,10 +68,10 @@ class _Tally:
 
 def _learn(args: argparse.Namespace) -> int:
     loaded, tally = configuration(args), _Tally()
-    settings = loaded.config.score
+    settings, marks = loaded.config.score, marks_of(loaded.config.tag)
     try:
         with to_change(loaded) as store:
-            for lessons in _in_batches(_lessons(args, settings, tally)):
+            for lessons in _in_batches(_lessons(args, settings, marks, tally)):
                 tally.take(_write(store, lessons, args))
             progress("")
             learned = store.learned()
@@ -97,13 +99,21 @@ def _write(store: Tokens, lessons: Sequence[Lesson], args: argparse.Namespace) -
 # --- reading ---
 
 
-def _lessons(args: argparse.Namespace, settings: ScoreSettings, tally: _Tally) -> Iterator[Lesson]:
+def _lessons(args: argparse.Namespace, settings: ScoreSettings, marks: Marks, tally: _Tally) -> Iterator[Lesson]:
     for piece in pieces(args.path, settings.max_scan + MAX_HEADER, args.recursive):
         fields, body = _read(piece.content)
         if piece.trouble or not fields:
             tally.refuse(piece.place, piece.trouble or "it has no header: that is no message")
             continue
-        yield lesson_of(fields, body[: settings.max_scan], _size(piece, body))
+        yield lesson_of(_unmarked(fields, marks), body[: settings.max_scan], _size(piece, body))
+
+
+def _unmarked(fields: Sequence[Field], marks: Marks) -> list[Field]:
+    """Return a header without what vaglio-tag put into the subject: it would be learned as a word of spam."""
+    return [
+        Field(name, marks.without(value).value) if name.lower() == b"subject" else Field(name, value)
+        for name, value in fields
+    ]
 
 
 def _read(content: bytes) -> tuple[list[Field], bytes]:

@@ -79,6 +79,11 @@ class _Ready(NamedTuple):
         return all(condition(known) for condition in self.conditions)
 
 
+def marks_of(settings: TagSettings) -> Marks:
+    """Return all marks that are ours, those of former rules too."""
+    return Marks([*(rule.tag for rule in settings.rule), *settings.remove])
+
+
 class Policy:
     """The settings, made ready to be asked."""
 
@@ -87,7 +92,7 @@ class Policy:
             _Ready(rule, f"tag.rule[{place}]", [*map(parse, rule.when)], AddressList.parse(rule.recipients, "")[0])
             for place, rule in enumerate(settings.rule)
         ]
-        self._marks = Marks([*(rule.tag for rule in settings.rule), *settings.remove])
+        self._marks = marks_of(settings)
         self._networks = NetworkSet(settings.trusted_networks)
 
     def is_own(self, facts: Facts) -> bool:
