@@ -13,8 +13,8 @@ from vaglio.cli.common import CliError, Commands, command, configuration, lookin
 from vaglio.store.tokens import Tokens
 
 _MORE = """\
-The file is for "vaglio bayes import": a line for each word, as a number (what it was can't be told from it), and for
-each message, as a number too. It is the store as it was at one moment; daemons and learning go on meanwhile. A FILE
+The file is for "vaglio bayes import": a line for each word, as a number (from which short words can be told: treat the
+file like mail), and for each message, as a number too. It is the store as it was at one moment; daemons and learning go on meanwhile. A FILE
 that is there already is not written over."""
 
 

@@ -5,8 +5,8 @@ made elsewhere), which is the table's own key, and all are asked for in one stat
 changes are made sorted, those of many messages at once. WAL mode lets readers read while somebody learns
 (``database.py``, which also looks after a file that is damaged, moved, or not to be written).
 
-What a word was can't be told from its id, so nobody's mail can be read here. Which words tell spam, and which may be
-forgotten, is decided elsewhere (``checks/score``).
+Words have no order here, but a short one can be told from its id: the file is as private as mail. Which words tell spam,
+and which may be forgotten, is decided elsewhere (``checks/score``).
 """
 
 from __future__ import annotations
