@@ -70,7 +70,7 @@ def bogofilter(taught: Sequence[Mail], judged: Sequence[Mail]) -> Judged:
 
 
 def _by_bogofilter(directory: str, folder: Path) -> list[float]:
-    command = [BOGOFILTER, "-C", "-d", directory, "-TT", "-B", folder]
+    command: list[str | Path] = [BOGOFILTER, "-C", "-d", directory, "-TT", "-B", folder]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stdout  # its status is its verdict
     return [float(line.split()[-1]) for line in said.splitlines()]
 

@@ -79,13 +79,13 @@ def test_words_of_all_languages() -> None:
     [
         "subj:ultima", "subj:^ ultima", "subj:ultima offerta!", "subj:signs !", "subj:iso-8859-1 q",
         "head:host mx7.out.caio.example", "head:host caio.example", "head:host .example",
-        "head:hosts mx#.out.caio.example", "head:net 192.0.2.7", "head:net 192.0.2", "head:net 192.0",
+        "head:net 192.0.2.7", "head:net 192.0.2", "head:net 192.0",
         "head:id @caio.example", "head:id 9.9a9a$a", "head:zone +0100 CET",
         "head:from caio.rossi99@news.caio.co.uk", "head:from @caio.co.uk", "head:from @.uk", "head:from a.a9@",
-        "head:from Caio Rossi", "head:to of 1", "head:reference @list.example", "head:references 2",
-        "head:x-mailer PostWriter", "head:x-mailer: PostWriter #.#.#",
-        "head:field X-Mailer", "head:date, from", "head:type charset=iso-8859-1",
-        "link:www.shop7.example", "link:@shop7.example", "link:.example", "link:/prize", "link:/php",
+        "head:from Caio", "head:to of 1", "head:reference @list.example", "head:references 2",
+        "head:x-mailer: PostWriter #.#.#",
+        "head:date, from", "head:type charset=iso-8859-1",
+        "link:www.shop7.example", "link:@shop7.example", "link:/prize", "link:/php",
         "part:text/plain", "part:text/plain; iso-8859-1; ",
     ],
 )  # fmt: skip
@@ -125,7 +125,7 @@ def test_a_message_has_no_more_words_than_may_be() -> None:
 
 
 def test_of_a_long_text_the_beginning_counts() -> None:
-    pad = " ".join(chr(97 + number % 26) * (2 + number // 26 % 15) for number in range(MAX_WORDS))
+    pad = " ".join(chr(97 + number % 26) * (2 + number % 5) for number in range(MAX_WORDS))
     assert "late" not in body(f"{pad} late")
     assert body(f"early {pad}")[0] == "early"
 

@@ -2,10 +2,11 @@
 
 A word of the text stands for itself; one from elsewhere says where it stood, by a mark of four letters:
 
-- of text: each word in lower case, and each two neighbours ("click_here"), of the first ``MAX_WORDS`` words;
+- of text: each of the first ``MAX_WORDS`` words in lower case, and of the first ``MAX_PAIRS`` each with its neighbour
+  ("click_here");
 - ``subj:`` words of the subject, pairs of them, the signs in it, and how it is encoded;
-- ``head:`` what else the header tells: names of fields and which follows which, addresses and their domains, hosts and
-  networks of Received wherever they stand, the shape of Message-ID and Date, words of all other fields;
+- ``head:`` what else the header tells: which field follows which, addresses and their domains, hosts and networks of
+  Received wherever they stand, the shape of Message-ID and Date, how all other fields begin;
 - ``link:`` hosts, registered domains and words of the paths of URLs;
 - ``part:`` kinds, character sets and encodings of parts, names of attachments, oddities.
 
@@ -29,10 +30,13 @@ VERSION: Final = 1
 MAX_WORDS = 1000
 """Words of the text that count, from its beginning."""
 
-MAX_TOKENS = 2000
+MAX_PAIRS = 500
+"""Of them, from the beginning, that count together with their neighbours too."""
+
+MAX_TOKENS = 1500
 """Of one message."""
 
-_MAX_TEXT = 20 * MAX_WORDS  # characters in which they are looked for
+_MAX_TEXT = 8 * MAX_WORDS  # characters in which they are looked for
 _MAX_FIELDS = 150
 _MAX_SAME = 20  # fields of one name, as Received
 _MAX_OF_FIELD = 20  # words, addresses or hosts of one field
@@ -72,7 +76,7 @@ def _number(digits: re.Match[str]) -> str:
 def _text(text: str) -> Iterator[str]:
     words = _words(text[:_MAX_TEXT].lower())[:MAX_WORDS]
     yield from words
-    yield from map("_".join, pairwise(words))
+    yield from map("_".join, pairwise(words[:MAX_PAIRS]))
 
 
 # --- subject ---
@@ -122,11 +126,9 @@ def _header(reading: Reading) -> Iterator[str]:
 
 
 def _of_header(reading: Reading) -> Iterator[str]:
-    names = [name.decode("latin-1").strip()[:40] for name, _ in reading.fields[:_MAX_FIELDS]]
-    yield from (f"field {name}" for name in names)
-    lower = [name.lower() for name in names]
-    yield from (f"{before}, {name}" for before, name in pairwise(lower) if before != name)
-    yield "fields " + " ".join(name for name in dict.fromkeys(lower) if not name.startswith("x-"))[:200]
+    names = [name.decode("latin-1").strip().lower()[:40] for name, _ in reading.fields[:_MAX_FIELDS]]
+    yield from (f"{before}, {name}" for before, name in pairwise(names) if before != name)
+    yield "fields " + " ".join(name for name in dict.fromkeys(names) if not name.startswith("x-"))[:200]
     for name, values in islice(reading.values.items(), _MAX_FIELDS):
         for value in values[:_MAX_SAME]:
             yield from _of_field(name[:20], value)
@@ -149,7 +151,6 @@ def _of_field(name: str, value: str) -> Iterator[str]:
         yield f"type {_BOUNDARY.sub('boundary', value).lower()[:60]}"
         yield from (f"type {word.lower()[:40]}" for word in value.split()[:12] if "oundary" not in word)
     elif name != "subject":
-        yield from (f"{name} {word}" for word in _words(value)[:_MAX_OF_FIELD])
         yield f"{name}: {_DIGITS.sub(_number, value[:50])}"
 
 
@@ -157,8 +158,6 @@ def _of_received(value: str) -> Iterator[str]:
     trace = value.partition(";")[0]
     for host in islice(_HOST.findall(trace), _MAX_OF_FIELD):
         yield from _of_domain("host ", host.lower())
-        if (shape := _DIGITS.sub(_number, host.lower())) != host:
-            yield f"hosts {shape[:60]}"
     for address in islice(_IPV4.findall(trace), _MAX_OF_FIELD):
         yield from (f"net {'.'.join(address[:length])}" for length in (1, 2, 3, 4))
 
@@ -177,9 +176,7 @@ def _of_addresses(name: str, value: str) -> Iterator[str]:
         yield f"{name} {_plain(local.lower())}@"
         yield f"{name} {_shape(local)}@"
         yield from _of_domain(f"{name} @", domain.lower())
-    words = _words(_ADDRESS.sub("", value))[:_MAX_OF_FIELD]
-    yield from (f"{name} {word}" for word in words)
-    yield from (f"{name} {before} {word}" for before, word in pairwise(words))
+    yield from (f"{name} {word}" for word in _words(_ADDRESS.sub("", value))[:_MAX_OF_FIELD])
     yield f"{name} of {min(len(addresses), 10)}"
 
 
@@ -207,7 +204,6 @@ def _links(reading: Reading) -> Iterator[str]:
     for url in reading.urls[:_MAX_URLS]:
         yield f"link:{url.host[:60]}"
         yield f"link:@{url.domain or url.host[:60]}"
-        yield f"link:.{url.host.rpartition('.')[2][:10]}"
         if url.domain and url.host != url.domain:
             yield f"link:{_plain(url.host.removesuffix(url.domain))}"
         yield f"link:/{_shape(url.rest[:60].lower())[:30]}"
