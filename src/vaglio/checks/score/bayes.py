@@ -35,8 +35,11 @@ def token_id(token: str) -> int:
     """Return the number that stands for a word, from 0 to 2**63: the same on any machine, and another one for nearly
     any other word. Its last bits say where the word stood.
     """
-    raw = int.from_bytes(token.encode("utf-8", "surrogatepass"), "little")
-    return raw % _PRIME << 3 | _MARKS.get(token[:5], 0)
+    try:
+        raw = token.encode()
+    except UnicodeEncodeError:  # half a character; to allow for that at once takes twice the time
+        raw = token.encode("utf-8", "surrogatepass")
+    return int.from_bytes(raw, "little") % _PRIME << 3 | _MARKS.get(token[:5], 0)
 
 
 def probability(counts: Mapping[int, tuple[int, int]], learned: tuple[int, int]) -> float:
