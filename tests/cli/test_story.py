@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vaglio.cli.story import explain
+from vaglio.cli.story import explain, story
 from vaglio.facts import Client, Envelope, Facts, Session, Stage
 from vaglio.journal.entry import Entry
 from vaglio.milter.session import TOO_MANY_FORGED
@@ -69,3 +69,11 @@ def test_where_one_check_decided_the_move_is_its_own() -> None:
     then = explain(refused, "en")[1]
     assert "add ip4:198.51.100.66" in then
     assert "signed" not in then
+
+
+def test_the_story_of_a_refused_message_tells_of_no_mark_that_anybody_would_see() -> None:
+    facts = {"score.reason": "spam", "score.score": 16.5, "score.required": 5.0, "score.symbols": "PRIZE 16.5",
+             "tag.reason": "tagged", "tag.tags": "[SPAM]", "decided_by": "score"}  # fmt: skip
+    passed = PASSED._replace(facts=facts)
+    assert story(passed, "en") == "spam score 16.5 of 5 (PRIZE 16.5); subject marked [SPAM]; delivered"
+    assert story(passed._replace(action="reject"), "en") == "spam score 16.5 of 5 (PRIZE 16.5); refused for good"

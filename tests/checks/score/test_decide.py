@@ -164,3 +164,8 @@ def test_headers_of_strangers_are_taken_out_whatever_their_case_each_by_its_plac
         Change("X-Spam-Flag", 1, ""), Change("x-spam-flag", 2, ""), Change("X-Spam-Status ", 1, ""),
         Change("X-Spamd-Result", 1, ""),
     ]  # fmt: skip
+
+
+def test_what_was_found_is_not_told_twice() -> None:
+    hit = Hit("LISTED_X", 2.0, "a link leads to bad.example, which is on the list x", "", "bad.example")
+    assert sentences([hit], "en") == "+2 a link leads to bad.example, which is on the list x"

@@ -161,7 +161,7 @@ def sentences(hits: Iterable[Hit], language: str, most: int = _TOLD) -> str:
 
 
 def sentence(hit: Hit, language: str) -> str:
-    """Return the sentence of a hit, with what was found."""
+    """Return the sentence of a hit, with what was found, unless it says so itself."""
     said = (hit.it if language == "it" else hit.en) or hit.en
     detail = " ".join(hit.detail.split())
-    return f"{said} ({detail})" if detail else said
+    return f"{said} ({detail})" if detail not in said else said
