@@ -51,6 +51,11 @@ class Daemon(NamedTuple):
 
 
 SENDER = "anna@nomail.test"
+# Put together here, so that a filter does not take this file for the test.
+GTUBE = "-".join(("XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE", "STANDARD", "ANTI", "UBE", "TEST", "EMAIL*C.34X"))
+SUSPECT = Mail(f"<{SENDER}>".encode(), headers=((b"From", b" anna@nomail.test"), (b"Subject", b" [SPAM] Ciao")),
+               body=f"{GTUBE}\r\n".encode())  # fmt: skip
+"""A message that each milter has something to say about."""
 
 
 class Machine:
@@ -119,10 +124,10 @@ NUMBERS = itertools.count(1)
 
 
 class MilterMachine(Machine):
-    """The same with a milter, which is asked about mail in the name of a domain that sends none."""
+    """The same with a milter, which is asked about spam in the name of a domain that sends no mail."""
 
     def ask(self, client: PolicyClient | None = None) -> str:  # milters have another kind
-        """Return the reply, or the answer's name."""
+        """Return the reply, or the new subject, or the answer's name."""
         return self.ask_at(self.place)
 
     def ask_at(self, path: str) -> str:
@@ -130,5 +135,6 @@ class MilterMachine(Machine):
         address = self.daemon.client.encode()
         with Mta(f"unix:{path}", POSTFIX, KNOWN) as mta:
             mta.greet(Peer(b"[" + address + b"]", b"4", 1, address), b"client.example")
-            outcome = mta.send(Mail(f"<{SENDER}>".encode()))
-        return outcome.reply.decode() or outcome.answer.name
+            outcome = mta.send(SUSPECT)
+        subjects = (edit.value.decode() for edit in outcome.edits if edit.name == b"Subject")
+        return outcome.reply.decode() or next(subjects, "").strip() or outcome.answer.name
