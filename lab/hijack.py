@@ -91,14 +91,14 @@ def play(world: World, say: Callable[[str], None]) -> Hijack:
         say(f"  {begin + ROUND} messages: Postfix answers the last one {answers[LOGIN][-1]}")
     say(f"  Meanwhile it answers {OTHER} {answers[OTHER][-1]}")
     ours = MESSAGES // ROUND
-    until(lambda: len(world.caio.mailbox(mailbox)) >= ours, "Sempronio's messages at caio's", 60)
+    until(lambda: len(world.dovecot.mailbox(mailbox)) >= ours, "Sempronio's messages at caio's", 60)
     until(lambda: len(world.ratelimit.decisions(from_=OTHER)) >= ours, "all decisions")
     made = _made(world)[before:]
     ref = next((found["ref"] for found in made if "ref" in found), "")
     return Hijack(
         answers,
         {login: [_in_words(found) for found in made if found["from"] == login] for login in answers},
-        len(world.caio.mailbox(mailbox)),
+        len(world.dovecot.mailbox(mailbox)),
         ref,
         why(world.space, ref, TIZIOS_CONFIG) if ref else "",
         [line for line in world.ratelimit.log().splitlines() if ALARM in line],
@@ -137,7 +137,7 @@ def rows(seen: Hijack, wrong: Sequence[str]) -> list[list[str]]:
         ],
         [
             f"{OTHER}\nto claudia@caio.it\nfrom {OFFICE}\n{way}", seen.answers[OTHER][-1],
-            f"{seen.decided[OTHER].count(WITHIN)} times\n{WITHIN}", f"{seen.landed} in the Maildir of claudia@caio.it",
+            f"{seen.decided[OTHER].count(WITHIN)} times\n{WITHIN}", f"{seen.landed} in the INBOX of claudia@caio.it",
             "NO" if wrong else "yes",
         ],
     ]  # fmt: skip

@@ -1,7 +1,8 @@
 """A throwaway Postfix in the lab: a mail host with an address, a domain and mailboxes of its own.
 
 Several run side by side, from the machine's Postfix package but without its configuration. Mail for the domain
-is delivered to a Maildir by virtual(8), so no system user is needed and every recipient exists. TLS and logins are for
+is delivered to a Maildir by virtual(8) unless main.cf says otherwise, so no system user is needed and every recipient
+exists. TLS and logins are for
 submission only (lab/submission.py). Not done: IPv6, chroot.
 """
 
@@ -73,6 +74,7 @@ error      unix  -  -  n  -    -  error
 retry      unix  -  -  n  -    -  error
 discard    unix  -  -  n  -    -  discard
 virtual    unix  -  n  n  -    -  virtual
+lmtp       unix  -  -  n  -    -  lmtp
 anvil      unix  -  -  n  -    1  anvil
 scache     unix  -  -  n  -    1  scache
 tlsmgr     unix  -  -  n  1000 1  tlsmgr

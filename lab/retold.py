@@ -6,15 +6,21 @@ arrived, its own results being taken out as forged ones are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lab.scenes import OFFICE, Scene
+from lab.scenes import FORGER, OFFICE, Scene
 from lab.space import HOME
 from lab.vaglio import CONFIG, said, tried
 from lab.world import TIZIO, TIZIOS_CONFIG, World
 
 _FILE = f"{HOME}/message.eml"
+
+_FIELD = re.compile(rb".*\n(?:[ \t].*\n)*")
+_OF_CAIOS_HOST = re.compile(rb"Return-Path:|Delivered-To:|Received:.*\sby mail\.caio\.it\b", re.DOTALL)
+_NAMES = {TIZIO.address: TIZIO.name, FORGER: "mail.sempronio.it"}
+"""Of clients, as caio's Postfix finds them in the DNS."""
 
 
 class Trial(NamedTuple):
@@ -29,9 +35,24 @@ class Trial(NamedTuple):
 def trials(scene: Scene, sent: bytes, landed: Sequence[bytes]) -> list[Trial]:
     """Return what is to be tried of a scene that was played."""
     if not scene.user:
-        return [Trial("inbound", sent, ("--ip", scene.way, "--helo", "client.example"))]
+        return [Trial("inbound", sent, ("--ip", _named(scene.way), "--helo", "client.example"))]
     submitted = Trial("outbound", sent, ("--ip", OFFICE, "--login", scene.user), TIZIOS_CONFIG)
-    return [submitted, *(Trial("inbound", one, ("--ip", TIZIO.address, "--helo", TIZIO.name)) for one in landed[:1])]
+    come = ("--ip", _named(TIZIO.address), "--helo", TIZIO.name)
+    return [submitted, *(Trial("inbound", as_it_came(one), come) for one in landed[:1])]
+
+
+def as_it_came(message: bytes) -> bytes:
+    """Return a message without what caio's host has put before it: since it says to come through him, and would now
+    come to him once more, that would be forged.
+    """
+    header, gap, body = message.partition(b"\n\n")
+    fields = _FIELD.findall(header + gap[:1])
+    return b"".join(field for field in fields if not _OF_CAIOS_HOST.match(field)) + gap[1:] + body
+
+
+def _named(address: str) -> str:
+    name = _NAMES.get(address)
+    return f"{name}[{address}]" if name else address
 
 
 def missing(world: World, scene: Scene, sent: bytes, landed: Sequence[bytes], decided: Sequence[str]) -> list[str]:

@@ -10,18 +10,20 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import make_msgid
 from itertools import zip_longest
 
-from lab import hijack, retold
+from lab import hijack, lessons, retold
+from lab.dovecot import INBOX, JUNK
 from lab.logs import Delivery
 from lab.scenes import COPY, DKIM_FAIL, OFFICE, PASSWORDS, SCENES, TRIED, Scene
 from lab.smtp import Client, letter
 from lab.table import table
 from lab.vaglio import Told, said, told
-from lab.waiting import LabError, clock, until
+from lab.waiting import LabError, clock, now, until
 from lab.world import INBOUND, OUTBOUND, WITH_USERS, World, dnsbl_toml
 
-DELAY = 5
+DELAY = 3
 """Seconds that Vaglio makes a first contact wait, so that nobody has to watch for five minutes."""
 
 PATIENCE = 60
@@ -56,7 +58,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Played:
     """A scene as it was played with a message: each attempt's seconds and answer with the log lines of the decisions
-    for it; ``warning`` is what Vaglio's log had to say.
+    for it; ``warning`` is what Vaglio's log had to say, and ``elsewhere`` how many messages landed in another folder.
     """
 
     scene: Scene
@@ -64,6 +66,7 @@ class Played:
     attempts: tuple[tuple[float, str, list[dict[str, str]]], ...]
     landed: tuple[bytes, ...]
     warning: str
+    elsewhere: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +78,25 @@ class Outcome:
     wrong: tuple[str, ...]
 
 
-def judge(scene: Scene, seen: tuple[Seen, ...], landed: tuple[bytes, ...], warning: str = "") -> tuple[str, ...]:
-    """Return what was not as the scene tells it; nothing if all was."""
+def judge(
+    scene: Scene, seen: tuple[Seen, ...], landed: tuple[bytes, ...], warning: str = "", elsewhere: int = 0
+) -> tuple[str, ...]:
+    """Return what was not as the scene tells it; nothing if all was. ``elsewhere`` counts what landed in folders that
+    the scene does not name.
+    """
     wrong = [] if len(seen) == len(scene.attempts) else [f"{len(seen)} attempts instead of {len(scene.attempts)}"]
     for number, (want, got) in enumerate(zip(scene.attempts, seen, strict=False), 1):
         if not re.search(want.answer, got.answer):
             wrong.append(f"attempt {number}: Postfix answered {got.answer!r}, not {want.answer!r}")
         decided = tuple(decision.what for decision in got.decisions)
-        if decided != want.decided:
+        if not _fits(want.decided, decided):
             wrong.append(f"attempt {number}: Vaglio decided {decided}, not {want.decided}")
         wrong += [f"attempt {number}: vaglio why {decision.ref} says nothing"
                   for decision in got.decisions if decision.ref and not decision.why]  # fmt: skip
+    told = "\n".join(decision.why for got in seen for decision in got.decisions)
+    wrong += [f"vaglio why does not say {words!r}, but {told!r}" for words in scene.why if not re.search(words, told)]
+    if elsewhere:
+        wrong.append(f"{elsewhere} messages landed in another folder than {scene.folder}")
     if len(landed) != scene.lands:
         wrong.append(f"{len(landed)} messages landed instead of {int(scene.lands)}")
     for message in landed:
@@ -101,6 +112,10 @@ def judge(scene: Scene, seen: tuple[Seen, ...], landed: tuple[bytes, ...], warni
     return tuple(wrong)
 
 
+def _fits(wanted: Sequence[str], decided: Sequence[str]) -> bool:
+    return len(wanted) == len(decided) and all(map(re.fullmatch, wanted, decided))
+
+
 def forged(mailbox: Sequence[bytes], text: str) -> bytes:
     """Return another text below the signatures of the last signed message and all of the header that follows them."""
     signed = next((message for message in reversed(mailbox) if _SIGNATURE in message), b"")
@@ -113,7 +128,7 @@ class Stage:
 
     def __init__(self, world: World, scene: Scene) -> None:
         self._world, self._scene = world, scene
-        self._before = len(self._deliveries()), len(self._mailbox())
+        self._before = len(self._deliveries()), {folder: len(self._mailbox(folder)) for folder in (INBOX, JUNK)}
         self.message = self._letter()
         self._decided = [len(found) for found in self._all_decisions()]
         self._answers: list[tuple[float, str]] = []
@@ -142,9 +157,13 @@ class Stage:
     def _letter(self) -> bytes:
         scene = self._scene
         if scene.copying:
-            return forged(self._mailbox(), scene.text)
+            return forged(self._mailbox(INBOX), scene.text)
+        if scene.raw:
+            return scene.raw.replace("{now}", now()).encode()
         author = scene.author or scene.sender
-        return (scene.bringing + letter(author, scene.recipient, scene.title, scene.text)).encode()
+        # Strangers write no more than they must.
+        dated = f"Date: {now()}\nMessage-ID: {make_msgid(domain='tizio.it')}\n" if scene.user else ""
+        return (scene.bringing + dated + letter(author, scene.recipient, scene.subject, scene.text)).encode()
 
     def over(self) -> bool:
         """Say what is new; return whether all that should happen did."""
@@ -160,7 +179,8 @@ class Stage:
         wanted = sum(len(attempt.decided) for attempt in self._scene.attempts[: len(attempts)])
         decided = sum(bool(found) for of_one in self._decisions() for found in of_one) >= wanted
         warned = bool(self.warning()) or not self._scene.warning
-        return decided and warned and (bool(self.landed()) or not attempts[-1][1].startswith("2"))
+        landed = any(self.landed(folder) for folder in (INBOX, JUNK))
+        return decided and warned and (landed or not attempts[-1][1].startswith("2"))
 
     def attempts(self) -> list[tuple[float, str]]:
         """Return seconds and caio's answer for each attempt so far."""
@@ -171,16 +191,18 @@ class Stage:
         decided = [[found for found in of_all if found] for of_all in zip_longest(*self._decisions())]
         pairs = zip_longest(self.attempts(), decided)
         attempts = tuple((*(attempt or (0.0, "(nothing)")), found or []) for attempt, found in pairs)
-        return Played(self._scene, self.message, attempts, self.landed(), self.warning())
+        folder = self._scene.folder
+        elsewhere = sum(len(self.landed(other)) for other in (INBOX, JUNK) if other != folder)
+        return Played(self._scene, self.message, attempts, self.landed(folder), self.warning(), elsewhere)
 
     def warning(self) -> str:
         """Return the line that the scene tells of, from the daemons' logs; "" where there is none."""
         lines = [line for daemon in self._world.daemons for line in daemon.log().splitlines()]
         return next((line for line in lines if self._scene.warning and re.search(self._scene.warning, line)), "")
 
-    def landed(self) -> tuple[bytes, ...]:
-        """Return the messages that arrived in the recipient's mailbox."""
-        return tuple(self._mailbox()[self._before[1] :])
+    def landed(self, folder: str) -> tuple[bytes, ...]:
+        """Return the messages that arrived in a folder of the recipient's."""
+        return tuple(self._mailbox(folder)[self._before[1][folder] :])
 
     def _deliveries(self) -> list[Delivery]:
         return self._world.tizio.deliveries(self._scene.recipient)
@@ -203,8 +225,8 @@ class Stage:
             for daemon in self._world.daemons
         ]
 
-    def _mailbox(self) -> list[bytes]:
-        return self._world.caio.mailbox(self._scene.recipient)
+    def _mailbox(self, folder: str) -> list[bytes]:
+        return self._world.dovecot.mailbox(self._scene.recipient, folder)
 
 
 def play(world: World, scene: Scene) -> Played:
@@ -241,7 +263,7 @@ def _outcome(world: World, played: Played, words: Mapping[str, Told]) -> Outcome
         Seen(seconds, answer, tuple(_decision(found, words) for found in decided))
         for seconds, answer, decided in played.attempts
     )
-    wrong = judge(scene, seen, played.landed, played.warning)
+    wrong = judge(scene, seen, played.landed, played.warning, played.elsewhere)
     if scene in TRIED:
         decisions = [decision.what for one in seen for decision in one.decisions]
         wrong += tuple(retold.missing(world, scene, played.message, played.landed, decisions))
@@ -267,7 +289,7 @@ def _fate(played: Played) -> str:
         return "not delivered"
     headers = [line for message in played.landed for line in _headers(message)
                for wanted in played.scene.headers if re.match(wanted, line)]  # fmt: skip
-    return "\n".join([f"Maildir of {played.scene.recipient}", *headers])
+    return "\n".join([f"{played.scene.folder} of {played.scene.recipient}", *headers])
 
 
 def _headers(message: bytes) -> list[str]:
@@ -279,7 +301,8 @@ def _headers(message: bytes) -> list[str]:
 def forgery(world: World, outcomes: Sequence[Outcome]) -> tuple[str, str]:
     """Return what vaglio why and vaglio try say of the message with a copied signature."""
     [copy] = [outcome for outcome in outcomes if outcome.played.scene is COPY]
-    refs = [decision.ref for seen in copy.seen for decision in seen.decisions if decision.what == DKIM_FAIL]
+    refs = [decision.ref for seen in copy.seen for decision in seen.decisions
+            if re.fullmatch(DKIM_FAIL, decision.what)]  # fmt: skip
     return "\n".join(said(world.space, "why", ref) for ref in refs), retold.in_words(world, COPY, copy.played.message)
 
 
@@ -325,13 +348,14 @@ def tick(text: str) -> None:
 
 def main() -> int:
     """Set up the world, play all scenes, print the table."""
-    say("Setting up a name server, two Postfix instances, vaglio-dnsbl, vaglio-greylist and vaglio-chain (SPF, DKIM)")
-    say("beside the one, vaglio-ratelimit and vaglio-chain (signing) beside the other, in namespaces of their own.")
+    say("Setting up a name server, two Postfix instances, vaglio-dnsbl, vaglio-greylist, vaglio-chain (SPF, DKIM,")
+    say("scoring, tagging) and a Dovecot that files spam into Junk beside the one, vaglio-ratelimit and vaglio-chain")
+    say("(signing) beside the other, in namespaces of their own.")
     say(f"(For this story the delay of a first contact is shortened from 5 minutes to {DELAY} seconds,")
     say(" and tizio's Postfix retries after some 8 seconds.)")
     try:
         with World(
-            {"delay": f'"{DELAY}s"'}, None, dnsbl_toml({}), hijack.RATELIMIT, WITH_USERS, INBOUND, OUTBOUND
+            {"delay": f'"{DELAY}s"'}, None, dnsbl_toml({}), hijack.RATELIMIT, WITH_USERS, INBOUND, OUTBOUND, True
         ) as world:
             say(f"\nvaglio dkim new tizio.it has made keys for Tizio's host; into its zone go\n\n{world.records}")
             say(f"and vaglio dkim rotate tizio.it lets them sign:\n\n{world.rotated.rstrip()}")
@@ -340,24 +364,29 @@ def main() -> int:
             played = [play(world, scene) for scene in SCENES]
             stolen = hijack.play(world, say)
             outcomes = look(world, played)
+            taught = lessons.play(world, say)
             status = said(world.space, "dnsbl", "status")
             why, tried = forgery(world, outcomes)
             daemons = [*world.daemons, world.ratelimit]
-            logs = "\n".join([*(daemon.log() for daemon in daemons), world.caio.log(), world.tizio.log()])
+            servers = (world.caio, world.dovecot, world.tizio)
+            logs = "\n".join([*(daemon.log() for daemon in daemons), *(server.log() for server in servers)])
     except LabError as error:
         print(f"The story could not be played: {error}", file=sys.stderr)
         return 2
     width = max(100, min(150, shutil.get_terminal_size((120, 40)).columns))
-    not_as_told = hijack.judge(stolen)
+    not_as_told, not_learned = hijack.judge(stolen), lessons.judge(taught)
     sections = [(outcome.played.scene.title, rows(outcome)) for outcome in outcomes]
     sections.append((hijack.TITLE, hijack.rows(stolen, not_as_told)))
+    sections.append((lessons.TITLE, lessons.rows(taught, not_learned)))
     say("\n" + table(COLUMNS, sections, (22, 28, 32, 26, 5), width))
     say(f"\nThe message with the copied signature, as vaglio why tells of it:\n\n{why}")
     say(f"and as vaglio try does, which plays it through the chain without a mail server:\n\n{tried}")
     say(f"vaglio dnsbl status says in the end:\n\n{status}")
+    say(f"\nvaglio bayes status says:\n\n{taught.status}")
     say(f"\nvaglio ratelimit quota {hijack.LOGIN} says:\n\n{stolen.quota}")
     wrong = [f"{outcome.played.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
     wrong += [f"{hijack.TITLE}: {what}" for what in not_as_told]
+    wrong += [f"{lessons.TITLE}: {what}" for what in not_learned]
     if any(scene.refusing for scene in SCENES) and "SUSPENDED: refuses-us" not in status:
         wrong.append("vaglio dnsbl status does not tell of the list that refuses us")
     for line in wrong:

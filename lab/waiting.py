@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from email.utils import formatdate
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -43,3 +44,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
             return
     process.kill()
     process.wait(10)
+
+
+def now() -> str:
+    """Return the date and time, as a letter has it (RFC 5322 3.3)."""
+    return formatdate(time.time(), localtime=True)

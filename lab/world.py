@@ -2,8 +2,9 @@
 
 tizio's Postfix retries by itself, but in seconds where the real one takes minutes. caio's asks Vaglio about every
 recipient, blocklists first if there are any, and about the message itself if there is the inbound chain; it goes on
-without an answer where there is none. tizio's has users who submit mail if it has rate limits: a Vaglio of its own then
-counts what they send, and signs it if there is the outbound chain, by keys that the DNS knows.
+without an answer where there is none. It delivers by itself, or by a Dovecot that files spam. tizio's has users who
+submit mail if it has rate limits: a Vaglio of its own then counts what they send, and signs it if there is the outbound
+chain, by keys that the DNS knows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
 
-from lab import milters, submission
+from lab import dovecot, milters, submission
 from lab.dns import NameServer, Zones
 from lab.postfix import MailHost, Postfix
 from lab.smtp import Client
@@ -22,6 +23,7 @@ from lab.space import HOME, Space
 from lab.vaglio import CONFIG, Daemon, configure, do
 from lab.waiting import LabError
 from vaglio.checks.dnsbl.catalogue import shipped
+from vaglio.checks.score.linkcatalogue import shipped as shipped_links
 
 GREYLIST_PORT = 10023
 DNSBL_PORT = 10024
@@ -103,8 +105,20 @@ def _chain(name: str, host: MailHost) -> str:
     return f'\n[chain.{name}]\nlisten = ["unix:{milters.folder(host)}/{name}.sock"]\nsocket_group = "postfix"\n'
 
 
-INBOUND = _chain("inbound", CAIO)
-"""The table that caio's inbound chain needs."""
+LINKS = f"""
+[score.links]
+without = {json.dumps([*shipped_links()])}
+
+[[score.links.lists]]
+name = "lab-links"
+zone = "uri.lab.test"
+weight = 2.5
+reasons = {{ "127.0.0.4" = "a phishing site" }}
+"""
+"""Caio's list of links' domains, of zones/lists.lab.test.zone."""
+
+INBOUND = _chain("inbound", CAIO) + LINKS
+"""The tables that caio's inbound chain needs."""
 
 OUTBOUND = _chain("outbound", TIZIO) + f'\n[dkim.sign]\nkey_dir = "{TIZIOS_STATE}/dkim"\n'
 """The tables that tizio's outbound chain needs."""
@@ -126,13 +140,14 @@ class World:
     ``greylist`` are settings of Vaglio's as TOML writes them, ``caio`` settings of main.cf. ``dnsbl`` is what
     ``dnsbl_toml`` returns; without it there is no vaglio-dnsbl. ``inbound`` is INBOUND; without it there is no such
     chain. ``tizio`` is his host, ``ratelimit`` what ``ratelimit_toml`` returns, without which there is no
-    vaglio-ratelimit, and ``outbound`` is OUTBOUND, which takes ``ratelimit``, too. Raises LabError, and Unavailable
-    where the machine can't have it.
+    vaglio-ratelimit, and ``outbound`` is OUTBOUND, which takes ``ratelimit``, too. ``folders`` has a Dovecot deliver at
+    caio's, which files spam into Junk. Raises LabError, and Unavailable where the machine can't have it.
     """
 
     def __init__(
         self, greylist: Mapping[str, str], caio: Mapping[str, str] | None = None, dnsbl: str = "",
         ratelimit: str = "", tizio: MailHost = TIZIO, inbound: str = "", outbound: str = "",
+        folders: bool = False,
     ) -> None:  # fmt: skip
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
@@ -155,6 +170,9 @@ class World:
             if outbound:
                 self._make_keys()
                 self.daemons.insert(0, self._chain("outbound", TIZIO, TIZIOS_CONFIG))
+            if folders:
+                self.dovecot = dovecot.Dovecot(self.space, CAIO)
+                settings |= dovecot.transport(CAIO)
             self.tizio = Postfix(self.space, tizio)
             self.caio = Postfix(self.space, replace(CAIO, settings=settings))
             self._stack = stack.pop_all()

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from dnslib import DNSRecord
 
-from lab import hijack, milters, submission
+from lab import hijack, lessons, milters, submission
 from lab.dns import Zones
 from lab.logs import Delivery, decisions, deliveries, pairs
 from lab.policy import PolicyClient, encode
 from lab.postfix import MailHost
-from lab.retold import trials
-from lab.scenes import PASSWORDS, SCENES, TIZIOS_POSTFIX, TRIED, Attempt, Scene
+from lab.retold import as_it_came, trials
+from lab.scenes import PASSWORDS, PHISHING, SCENES, TIZIOS_POSTFIX, TRIED, Attempt, Scene
 from lab.story import Decision, Seen, forged, judge
 from lab.table import table
 from lab.waiting import LabError, until
@@ -178,9 +178,9 @@ def test_waiting_in_vain_says_for_what() -> None:
         until(lambda: False, "godot", seconds=0, step=0)
 
 
-TOLD = ("vaglio-dnsbl pass: not-listed", "vaglio-greylist pass: known")
+TOLD = ("vaglio-dnsbl pass: not-listed", r"vaglio-greylist pass: (known|retried)")
 SCENE = Scene("x", TIZIOS_POSTFIX, "a@tizio.it", "b@caio.it", (Attempt("^250 ", TOLD),), True, ("X-G: d",))
-DECIDED = tuple(map(Decision, TOLD))
+DECIDED = (Decision("vaglio-dnsbl pass: not-listed"), Decision("vaglio-greylist pass: known"))
 AS_TOLD = Seen(0, "250 2.0.0 Ok", DECIDED)
 MESSAGE = b"Received: here\nX-G:\n delayed\nSubject: x\n\nX-G: delayed\n"
 
@@ -209,7 +209,8 @@ def test_a_header_that_was_to_go_must_be_gone() -> None:
         ((Seen(0, "450 4.7.1 no", DECIDED),), (MESSAGE,), "attempt 1: Postfix answered '450 4.7.1 no'"),
         ((Seen(0, "250 Ok", DECIDED[:1]),), (MESSAGE,), "attempt 1: Vaglio decided"),
         ((Seen(0, "250 Ok", ()),), (MESSAGE,), "attempt 1: Vaglio decided"),
-        ((Seen(0, "250 Ok", (DECIDED[0], Decision(TOLD[1], "A"))),), (MESSAGE,), "attempt 1: vaglio why A"),
+        ((Seen(0, "250 Ok", (DECIDED[0], Decision(f"{DECIDED[1].what}!"))),), (MESSAGE,), "attempt 1: Vaglio decided"),
+        ((Seen(0, "250 Ok", (DECIDED[0], Decision(DECIDED[1].what, "A"))),), (MESSAGE,), "attempt 1: vaglio why A"),
         ((AS_TOLD,), (), "0 messages landed instead of 1"),
         ((AS_TOLD,), (MESSAGE, MESSAGE), "2 messages landed instead of 1"),
         ((AS_TOLD,), (b"X-G: delayed\nX-G: delayed\n\n",), "not exactly one header 'X-G: d'"),
@@ -222,11 +223,33 @@ def test_what_was_not_as_told_is_said(seen: tuple[Seen, ...], landed: tuple[byte
     assert said[0].startswith(wrong)
 
 
+def test_what_lands_in_another_folder_is_said() -> None:
+    assert judge(SCENE, (AS_TOLD,), (MESSAGE,), elsewhere=1) == ("1 messages landed in another folder than INBOX",)
+
+
+def test_vaglio_why_must_say_what_a_scene_says_of_it() -> None:
+    scene = replace(SCENE, why=(r"\+1 There is no text", "of 5"))
+    said = Seen(0, "250 Ok", (Decision(DECIDED[0].what, "A", "It scored 1 of 5: +1 There is no text."), DECIDED[1]))
+    assert judge(scene, (said,), (MESSAGE,)) == ()
+    assert [wrong.split(",")[0] for wrong in judge(scene, (AS_TOLD,), (MESSAGE,))] == [
+        r"vaglio why does not say '\\+1 There is no text'", "vaglio why does not say 'of 5'",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("zone", [f"{name}.lab.test" for name in ("bl", "other", "suspicious", "allow", "silent")])
 def test_every_blocklist_of_the_lab_has_the_entries_that_a_list_in_order_has(zone: str) -> None:
     zones = Zones.read()
     assert [str(record.rdata) for record in zones.answer(f"2.0.0.127.{zone}", "A")[1]] == ["127.0.0.2"]
     assert zones.answer(f"1.0.0.127.{zone}", "A")[0] == "NXDOMAIN"
+
+
+def test_the_list_of_links_has_the_entries_that_one_in_order_has_and_a_link_of_the_story() -> None:
+    zones = Zones.read()
+    codes = {name: zones.answer(f"{name}.uri.lab.test", "A") for name in ("test", "invalid", "conto-verifica.example")}
+    assert {name: [str(record.rdata) for record in found] for name, (_, found) in codes.items()} == {
+        "test": ["127.0.0.2"], "invalid": [], "conto-verifica.example": ["127.0.0.4"],
+    }  # fmt: skip
+    assert "//conto-verifica.example/" in PHISHING.raw
 
 
 def test_every_scene_expects_something() -> None:
@@ -252,14 +275,25 @@ def test_a_forger_takes_the_last_signature_and_all_below_it_but_the_text() -> No
 
 
 def test_what_users_send_is_tried_as_it_left_and_as_it_arrived() -> None:
-    left, arrived = trials(replace(SCENE, login="m@mevio.it"), b"sent", [b"landed"])
+    left, arrived = trials(replace(SCENE, login="m@mevio.it"), b"sent", [b"landed\n"])
     assert (left.chain, left.message, left.options[-1]) == ("outbound", b"sent", "m@mevio.it")
-    assert (arrived.chain, arrived.message, "--login" in arrived.options) == ("inbound", b"landed", False)
+    assert (arrived.chain, arrived.message, "--login" in arrived.options) == ("inbound", b"landed\n", False)
 
 
 def test_what_others_send_is_tried_as_they_sent_it() -> None:
     [trial] = trials(replace(SCENE, way="198.51.100.30"), b"sent", [b"landed"])
-    assert (trial.chain, trial.message, trial.options[:2]) == ("inbound", b"sent", ("--ip", "198.51.100.30"))
+    assert (trial.chain, trial.message, trial.options[:2]) == (
+        "inbound", b"sent", ("--ip", "mail.sempronio.it[198.51.100.30]"),
+    )  # fmt: skip
+
+
+def test_what_arrived_is_tried_without_what_the_host_that_judged_it_has_added() -> None:
+    came = (b"Received: from x\n\tby mail.tizio.it; now\nX-Greylist: by mail.caio.it\nFrom: a\n"
+            b"\nReceived: by mail.caio.it\n")  # fmt: skip
+    added = (b"Return-Path: <a>\nDelivered-To: b\nReceived: from mail.caio.it\n\tby mail.caio.it with LMTP\n\tid 1;\n"
+             b"Received: from y by mail.caio.it (Postfix)\n\tid 2; now\n")  # fmt: skip
+    assert as_it_came(added + came) == came
+    assert as_it_came(came) == came
 
 
 # --- submission -----------------------------------------------------------------------------------------------------
@@ -291,14 +325,15 @@ def test_the_lines_of_one_chain_are_taken_without_those_of_the_other() -> None:
     assert milters.of_chain("outbound").keys() == {"vaglio_outbound", "non_smtpd_milters", "milter_protocol"}
 
 
+ROOM = hijack.ROOM
 LETTER = "250 2.0.0 Ok: queued as 13BED72"
 STOPPED = (
     "450 4.7.1 <END-OF-MESSAGE>: End-of-data rejected: Sending limit: tizio@tizio.it would exceed 20 recipients in 1h "
     "(20 used, this would add 1); there is room again in 1h; ref G7K2-9QFD"
 )
 STOLEN = hijack.Hijack(
-    {hijack.LOGIN: [LETTER] * 18 + [STOPPED] * 42, hijack.OTHER: [LETTER] * 6},
-    {hijack.LOGIN: [hijack.WITHIN] * 18 + [hijack.OVER] * 42, hijack.OTHER: [hijack.WITHIN] * 6},
+    {hijack.LOGIN: [LETTER] * ROOM + [STOPPED] * (60 - ROOM), hijack.OTHER: [LETTER] * 6},
+    {hijack.LOGIN: [hijack.WITHIN] * ROOM + [hijack.OVER] * (60 - ROOM), hijack.OTHER: [hijack.WITHIN] * 6},
     6, "G7K2-9QFD", "There were 20 already.", [f"WARNING {hijack.ALARM} per-user: 20 recipients"],
     "tizio@tizio.it\n  per-user: none of 20 recipients left this hour",
 )  # fmt: skip
@@ -313,11 +348,11 @@ def test_a_hijack_that_was_stopped_as_told_has_nothing_wrong() -> None:
     ("seen", "wrong"),
     [
         (
-            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 17 + [STOPPED] * 43}),
-            "17 of the thief's messages were accepted, not 18",
+            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 12 + [STOPPED] * 48}),
+            f"12 of the thief's messages were accepted, not {ROOM}",
         ),
         (
-            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * 18 + ["450 4.7.1 no"] * 42}),
+            replace(STOLEN, answers={**STOLEN.answers, hijack.LOGIN: [LETTER] * ROOM + ["450 4.7.1 no"] * (60 - ROOM)}),
             "the thief heard '450 4.7.1 no'",
         ),
         (replace(STOLEN, answers={**STOLEN.answers, hijack.OTHER: [LETTER, STOPPED]}), "Sempronio heard '450 "),
@@ -334,3 +369,28 @@ def test_what_was_not_as_told_of_a_hijack_is_said(seen: hijack.Hijack, wrong: st
     assert len(said) == 1
     assert said[0].startswith(wrong)
     assert hijack.rows(seen, said)[-1][-1] == "NO"
+
+
+TAUGHT = lessons.Lessons(lessons.LEARNED, lessons.MOVED, lessons.KNOWN, lessons.COUNTS, False, "learned: some")
+
+
+def test_lessons_that_went_as_told_have_nothing_wrong() -> None:
+    assert lessons.judge(TAUGHT) == ()
+    assert [row[-1] for row in lessons.rows(TAUGHT, ())] == ["", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "wrong"),
+    [
+        (replace(TAUGHT, inbox="messages: 1 unreadable"), "vaglio learn says 'messages: 1 unreadable', not "),
+        (replace(TAUGHT, junk=lessons.KNOWN), "vaglio learn says "),
+        (replace(TAUGHT, again=lessons.MOVED), "vaglio learn says "),
+        (replace(TAUGHT, counts=(0, 0)), "(0, 0) messages are learned, spam and wanted, not "),
+        (replace(TAUGHT, ready=True), "Bayes has a say after so few messages"),
+    ],
+)
+def test_what_was_not_as_told_of_lessons_is_said(seen: lessons.Lessons, wrong: str) -> None:
+    said = lessons.judge(seen)
+    assert len(said) == 1
+    assert said[0].startswith(wrong)
+    assert lessons.rows(seen, said)[-1][-1] == "NO"
