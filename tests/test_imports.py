@@ -86,7 +86,7 @@ PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vagli
         "vaglio/checks/dkim/signature", "vaglio/checks/dkim/tags", "vaglio/checks/dkim/verify",
         "vaglio/blocklists/answers", "vaglio/checks/dnsbl/localzone",
         "vaglio/checks/score/mime", "vaglio/checks/score/reading",
-        "vaglio/checks/score/html", "vaglio/checks/score/urls", "vaglio/checks/score/oddfacts",
+        "vaglio/checks/score/html*", "vaglio/checks/score/urls", "vaglio/checks/score/oddfacts",
         "vaglio/checks/score/hops", "vaglio/checks/score/known", "vaglio/checks/score/seen",
         "vaglio/checks/score/headfacts", "vaglio/checks/score/wayfacts", "vaglio/checks/score/bodyfacts",
         "vaglio/checks/score/rules", "vaglio/checks/score/patterns",
