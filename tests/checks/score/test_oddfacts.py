@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from vaglio.checks.score.hops import hop_of, hops_of, is_public, seconds_of
 from vaglio.checks.score.oddfacts import FACTS, MAX_DETAIL, Circumstances, facts_of
 from vaglio.checks.score.reading import read_message
+from vaglio.checks.score.seen import LIKE, has_like
 from vaglio.facts import Envelope, Session, Stage, client_of
 from vaglio.milter.replay import read
 from vaglio.verdict import AuthResult
@@ -414,3 +416,11 @@ def test_addresses_that_are_nobody_elses(address: str) -> None:
 @pytest.mark.parametrize("address", ["203.0.113.9", "172.32.0.1", "2001:db8::1"])
 def test_addresses_of_the_internet(address: str) -> None:
     assert is_public(address)
+
+
+def test_no_letter_that_looks_like_another_is_passed_over() -> None:
+    assert all(has_like(f"caff\xe8 {letter} \u20ac \U0001f600") for letter in re.findall(f"[{LIKE}]", _ALL))
+    assert not has_like("caff\xe8 \u20ac \u201cno\u201d \u4f60 \U0001f600 \udc80")
+
+
+_ALL = "".join(map(chr, range(0x370, 0x530)))

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from vaglio.checks.score.known import ARCHIVE, DISK_IMAGE, DOCUMENT, EXECUTABLE, FREE_HOSTING, MACROS, PAGE, SHORTENERS
 from vaglio.checks.score.mime import text_of
 from vaglio.checks.score.reading import Url
-from vaglio.checks.score.seen import LATIN, MIXED, Found, Seen
+from vaglio.checks.score.seen import LATIN, MIXED, Found, Seen, has_like
 from vaglio.facts import pack_address
 from vaglio.names import registered_domain
 
 # --- the body ---
 
-_INVISIBLE = re.compile(rf"[{LATIN}][\u200b-\u200d\u2060\ufeff][{LATIN}]")
+_UNSEEN = "\u200b\u200c\u200d\u2060\ufeff"
+_INVISIBLE = re.compile(rf"[{LATIN}][{_UNSEEN}][{LATIN}]")
 _FEW_LETTERS = 80
 _CAPITALS = bytes(range(65, 91))
 _SMALL = bytes(range(97, 123))
@@ -41,9 +42,9 @@ def _body(seen: Seen) -> Found:
         if capitals > 60 and capitals > len(sample) - len(sample.translate(None, _SMALL)):
             yield "text-capitals", ""
     if not text.isascii():
-        if len(_INVISIBLE.findall(text)) >= 3:
+        if any(sign in text for sign in _UNSEEN) and len(_INVISIBLE.findall(text)) >= 3:
             yield "invisible", ""
-        if len(mixed := MIXED.findall(text)) >= 3:
+        if has_like(text) and len(mixed := MIXED.findall(text)) >= 3:
             yield "mixed-scripts", " ".join(mixed[:5])
     if _GTUBE in text or _GTUBE_RSPAMD in text:
         yield "gtube", ""

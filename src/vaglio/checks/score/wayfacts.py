@@ -90,7 +90,7 @@ def _order(seen: Seen) -> Found:
 # --- marks of lists, bounces ---
 
 _BULK = frozenset({"bulk", "junk", "list"})
-_WROTE = re.compile(r"^[ \t]*>[ \t]?\S", re.MULTILINE)
+_WROTE = re.compile(r"\n[ \t]*+>[ \t]?\S")  # with ^ each place of the text would be tried
 
 
 def _marks(seen: Seen) -> Found:
@@ -104,7 +104,7 @@ def _marks(seen: Seen) -> Found:
         yield "bulk", precedence
     if "list-unsubscribe" in values:
         yield "unsubscribe", ""
-    if ("in-reply-to" in values or "references" in values) and _WROTE.search(seen.reading.text[:100_000]):
+    if ("in-reply-to" in values or "references" in values) and _WROTE.search("\n" + seen.reading.text[:100_000]):
         yield "conversation", ""
 
 
