@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import vaglio.checks.score.tokens as words
 from vaglio.checks.score.reading import Reading, read_message
 from vaglio.checks.score.tokens import MAX_TOKENS, MAX_WORDS, tokens_of
 from vaglio.milter.replay import read
@@ -122,6 +123,15 @@ def test_a_message_has_no_more_words_than_may_be() -> None:
     words = [a + b + c for a in "abcdefghij" for b in "klmnopqrst" for c in "uvwxyzabcd"]
     header = "".join(f"X-{word}: {' '.join(words[place : place + 20])}\n" for place, word in enumerate(words))
     assert len(tokens_of(reading(f"{header}\n{' '.join(words)}"))) == MAX_TOKENS
+
+
+def test_what_is_kept_of_words_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_MOST_KEPT", 3)
+    kept = words._Words()
+    for run in ("one", "two", "(three)", "four", "x" * 8000):
+        assert kept[run] == kept[run] == (words._plain(run.strip("()")),)
+        assert len(kept) <= 3
+    assert "x" * 8000 not in kept
 
 
 def test_of_a_long_text_the_beginning_counts() -> None:
