@@ -36,12 +36,12 @@ class Host:
 
     def __init__(self) -> None:
         image = containers.build_own(HERE / "Containerfile", "dovecot")
-        mounted = f"--volume={HERE / 'junk.conf'}:/etc/dovecot/dovecot.conf:ro"
+        options = (f"--volume={HERE}:/etc/dovecot/lab:ro", "--env=LAB=junk")
         with ExitStack() as stack:
             self.space = stack.enter_context(Space())
             dns = NameServer(self.space, Zones.read())
             stack.callback(dns.close)
-            self.container = stack.enter_context(containers.run(image, self.space, mounted))
+            self.container = stack.enter_context(containers.run(image, self.space, *options))
             milters.make_folder(self.space, CAIO)
             configure(self.space, milters.toml(milters.folder(CAIO), sections={"score": spamletters.SECTION}))
             self.space.path(spamletters.RULE_FILE).write_text(spamletters.RULES)

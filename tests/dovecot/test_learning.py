@@ -68,8 +68,8 @@ def mailbox() -> Iterator[Mailbox]:
     if reason := containers.skip_reason():
         pytest.skip(reason)
     image = containers.build_own(HERE / "Containerfile", "dovecot")
-    mounted = f"--volume={HERE / 'dovecot.conf'}:/etc/dovecot/dovecot.conf:ro"
-    with Space() as space, containers.run(image, space, mounted) as container:
+    options = (f"--volume={HERE}:/etc/dovecot/lab:ro", "--env=LAB=learning")
+    with Space() as space, containers.run(image, space, *options) as container:
         (container.root / "etc/vaglio").mkdir()
         (container.root / "etc/vaglio/vaglio.toml").write_text(STATE)
         log = container.root / "var/log/dovecot.log"
