@@ -41,12 +41,13 @@ EXAMPLES
     vaglio-score --workers auto --replace
 
 SIGNALS
-    SIGHUP   read the configuration and the rules again; bad ones are reported and the old ones stay. A message under
-             way is judged by the configuration that it began with.
+    SIGHUP   read the configuration and the rules again; a bad configuration is reported and the old one stays, a bad
+             rule is reported and left out. A message under way is judged by the configuration that it began with.
+             Rule files are read within seconds without it; one that has become bad keeps its last state.
     SIGTERM  let messages under way come to their end, for 8 seconds at most, and end
 
 EXIT STATUS
-    0 after a clean stop, 78 for a bad configuration or bad rules, 69 for a socket that cannot be opened
+    0 after a clean stop, 78 for a bad configuration, 69 for a socket that cannot be opened
 
 FILES
     /etc/vaglio/vaglio.toml
