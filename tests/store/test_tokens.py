@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import vaglio.store.tokens
 from vaglio.ports import Effect, Kind, Learned, Lesson, StoreError, Word
 from vaglio.store.tokens import FILE_NAME, LookTokens, MemoryTokens, Remembered, SqliteTokens, Tokens, open_tokens
 
@@ -206,6 +207,58 @@ def test_all_can_be_taken_out_and_put_in_elsewhere(store: Tokens) -> None:
         assert list(other.all()) == found
 
 
+# --- what is kept of look-ups ---
+
+
+def test_every_change_is_seen_whatever_was_asked_before(store: Tokens) -> None:
+    changes: list[tuple[Callable[[], object], dict[int, tuple[int, int]], Learned]] = [
+        (lambda: store.learn([note(1, 10)], SPAM, TODAY), {10: (1, 0)}, Learned(1, 0)),
+        (lambda: store.learn([note(1, 10)], HAM, TODAY), {10: (0, 1)}, Learned(0, 1)),
+        (lambda: store.add(Learned(5, 5), (), [Word(11, 2, 2, TODAY)]), {10: (0, 1), 11: (2, 2)}, Learned(5, 6)),
+        (lambda: store.forget([note(1, 10)]), {10: (0, 0), 11: (2, 2)}, Learned(5, 5)),
+        (lambda: store.forget_words(None, 9, lambda word: word.spam == 0), {11: (2, 2)}, Learned(5, 5)),
+        (store.clear, {}, Learned(0, 0)),
+    ]
+    assert store.counts([10, 11]) == {}
+    for change, counts, learned in changes:
+        change()
+        for _ in range(2):
+            assert store.counts([10, 11]) == counts
+            assert store.learned() == learned
+
+
+@pytest.mark.parametrize("look", [False, True])
+def test_what_others_learn_is_seen_by_the_next_message(path: Path, look: bool) -> None:
+    with closing(opened(path)) as teacher:
+        teacher.learn([note(1, 10)], SPAM, TODAY)
+        with closing(LookTokens(path) if look else opened(path)) as store:
+            for number in range(2, 5):
+                assert store.counts([10, 99]) == {10: (number - 1, 0)}
+                assert store.learned() == Learned(number - 1, 0)
+                teacher.learn([note(number, 10)], SPAM, TODAY)
+
+
+def test_what_is_kept_has_a_bound(store: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vaglio.store.tokens, "KEPT", 10)
+    store.learn([note(1, *range(5))], SPAM, TODAY)
+    for start in range(0, 100, 5):
+        assert store.counts([0, *range(start, start + 5)]).keys() == {0, *range(start, min(start + 5, 5))}
+        assert len(store._kept.counts) <= 10 + 6
+
+
+def test_a_look_up_that_fails_is_not_taken_for_an_answer(path: Path) -> None:
+    with closing(opened(path)) as store:
+        store.learn([note(1, 10)], SPAM, TODAY)
+        store.counts([11])
+        connection = store._file.connection
+        assert connection
+        connection.set_progress_handler(lambda: 1, 30)  # more than it takes to ask whether anything changed
+        with pytest.raises(StoreError):
+            store.counts([10])
+        connection.set_progress_handler(None, 0)
+        assert store.counts([10]) == {10: (1, 0)}
+
+
 # --- the file ---
 
 
@@ -287,6 +340,7 @@ def test_a_file_that_is_moved_away_is_begun_anew(path: Path) -> None:
     warnings: list[str] = []
     with closing(opened(path, warnings)) as store:
         store.learn([note(1, 10)], SPAM, TODAY)
+        assert store.counts([10]) == {10: (1, 0)}
         path.rename(path.with_name("elsewhere"))
         assert store._file.checkpointer.look()
         assert store.counts([10]) == {}
