@@ -205,6 +205,14 @@ def test_a_type_is_read_as_readers_do(value: str, kind: str) -> None:
     assert only(f"Content-Type: {value}\n\n").kind == kind
 
 
+@pytest.mark.parametrize("fill", ["x", "-", "x-"])
+def test_a_boundary_is_found_wherever_it_stands(fill: str) -> None:
+    for size in (0, 1, *range(4060, 4110), 9000):
+        first = (fill * size)[:size] + "\n"
+        found = apart(f"Content-Type: multipart/mixed; boundary=xy\n\n--xy\n\n{first}--xy\n\ntwo\n--xy--\n")
+        assert [part.raw for part in found.parts] == [first[:-1].encode(), b"two"]
+
+
 @pytest.mark.parametrize("boundary", ["a'b(c)", '"a b"', "perch\xe9", '"x\\"y"', "x; boundary=y"])
 def test_any_boundary_is_found(boundary: str) -> None:
     plain = boundary.strip('"').partition(";")[0].replace("\\", "")
