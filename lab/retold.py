@@ -10,12 +10,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lab.scenes import FORGER, OFFICE, Scene
+from lab.scenes import FORGER, OFFICE, TRIED, Scene
 from lab.space import HOME
 from lab.vaglio import CONFIG, said, tried
 from lab.world import TIZIO, TIZIOS_CONFIG, World
-
-_FILE = f"{HOME}/message.eml"
 
 _FIELD = re.compile(rb".*\n(?:[ \t].*\n)*")
 _OF_CAIOS_HOST = re.compile(rb"Return-Path:|Delivered-To:|Received:.*\sby mail\.caio\.it\b", re.DOTALL)
@@ -72,5 +70,6 @@ def in_words(world: World, scene: Scene, sent: bytes) -> str:
 
 def _arguments(world: World, scene: Scene, trial: Trial) -> tuple[str, ...]:
     """Write the message to a file; return what ``vaglio try`` wants to know."""
-    world.space.path(_FILE).write_bytes(trial.message)
-    return (_FILE, "--chain", trial.chain, "--from", scene.sender, "--to", scene.recipient, *trial.options)
+    file = f"{HOME}/scene{TRIED.index(scene)}.eml"
+    world.space.path(file).write_bytes(trial.message)
+    return (file, "--chain", trial.chain, "--from", scene.sender, "--to", scene.recipient, *trial.options)

@@ -262,5 +262,5 @@ SCENES = (
     FORTUNE,
 )  # fmt: skip
 
-TRIED = (FIRST, EMPTY, OF_THE_HOUSE, FORGERY, COPY, TEST, PHISHING, FORTUNE)
+TRIED = (FIRST, OF_THE_HOUSE, FORGERY, COPY, TEST, PHISHING)
 """Those that ``vaglio try`` tells again, without a mail server."""

@@ -371,7 +371,7 @@ def test_what_was_not_as_told_of_a_hijack_is_said(seen: hijack.Hijack, wrong: st
     assert hijack.rows(seen, said)[-1][-1] == "NO"
 
 
-TAUGHT = lessons.Lessons(lessons.LEARNED, lessons.MOVED, lessons.KNOWN, lessons.COUNTS, False, "learned: some")
+TAUGHT = lessons.Lessons(lessons.LEARNED, lessons.MOVED, lessons.KNOWN, lessons.STATUS)
 
 
 def test_lessons_that_went_as_told_have_nothing_wrong() -> None:
@@ -385,8 +385,8 @@ def test_lessons_that_went_as_told_have_nothing_wrong() -> None:
         (replace(TAUGHT, inbox="messages: 1 unreadable"), "vaglio learn says 'messages: 1 unreadable', not "),
         (replace(TAUGHT, junk=lessons.KNOWN), "vaglio learn says "),
         (replace(TAUGHT, again=lessons.MOVED), "vaglio learn says "),
-        (replace(TAUGHT, counts=(0, 0)), "(0, 0) messages are learned, spam and wanted, not "),
-        (replace(TAUGHT, ready=True), "Bayes has a say after so few messages"),
+        (replace(TAUGHT, status="learned: none"), "vaglio bayes status says 'learned: none', not "),
+        (replace(TAUGHT, status=lessons.STATUS.replace("no say", "a say")), "vaglio bayes status says "),
     ],
 )
 def test_what_was_not_as_told_of_lessons_is_said(seen: lessons.Lessons, wrong: str) -> None:
