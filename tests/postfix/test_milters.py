@@ -32,7 +32,9 @@ LOGIN, PASSWORD = "caio@caio.it", "parola d'ordine"
 
 
 class Host:
-    """Caio's mail host: Postfix, the chains inbound and outbound, a name server; a context manager."""
+    """Caio's mail host: Postfix, the chains inbound and outbound, a name server; a context manager. Scores and marks of
+    the chain inbound are for test_score.py.
+    """
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
@@ -52,6 +54,7 @@ class Host:
             self._stack = stack.pop_all()
 
     def configure(self, spf: str = "", **sections: str) -> None:
+        sections["chain.inbound"] = f'checks = ["spf", "dkim_verify"]\n{sections.get("chain.inbound", "")}'
         configure(self.space, milters.toml(milters.folder(CAIO), self.engine, f"{spf}\n{milters.RULES}", sections))
 
     def client(self, address: str = MAIL, helo: str = "mail.tizio.it") -> Client:

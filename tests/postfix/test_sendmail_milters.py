@@ -32,7 +32,7 @@ NO_MAIL = '[spf.text.en]\nno_mail = "100%s of {domain} (50%%): caffè"\n'
 
 class Host:
     """Caio's mail host: Sendmail, the chain inbound or vaglio-spf, a name server; a context manager. ``key`` signs what
-    comes from the office.
+    comes from the office. Scores and marks of the chain inbound are for test_sendmail_score.py.
     """
 
     def __init__(self, engine: str, chain: bool, more: str = "", key: dkim.Key | None = None) -> None:
@@ -42,7 +42,9 @@ class Host:
             stack.callback(self.dns.close)
             self.dns.zones.add(milters.ZONE)
             self.space.path(FOLDER).mkdir()
-            text = milters.toml(FOLDER, engine, milters.RULES + NO_MAIL).replace('socket_group = "postfix"\n', "")
+            checks = {"chain.inbound": 'checks = ["spf", "dkim_verify"]'}
+            text = milters.toml(FOLDER, engine, milters.RULES + NO_MAIL, checks)
+            text = text.replace('socket_group = "postfix"\n', "")
             if key:
                 dkim.make_folders(self.space)
                 socket = f"unix:{FOLDER}/dkim-sign.sock"
