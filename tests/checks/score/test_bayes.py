@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaglio.checks.score.bayes import clues, probability, token_id
+from vaglio.checks.score import bayes
+from vaglio.checks.score.bayes import clues, ids_of, probability, token_id
 
 LEARNED = (1000, 1000)
 MARKS = ("", "head:", "subj:", "link:", "part:")
@@ -43,6 +44,13 @@ def test_a_lone_surrogate_has_an_id() -> None:
 def test_ids_differ_where_words_differ() -> None:
     names = [f"{mark}net {a}.{b}.{c}" for mark in MARKS for a in range(40) for b in range(40) for c in range(20)]
     assert len({token_id(name) for name in names}) == len(names)
+
+
+def test_numbers_of_words_are_the_same_when_they_are_kept_and_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bayes, "_MOST_KEPT", 3)
+    words = [f"word{number % 5}" for number in range(20)]
+    assert [*ids_of(words)] == [*map(token_id, words)]
+    assert len(bayes._ids) <= 3
 
 
 def test_a_word_elsewhere_is_another_word() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from vaglio.checks.score.bayes import known_id, probability
+from vaglio.checks.score.bayes import ids_of, probability
 from vaglio.checks.score.case import UNKNOWN
 from vaglio.checks.score.learning import unmarked
 from vaglio.checks.score.reading import Reading
@@ -36,7 +36,8 @@ class Opinion:
             learned = self._store.learned()
             if min(learned.spam, learned.ham) < self._settings.min_learned and not self._settings.autolearn:
                 return Said(learned=learned)
-            words = {known_id(token): token for token in tokens_of(before_delivery(reading))}
+            tokens = tokens_of(before_delivery(reading))
+            words = dict(zip(ids_of(tokens), tokens, strict=True))
             if min(learned.spam, learned.ham) < self._settings.min_learned:
                 return Said(words=words, learned=learned)
             counts = self._store.counts(list(words))

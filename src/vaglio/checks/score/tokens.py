@@ -58,14 +58,15 @@ _LONG = 20
 
 
 class _Words(dict[str, tuple[str, ...]]):
-    """The words in what stands between two blanks; those of one sign only if they are words.
-
-    To look for the words of a text takes a third of all the time that Bayes needs, and nearly all of it is found out
-    again and again: "the", "please,". So that is kept, up to a bound.
+    """The words in what stands between two blanks; those of one sign only if they are words. What was found out is
+    kept, up to a bound: "the", "please," come again and again.
     """
 
     def __missing__(self, run: str) -> tuple[str, ...]:
-        words = tuple(_plain(word) for word in _WORD.findall(run) if len(word) > 1 or word in "IiAa")
+        if run.isalpha() and 1 < len(run) <= _LONG:  # as three in four are
+            words: tuple[str, ...] = (run,)
+        else:
+            words = tuple([_plain(word) for word in _WORD.findall(run) if len(word) > 1 or word in "IiAa"])
         if len(run) <= _LONG:
             if len(self) >= _MOST_KEPT:
                 self.clear()
