@@ -155,7 +155,7 @@ TEST = Scene(
     "a stranger sends GTUBE, the string that every spam filter takes for spam: refused, and he hears of it", STRANGER,
     "news@avvisi-clienti.example", "caio@caio.it",
     (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)),
-     Attempt(r"^550 5\.7\.1 .*looks like spam: .*; ref [0-9A-Z]{4}-[0-9A-Z]{4}$", (NOT_LISTED, RETRIED, GTUBE))),
+     Attempt(r"^550 5\.7\.1 .*looks like spam\. .*; ref [0-9A-Z]{4}-[0-9A-Z]{4}$", (NOT_LISTED, RETRIED, GTUBE))),
     lands=False, subject="Is your filter awake?",
     text="XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X",
     why=(r"\+1000 It is the test message for spam filters",),

@@ -74,7 +74,7 @@ from vaglio.checks.score.scorer import Scorer
 from vaglio.config.model import VaglioConfig
 from vaglio.daemon.main import run
 from vaglio.daemon.seldom import seldom
-from vaglio.daemon.service import SELDOM, Daemon, Hosted, Ports, Service, milter
+from vaglio.daemon.service import SELDOM, Daemon, Hosted, Ports, Service, all_of, in_rounds, milter
 from vaglio.examination import Field, Message
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 
@@ -97,13 +97,12 @@ def hosted(config: VaglioConfig, ports: Ports, authserv_id: str = "") -> Hosted:
     scorer = Scorer(settings, lambda: rules.current, ports.clock, hostname, opinion, links, learner)
     context = Context(scorer, ports.references, config.identity.language_for, authserv_id)
 
-    async def upkeep() -> float:
-        return min(await links.upkeep(), forgetter.step() if forgetter else SELDOM)
+    async def forget() -> float:
+        return forgetter.step() if forgetter else SELDOM
 
-    async def write_back() -> None:
+    async def learn() -> None:
         if learner:
             learner.write_back()
-        await links.write_back()
 
     def refresh() -> None:
         rules.refresh()
@@ -113,6 +112,7 @@ def hosted(config: VaglioConfig, ports: Ports, authserv_id: str = "") -> Hosted:
         await Scorer(settings, lambda: rules.current, ports.clock, hostname, opinion).score(_SAMPLE)
         await links.begin()
 
+    upkeep, write_back = in_rounds([links.upkeep, forget]), all_of([links.write_back, learn])
     return Hosted(Score(settings, context), settings, {}, refresh, upkeep, write_back, links.gauges, begin)
 
 

@@ -10,13 +10,18 @@ import pytest
 
 Host = Any  # of conftest.py
 
-RULES = """
+RULES = r"""
 [[rule]]
 symbol = "OURS_PRIZE"
 score = 6.0
 en = "it promises a prize"
 it = "promette un premio"
 body = 'you have won'
+[[rule]]
+symbol = "OURS_RECEIVED"
+score = 0.1
+en = "it came through this host"
+header = {name = "Received", pattern = 'by mx\.caio\.it'}
 """
 HEAD = (
     "From: Tizio <tizio@tizio.it>\nTo: caio@caio.it\nDate: Sun, 22 Nov 2026 18:00:00 +0100\n"
@@ -58,6 +63,20 @@ def test_json_has_score_action_and_symbols(host: Host, mail: Path) -> None:
     assert hit["why"] == "it promises a prize (you have won)"
     assert 0 <= hit["seconds"] < 1
     assert host.json("score", str(mail / "1.eml"), "--no-lists")["action"] == "pass"
+
+
+def test_what_this_host_put_on_top_of_a_message_is_left_out(host: Host, mail: Path) -> None:
+    with host.config.open("a") as config:
+        config.write('[identity]\nhostname = "mx.caio.it"\n')
+    top = (
+        "Return-Path: <tizio@tizio.it>\nDelivered-To: caio@caio.it\nReceived: from a by MX.caio.it (Postfix); today\n"
+        "X-Spam-Flag: YES\nReceived: from mail.tizio.it ([192.0.2.25])\n\tby mx.caio.it (Postfix) with ESMTP; today\n"
+    )
+    other = "Received: from x by mail.tizio.it; today\n"
+    (mail / "2.eml").write_text(top + other + SPAM)
+    assert "OURS_RECEIVED" not in host.json("score", str(mail / "2.eml"), "--no-lists")["symbols"]
+    (mail / "2.eml").write_text(other + top + SPAM)  # there somebody else wrote it
+    assert "OURS_RECEIVED" in host.json("score", str(mail / "2.eml"), "--no-lists")["symbols"]
 
 
 def test_thresholds_are_those_of_the_recipients(host: Host, mail: Path) -> None:
@@ -114,7 +133,7 @@ def test_lists_are_asked_about_links_where_a_zone_answers(host: Host, mail: Path
 def test_rules_that_are_wrong_are_told_and_the_others_hold(host: Host, mail: Path, tmp_path: Path) -> None:
     (tmp_path / "rules.toml").write_text(RULES + '[[rule]]\nsymbol = "BAD"\nscore = 1\nen = "x"\nbody = "("\n')
     said = host.run("score", str(mail / "2.eml"), "--no-lists", "--json")
-    assert "rules.toml:12: rule BAD" in said.err
+    assert "rules.toml:17: rule BAD" in said.err
     assert "OURS_PRIZE" in json.loads(said.out)["symbols"]
 
 

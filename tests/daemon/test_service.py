@@ -40,10 +40,15 @@ def service(calls: list[float], failing: float = -1) -> Service:
     return milter([Hosted(Nothing(), section, upkeep=step) for step in steps.values()])
 
 
-def test_housekeeping_comes_again_when_the_first_of_the_checks_wants_it() -> None:
+def test_housekeeping_of_each_comes_again_when_it_wants_to() -> None:
     calls: list[float] = []
-    assert asyncio.run(service(calls).upkeep()) == 20
-    assert calls == [30, 20]
+    one = service(calls)
+
+    async def rounds() -> list[float]:
+        return [await one.upkeep() for _ in range(4)]
+
+    assert asyncio.run(rounds()) == [20, 10, 10, 20]
+    assert calls == [30, 20, 20, 30, 20]
     assert asyncio.run(milter([]).upkeep()) == SELDOM
 
 

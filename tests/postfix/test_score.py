@@ -151,7 +151,7 @@ def test_the_test_message_is_refused_and_why_tells_it_in_both_languages(host: Ho
         assert sent(client, recipient, message()).code == 250  # the session goes on
     assert answer.code == 550
     found = re.fullmatch(
-        r"5\.7\.1 This message looks like spam: It is the test message for spam filters\. If it is not, write to the "
+        r"5\.7\.1 This message looks like spam\. It is the test message for spam filters\. If it is none, tell the "
         rf"recipient by other means; ref ({spamletters.REFERENCE})",
         answer.text,
     )

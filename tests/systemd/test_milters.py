@@ -16,7 +16,7 @@ pytestmark = pytest.mark.root
 
 SAYS = "550 5.7.23 SPF fail: nomail.test (MAIL FROM) says in its SPF record that it sends no mail at all"
 SPF, INBOUND = (Daemon(name, 0, "192.0.2.25", SAYS, 550) for name in ("spf", "chain@inbound"))
-SCORE = Daemon("score", 0, "192.0.2.25", "550 5.7.1 This message looks like spam: It is the test message", 550)
+SCORE = Daemon("score", 0, "192.0.2.25", "550 5.7.1 This message looks like spam. It is the test message", 550)
 TAG = Daemon("tag", 0, "192.0.2.25", "Ciao", 250)
 EACH = pytest.mark.parametrize("machine", [SPF, SCORE, TAG, INBOUND], indirect=True, ids=lambda daemon: daemon.name)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from vaglio.checks.score.links import SCHEMA, Context, Links
 from vaglio.cli.common import CliError, is_there, said
 from vaglio.config.load import Loaded
 from vaglio.dns.open import OpenResolver, open_resolver
+from vaglio.examination import Field
 from vaglio.ports import Clock, StoreError
 from vaglio.store.memory import MemoryStore
 from vaglio.store.tokens import FILE_NAME, LookTokens, MemoryTokens, Tokens
@@ -48,6 +50,27 @@ def content(name: str) -> bytes:
     if len(found) > LARGEST:
         raise CliError(f"{name}: more than {LARGEST // 1000**2} MB: that is no message")
     return found
+
+
+_BY = re.compile(rb"(?:^|\s)by\s+([^\s;()]+)", re.IGNORECASE)
+_DELIVERY = re.compile(rb"return-path|delivered-to|x-original-to|envelope-to|authentication-results|received-spf|"
+                       rb"x-spam.*|x-dnsbl|x-greylist", re.IGNORECASE)  # fmt: skip
+
+
+def as_it_came(fields: Sequence[Field], hostname: str) -> list[Field]:
+    """Return the header of a message out of a mailbox of this host without what this host has put on top of it: as it
+    would come to a milter. One that this host has put nothing on top of stays as it is.
+    """
+    came = 0
+    for place, (name, value) in enumerate(fields, 1):
+        if name.lower() == b"received":
+            by = _BY.search(value)
+            if by is None or by[1].lower() != hostname.lower().encode():
+                break
+            came = place
+        elif not _DELIVERY.fullmatch(name):
+            break
+    return list(fields[came:])
 
 
 def resolver_of(zone: str, loaded: Loaded) -> OpenResolver:

@@ -35,7 +35,7 @@ from vaglio.cli.common import (
     usual_options,
     warn,
 )
-from vaglio.cli.given import Still, content, learned_of, links_of
+from vaglio.cli.given import Still, as_it_came, content, learned_of, links_of
 from vaglio.cli.mailfiles import Piece, pieces
 from vaglio.config.load import Loaded
 from vaglio.daemon.clock import timer
@@ -46,10 +46,11 @@ from vaglio.verdict import Action
 
 _MORE = """\
 FILE is a message with its header, as it was received; - is standard input. It is judged as the section [score] has it,
-with what was learned, and nothing is changed. Say who sent it (--ip, --helo, --from, --to) to have that judged, too.
-With --corpus, PATH is a directory, a mailbox (mbox) or a Maildir: a table tells how many messages each rule fits; no
-list is asked then, unless --zone answers or --lists is given. --json prints a line for each message of a corpus.
-Exit status 0 whatever the score is, 1 for what is no message."""
+with what was learned, and nothing is changed; what this host put on top of it (Received by identity.hostname, and what
+stands above that) is left out, since it was not there yet. Say who sent it (--ip, --helo, --from, --to) to have that
+judged, too. With --corpus, PATH is a directory, a mailbox (mbox) or a Maildir: a table tells how many messages each
+rule fits; no list is asked then, unless --zone answers or --lists is given. --json prints a line for each message of a
+corpus. Exit status 0 whatever the score is, 1 for what is no message."""
 
 
 def add_to(commands: Commands) -> None:
@@ -111,10 +112,9 @@ class _Judged(NamedTuple):
 class _Judging:
     """Judges one message after the other on one event loop."""
 
-    def __init__(
-        self, args: argparse.Namespace, settings: ScoreSettings, scorer: Scorer, runner: asyncio.Runner
-    ) -> None:
-        self._args, self._settings, self._runner = args, settings, runner
+    def __init__(self, args: argparse.Namespace, loaded: Loaded, scorer: Scorer, runner: asyncio.Runner) -> None:
+        self._args, self._settings, self._runner = args, loaded.config.score, runner
+        self._hostname = loaded.config.identity.hostname
         self.scorer = scorer
 
     def judge(self, raw: bytes, more: int = 0) -> _Judged | None:
@@ -123,14 +123,14 @@ class _Judging:
         if not fields:
             return None
         args, settings = self._args, self._settings
-        message = Message(
-            _facts(args, fields), tuple(args.recipients), fields, body[: settings.max_scan], len(body) + more
-        )
+        came = as_it_came(fields, self._hostname)
+        read_of = body[: settings.max_scan]
+        message = Message(_facts(args, fields), tuple(args.recipients), came, read_of, len(body) + more)
         start = timer()
         asked = self._runner.run(self.scorer.ask(message))
         outcome = found(asked, self.scorer.rules().judge(asked.case), message)
         took = timer() - start
-        limits = thresholds(message.recipients, settings)
+        limits = thresholds(message.recipients, 0, settings)
         decision = decide(outcome.score, limits)
         action = "tag" if decision.action is Action.PASS and decision.spam else decision.action.value
         return _Judged(asked, outcome, action, limits.tag if limits.tag < inf else 0.0, took)
@@ -161,7 +161,7 @@ def _judging(args: argparse.Namespace, loaded: Loaded, rules: Ruleset) -> Iterat
         opinion = Opinion(settings.bayes, tokens, warn) if args.bayes and settings.bayes.enabled else None
         with links_of(args.zone, loaded, clock, args.lists) as links:
             scorer = Scorer(settings, lambda: rules, clock, loaded.config.identity.hostname, opinion, links)
-            yield _Judging(args, settings, scorer, runner)
+            yield _Judging(args, loaded, scorer, runner)
 
 
 # --- one message ---

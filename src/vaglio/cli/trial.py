@@ -24,7 +24,7 @@ from vaglio.cli.common import (
     usual_options,
     warn,
 )
-from vaglio.cli.given import Still, content, learned_of, resolver_of
+from vaglio.cli.given import Still, as_it_came, content, learned_of, resolver_of
 from vaglio.cli.story import clauses, explain, outcome, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import MilterSection
@@ -42,12 +42,12 @@ from vaglio.store.memory import MemoryStore
 from vaglio.verdict import Fact, Verdict
 
 _REF = "XXXX-XXXX"
-_MORE = (
-    "Judges as the milter would, and changes nothing: no store, no journal, no alarm. Without --zone the DNS is\n"
-    "asked. A forged Authentication-Results is taken out as it would be. FILE may have LF or CRLF line ends; - is\n"
-    "standard input. A zone file has lines such as: tizio.it TXT v=spf1 ip4:192.0.2.25 -all\n"
-    f"{_REF} stands for the reference that a reply would have. Exit status 0 whatever the verdict is."
-)
+_MORE = f"""\
+Judges as the milter would, and changes nothing: no store, no journal, no alarm. Without --zone the DNS is
+asked. A forged Authentication-Results is taken out as it would be. FILE may have LF or CRLF line ends; - is
+standard input. Of a message out of a mailbox, what this host itself put on top (Received by identity.hostname, and
+what stands above that) is left out first. A zone file has lines such as: tizio.it TXT v=spf1 ip4:192.0.2.25 -all
+{_REF} stands for the reference that a reply would have. Exit status 0 whatever the verdict is."""
 _LABELS = {
     "en": {"why": "why", "refused": "refused for", "deferred": "deferred for", "reply": "reply", "held": "held",
            "added": "added", "removed": "removed", "nothing": "no verdict",
@@ -88,7 +88,7 @@ def _try(args: argparse.Namespace) -> int:
         chain.settings(args.chain, loaded.config)
     except LookupError as error:
         raise CliError(str(error.args[0])) from None
-    letter = _letter(args)
+    letter = _letter(args, loaded.config.identity.hostname)
     told = asyncio.run(_played(args, loaded, letter))
     document = _document(told, letter, args.language)
     document["headline"] = _headline(document, len(letter.recipients), _LABELS[args.language])
@@ -99,8 +99,9 @@ def _try(args: argparse.Namespace) -> int:
     return 0
 
 
-def _letter(args: argparse.Namespace) -> Letter:
+def _letter(args: argparse.Namespace, hostname: str) -> Letter:
     headers, body = read(content(args.file))
+    headers = as_it_came(headers, hostname)
     asked = args.ip.client
     family = b"6" if len(pack_address(asked.address)) == 16 else b"4"
     peer = Peer(_raw(asked.name or f"[{asked.address}]"), family, 0, _raw(asked.address))

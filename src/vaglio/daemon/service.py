@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection
@@ -19,8 +19,6 @@ from vaglio.examination import MessageCheck
 from vaglio.facts import Facts
 from vaglio.ports import Clock, FreshResolver, References, Schema, Store, StoreError, TokenStore
 from vaglio.verdict import Fact, Verdict
-
-T = TypeVar("T")
 
 Gauges = Mapping[str, Mapping[str, float]]
 """Figures by name (see ``metrics.GAUGES``) and label: ``{"rows": {"triplets": 1234}}``."""
@@ -130,15 +128,6 @@ def milter(checks: Sequence[Hosted], results: bool = True) -> Service:
         for one in checks:
             one.refresh()
 
-    async def upkeep() -> float:
-        return min(await _each([one.upkeep for one in checks]), default=SELDOM)
-
-    async def write_back() -> None:
-        await _each([one.write_back for one in checks])
-
-    async def begin() -> None:
-        await _each([one.begin for one in checks])
-
     def gauges() -> Gauges:
         merged: dict[str, dict[str, float]] = {}
         for one in checks:
@@ -146,20 +135,48 @@ def milter(checks: Sequence[Hosted], results: bool = True) -> Service:
                 merged.setdefault(name, {}).update(figures)
         return merged
 
+    upkeep = in_rounds([one.upkeep for one in checks])
+    write_back, begin = all_of([one.write_back for one in checks]), all_of([one.begin for one in checks])
     return Service(Milter(checks, results), refresh, upkeep, write_back, gauges, begin)
 
 
-async def _each(steps: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
-    failed: StoreError | None = None
-    done = []
-    for step in steps:
-        try:
-            done.append(await step())
-        except StoreError as error:
-            failed = error
-    if failed:
-        raise failed
-    return done
+def all_of(steps: Sequence[Callable[[], Coroutine[Any, Any, None]]]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Return what takes each of these steps, and raises the last StoreError of any when all had their turn."""
+
+    async def taken() -> None:
+        failed: StoreError | None = None
+        for step in steps:
+            try:
+                await step()
+            except StoreError as error:
+                failed = error
+        if failed:
+            raise failed
+
+    return taken
+
+
+def in_rounds(steps: Sequence[Callable[[], Coroutine[Any, Any, float]]]) -> Callable[[], Coroutine[Any, Any, float]]:
+    """Return the housekeeping of all these: each step is taken when the seconds that it gave have gone by, as far as
+    whoever calls this waits as long as he is told to. A StoreError is raised when all had their turn.
+    """
+    left = [0.0] * len(steps)
+
+    async def upkeep() -> float:
+        failed: StoreError | None = None
+        for place, step in enumerate(steps):
+            if left[place] <= 0:
+                try:
+                    left[place] = await step()
+                except StoreError as error:
+                    failed = error
+        if failed:
+            raise failed
+        rest = min(left, default=SELDOM)
+        left[:] = [one - rest for one in left]
+        return rest
+
+    return upkeep
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,23 +41,29 @@ def test_a_score_climbs_the_ladder(score: float, action: Action, spam: bool) -> 
 
 
 def test_a_threshold_of_zero_is_never_reached() -> None:
-    limits = thresholds(["caio@caio.it"], ScoreSettings(tag=0, hold=0, reject=0))
+    limits = thresholds(["caio@caio.it"], 0, ScoreSettings(tag=0, hold=0, reject=0))
     assert decide(1e6, limits)[:2] == (Action.PASS, False)
 
 
 def test_thresholds_are_those_of_the_recipients_domain() -> None:
     settings = ScoreSettings(domains={"caio.it": Ladder(tag=4.0)})
-    assert thresholds(["a@CAIO.it"], settings).tag == 4
-    assert thresholds(["a@caio.it"], settings).reject == 15
-    assert thresholds(["a@sempronio.it"], settings).tag == 5
-    assert thresholds([], settings).tag == 5
+    assert thresholds(["a@CAIO.it"], 0, settings).tag == 4
+    assert thresholds(["a@caio.it"], 0, settings).reject == 15
+    assert thresholds(["a@sempronio.it"], 0, settings).tag == 5
+    assert thresholds([], 0, settings).tag == 5
 
 
 def test_a_message_to_several_domains_gets_the_highest_of_each_threshold() -> None:
     settings = ScoreSettings(domains={"caio.it": Ladder(tag=4.0, reject=0.0), "tizio.it": Ladder(reject=8.0)})
-    limits = thresholds(["a@caio.it", "b@tizio.it"], settings)
+    limits = thresholds(["a@caio.it", "b@tizio.it"], 0, settings)
     assert limits.tag == 5
     assert decide(1000, limits).action is Action.PASS
+
+
+def test_recipients_of_whom_nothing_is_kept_may_be_of_any_domain() -> None:
+    settings = ScoreSettings(domains={"caio.it": Ladder(reject=0.0)})
+    assert decide(100, thresholds(["a@tizio.it"], 1, settings)).action is Action.REJECT
+    assert decide(100, thresholds(["a@tizio.it"], 1001, settings)).action is Action.PASS
 
 
 @pytest.mark.parametrize(
@@ -143,12 +149,12 @@ def test_a_refusal_says_what_weighed_most_and_not_what_strangers_wrote() -> None
     said = reply(FOUND, decide(3.25, limits), "G7K2-9QFD", "en", ScoreSettings())
     assert said is not None
     assert (said.code, said.enhanced) == (550, "5.7.1")
-    assert "it promises a prize and it has no subject" in said.text
+    assert "it promises a prize. it has no subject. If" in said.text
     assert "you have won" not in said.text
     assert said.text.endswith("; ref G7K2-9QFD")
     italian = reply(FOUND, decide(3.25, limits), "", "it", ScoreSettings())
     assert italian is not None
-    assert "promette un premio e non ha oggetto" in italian.text
+    assert "promette un premio. non ha oggetto. Se" in italian.text
 
 
 def test_a_message_that_is_taken_has_no_reply() -> None:

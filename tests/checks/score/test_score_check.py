@@ -129,7 +129,7 @@ def test_the_worst_is_refused_with_reasons_in_the_recipients_language() -> None:
     score, bad = check(ScoreSettings()), message(SPAM, b" MONEY")
     verdict = judged(score, bad)
     assert (verdict.action, verdict.facts["by"]) == (Action.REJECT, "score.reject")
-    assert verdict.spoken.startswith("550 5.7.1 Questo messaggio ha l'aspetto di spam: its subject shouts e promette")
+    assert verdict.spoken.startswith("550 5.7.1 Questo messaggio ha l'aspetto di spam. its subject shouts. promette")
     assert verdict.spoken.endswith("; ref G7K2-9QFD")
     assert "looks like spam" in judged(score, message(SPAM, b" MONEY", to="x@sempronio.it")).spoken
 
@@ -149,7 +149,7 @@ def test_headers_of_strangers_go_also_where_the_message_is_clean() -> None:
 def test_a_message_with_too_many_of_them_is_refused() -> None:
     verdict = judged(check(ScoreSettings()), message(more=[Field(b"X-Spam-Flag", b" NO")] * 101))
     assert (verdict.action, verdict.reason) == (Action.REJECT, Reason.TOO_MANY_FOREIGN)
-    assert verdict.spoken == "550 5.7.1 Too many X-Spam headers; ref G7K2-9QFD"
+    assert verdict.spoken == "550 5.7.1 Troppe intestazioni X-Spam; ref G7K2-9QFD"
 
 
 @pytest.mark.parametrize("client", [client_of("127.0.0.1")._replace(local=True), client_of("198.51.100.9")])

@@ -12,7 +12,7 @@ from vaglio.checks.ownresults import results_of
 from vaglio.checks.score.decide import MAX_FOREIGN, Exempt, Found, Reason, basis, decide, screen, thresholds
 from vaglio.checks.score.scorer import Scorer
 from vaglio.checks.score.settings import ScoreSettings
-from vaglio.checks.score.text import TOO_MANY, foreign, headers, reply
+from vaglio.checks.score.text import foreign, headers, reply, too_many
 from vaglio.examination import Examination, Message, Needs
 from vaglio.facts import Facts
 from vaglio.lists import NetworkSet
@@ -75,7 +75,7 @@ class _Scored(Examination):
         removals = foreign(message.headers)
         if len(removals) > MAX_FOREIGN:
             ref = context.references()
-            told = TOO_MANY._replace(text=f"{TOO_MANY.text}; ref {ref}" if ref else TOO_MANY.text)
+            told = too_many(ref, self._language(message))
             return Verdict(Action.REJECT, NAME, Reason.TOO_MANY_FOREIGN, told, ref=ref)
         results = results_of(message.headers, context.authserv_id) if context.authserv_id else ()
         found = await context.scorer.score(message, results)
@@ -83,17 +83,19 @@ class _Scored(Examination):
 
     def _verdict(self, found: Found, message: Message) -> Verdict:
         settings, context = self._check.settings, self._check.context
-        limits = thresholds(message.recipients, settings)
+        limits = thresholds(message.recipients, message.facts.envelope.recipient_count, settings)
         decision = decide(found.score, limits)
         ref = context.references()
-        recipient = message.recipients[0] if message.recipients else ""
-        language = context.language(recipient.rpartition("@")[2].lower())
         return Verdict(
             decision.action,
             NAME,
             Reason.SPAM if decision.spam or decision.by else Reason.CLEAN,
-            reply(found, decision, ref, language, settings),
+            reply(found, decision, ref, self._language(message), settings),
             headers(found, decision, limits, settings),
             basis(found, decision, limits),
             ref=ref,
         )
+
+    def _language(self, message: Message) -> str:
+        recipient = message.recipients[0] if message.recipients else ""
+        return self._check.context.language(recipient.rpartition("@")[2].lower())

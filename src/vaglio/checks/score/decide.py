@@ -21,7 +21,7 @@ keep Postfix busy for minutes."""
 _TOLD = 8
 """Hits whose sentences the journal keeps."""
 _ROOM = 900
-"""Characters of these sentences, in either language: an entry of the journal has room for 4,096 bytes of facts."""
+"""Bytes of these sentences, in either language: an entry of the journal has room for 4,096 bytes of facts."""
 
 
 class Reason(StrEnum):
@@ -62,14 +62,17 @@ class Thresholds:
     reject: float
 
 
-def thresholds(recipients: Iterable[str], settings: ScoreSettings) -> Thresholds:
+def thresholds(recipients: Sequence[str], count: int, settings: ScoreSettings) -> Thresholds:
     """Return those for a message to all of these: the highest of each, since one answer is given to all, and nobody's
-    mail is refused by what holds for somebody else.
+    mail is refused by what holds for somebody else. ``count`` is how many recipients there are: where these are not
+    all, those of any domain count.
     """
     common = Ladder(tag=settings.tag, hold=settings.hold, reject=settings.reject)
     if not settings.domains:
         return _of([common])
     domains = {recipient.rpartition("@")[2].lower() for recipient in recipients}
+    if count > len(recipients):
+        domains |= {"", *settings.domains}
     found = [common if (own := settings.domains.get(one)) is None else _filled(own, common) for one in domains]
     return _of(found or [common])
 
@@ -151,10 +154,11 @@ def symbols(hits: Iterable[Hit]) -> str:
 
 def sentences(hits: Iterable[Hit], language: str, most: int = _TOLD) -> str:
     """Return in words what weighed, the weightiest first: ``+1.2 it has no subject; +0.5 ...``."""
-    told = ""
+    told, room = "", _ROOM
     for hit in list(hits)[:most]:
         one = f"{hit.score:+g} {sentence(hit, language)}"
-        if len(told) + len(one) > _ROOM:
+        room -= len(one.encode("utf-8", "replace")) + 2
+        if room < 0:
             break
         told += f"; {one}" if told else one
     return told

@@ -165,11 +165,11 @@ class ScoreSettings(MilterSection):
     """Clients whose mail is not looked at, as Postfix's mynetworks: of this machine, which is where Postfix says that
     the sendmail command's mail is from, or of yours. Behind a content filter that hands mail back from 127.0.0.1, let
     it be []."""
-    reply: Template = "This message looks like spam: {reasons}. If it is not, write to the recipient by other means"
+    reply: Template = "This message looks like spam. {reasons}. If it is none, tell the recipient by other means"
     """What the sender hears of a refusal, in English; {score} and {reasons} (the two that weighed most) are filled in,
     and the reference for "vaglio why" is put behind it."""
     reply_it: Template = (
-        "Questo messaggio ha l'aspetto di spam: {reasons}. Se non lo e', contatti il destinatario per altra via"
+        "Questo messaggio ha l'aspetto di spam. {reasons}. Se non lo e', avvisi il destinatario per altra via"
     )
     """The same in Italian, for recipients whose language that is (identity.languages)."""
     bayes: BayesSettings = Field(default_factory=BayesSettings)

@@ -18,10 +18,7 @@ _MAX_STARS = 50
 _MAX_TESTS = 2000
 """Characters of the symbols in X-Spam-Status."""
 
-TOO_MANY = Reply(550, "5.7.1", "Too many X-Spam headers")
-"""What a message gets that has more of them than are taken out (RFC 3463 3.8)."""
-
-_NAMES = {"en": " and ", "it": " e "}
+_TOO_MANY = {"en": "Too many X-Spam headers", "it": "Troppe intestazioni X-Spam"}
 
 
 def reply(found: Found, decision: Decision, ref: str, language: str, settings: ScoreSettings) -> Reply | None:
@@ -29,9 +26,15 @@ def reply(found: Found, decision: Decision, ref: str, language: str, settings: S
     if decision.action is not Action.REJECT:
         return None
     template = settings.reply_it if language == "it" else settings.reply
-    reasons = _NAMES.get(language, _NAMES["en"]).join(_reasons(found, language))
+    reasons = ". ".join(_reasons(found, language))
     text = filled(template, {"score": f"{found.score:g}", "reasons": reasons or f"{found.score:g}"}, ref)
     return Reply(550, "5.7.1", text)
+
+
+def too_many(ref: str, language: str) -> Reply:
+    """Return what a message gets that has more X-Spam headers than are taken out (RFC 3463 3.8)."""
+    text = _TOO_MANY.get(language, _TOO_MANY["en"])
+    return Reply(550, "5.7.1", f"{text}; ref {ref}" if ref else text)
 
 
 def _reasons(found: Found, language: str) -> list[str]:
