@@ -157,6 +157,13 @@ def test_a_refusal_says_what_weighed_most_and_not_what_strangers_wrote() -> None
     assert "promette un premio. non ha oggetto. Se" in italian.text
 
 
+def test_a_refusal_names_first_what_its_sender_can_change() -> None:
+    hits = (Hit("BAYES_99", 9.0, "learned as spam", ""), *HITS)
+    said = reply(FOUND._replace(hits=hits), decide(15, Thresholds(1, 0, 3)), "", "en", ScoreSettings())
+    assert said is not None
+    assert "spam. it promises a prize. it has no subject. If" in said.text
+
+
 def test_a_message_that_is_taken_has_no_reply() -> None:
     assert reply(FOUND, decide(3.25, Thresholds(1, 2, 15)), "", "en", ScoreSettings()) is None
 
