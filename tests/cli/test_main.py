@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from vaglio.cli import greylist_look
+from vaglio.cli.main import COMMANDS as MODULES
 from vaglio.cli.main import main, parser
 from vaglio.journal import Entry
 
@@ -57,6 +58,11 @@ def test_all_commands_are_there() -> None:
             "score", *(f"links {name}" for name in ("lists", "status", "check")),
             "learn", *(f"bayes {name}" for name in ("status", "export", "import", "reset")),
     }  # fmt: skip
+
+
+def test_each_command_is_found_when_it_alone_is_loaded() -> None:
+    assert {words for name in MODULES for words in commands(parser(name)) if words[0] == name} == {*COMMANDS}
+    assert {*commands(parser("no-such"))} == {*commands(parser(""))} == {*COMMANDS}
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -205,9 +211,9 @@ def test_a_store_of_a_newer_version_is_told(host: Host) -> None:
 
 AS_NOBODY = f"""\
 import os, sys
-from vaglio.cli.main import main
+from vaglio.cli.main import main, parser
 from vaglio.config.load import load
-load(None, {{}})  # all that is imported late: the interpreter's own files may be out of reach later on
+parser(), load(None, {{}})  # all that is imported late: the interpreter's own files may be out of reach later on
 "".encode("utf-8-sig")
 os.setgroups([])
 os.setgid({NOBODY})

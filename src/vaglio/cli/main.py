@@ -11,26 +11,18 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from vaglio import __version__
-from vaglio.cli import (
-    bayes,
-    config,
-    decisions,
-    dkim,
-    dns,
-    dnsbl,
-    greylist,
-    learn,
-    links,
-    postconf,
-    ratelimit,
-    score,
-    spf,
-    trial,
-)
 from vaglio.cli.common import CliError, clean, helpless, warn
 from vaglio.config.load import ConfigError
+
+COMMANDS = {
+    "why": "decisions", "journal": "decisions", "try": "trial", "greylist": "greylist", "dnsbl": "dnsbl",
+    "ratelimit": "ratelimit", "spf": "spf", "dkim": "dkim", "score": "score", "links": "links", "learn": "learn",
+    "bayes": "bayes", "dns": "dns", "config": "config", "postconf": "postconf",
+}  # fmt: skip
+"""The module of each command. Only that of the one that is asked for is loaded: all of them take half a second."""
 
 _INTERRUPTED = 130  # as a shell has it: 128 + SIGINT
 
@@ -61,8 +53,8 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def parser(asked: str = "") -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; if there is a command ``asked``, of that one only."""
     whole = argparse.ArgumentParser(
         prog="vaglio",
         description="Ask the Vaglio daemons of this host what they decided, and why.",
@@ -72,9 +64,9 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="version", version=f"vaglio {__version__}")
     whole.set_defaults(run=lambda _: helpless(whole))
     commands = whole.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (decisions, trial, greylist, dnsbl, ratelimit, spf, dkim, score, links, learn, bayes, dns, config,
-                   postconf):  # fmt: skip
-        module.add_to(commands)
+    modules = [COMMANDS[asked]] if asked in COMMANDS else dict.fromkeys(COMMANDS.values())
+    for module in modules:
+        import_module(f"vaglio.cli.{module}").add_to(commands)
     return whole
 
 
@@ -83,7 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 shows "?", and all the rest
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = parser(words[0] if words else "").parse_args(words)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
