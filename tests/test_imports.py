@@ -53,7 +53,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/checks/score/rule*", (*VALUES, "vaglio.checks.score.*", "vaglio.checks.listfiles", "vaglio.config.words",
                                    "vaglio.config.places")),
     ("vaglio/checks/*/*", (*VALUES, "vaglio.checks.{check}.*", "vaglio.checks.listfiles", "vaglio.checks.replytext",
-                           "vaglio.checks.ownresults",
+                           "vaglio.checks.ownresults", "vaglio.checks.charsets",
                            "vaglio.checks.sweeping", "vaglio.blocklists.*", "vaglio.config.types", "vaglio.eager")),
     ("vaglio/checks/*", VALUES),
     ("vaglio/policy/*", (*VALUES, "vaglio.policy.*", "vaglio.eager")),
@@ -78,7 +78,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 PURE = ("vaglio/verdict", "vaglio/facts", "vaglio/ports", "vaglio/lists", "vaglio/names", "vaglio/text", "vaglio/hints",
-        "vaglio/mailboxes", "vaglio/checks/*/decide", "vaglio/checks/dkim/canonical", "vaglio/checks/dkim/key",
+        "vaglio/mailboxes", "vaglio/checks/charsets", "vaglio/checks/*/decide",
+        "vaglio/checks/dkim/canonical", "vaglio/checks/dkim/key",
         "vaglio/checks/dkim/signing/decide", "vaglio/checks/dkim/signing/sign",
         "vaglio/checks/dkim/signing/counterparts", "vaglio/checks/dkim/signing/opendkim",
         "vaglio/checks/dkim/signing/record",
