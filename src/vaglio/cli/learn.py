@@ -113,7 +113,7 @@ def _lessons(args: argparse.Namespace, settings: ScoreSettings, marks: Marks, ta
 def _unmarked(fields: Sequence[Field], marks: Marks) -> list[Field]:
     """Return a header without what vaglio-tag put into the subject: it would be learned as a word of spam."""
     return [
-        Field(name, marks.without(value).value) if name.lower() == b"subject" else Field(name, value)
+        Field(name, marks.without(value).value) if name.rstrip(b" \t").lower() == b"subject" else Field(name, value)
         for name, value in fields
     ]
 
