@@ -154,6 +154,45 @@ def test_links_and_pipes_in_a_directory_are_passed_over(tmp_path: Path) -> None:
     assert contents(tmp_path / "folder", recursive=True) == []
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_link_that_is_named_is_told_of(tmp_path: Path, folder: bool) -> None:
+    (tmp_path / "real").mkdir() if folder else (tmp_path / "real").write_bytes(letter("uno"))
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=folder)
+    (one,) = found(tmp_path / "link")
+    assert (one.content, one.trouble) == (b"", "it is a symbolic link: name what it leads to")
+
+
+def test_a_directory_that_a_link_leads_to_is_read_where_its_name_says_directory(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a").write_bytes(letter("a"))
+    (tmp_path / "link").symlink_to(tmp_path / "folder", target_is_directory=True)
+    assert contents(f"{tmp_path}/link/") == [letter("a")]
+
+
+def test_a_pipe_that_is_named_is_told_of_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (one,) = found(tmp_path / "pipe")
+    assert one.trouble == 'it is no file: what comes out of a pipe is read as "-"'
+
+
+def test_folders_are_followed_so_deep_and_no_deeper(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_DIRECTORY)
+    for depth in range(1500):
+        os.mkdir("f", dir_fd=here)
+        below = os.open("f", os.O_DIRECTORY, dir_fd=here)
+        os.close(here)
+        here = below
+        if depth in (mailfiles._DEEPEST - 1, mailfiles._DEEPEST):
+            os.close(os.open("message", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+    (tmp_path / "z").mkdir()
+    (tmp_path / "z" / "last").write_bytes(letter("last"))
+    *deep, last = found(tmp_path, recursive=True)
+    assert last.content == letter("last")
+    assert [bool(one.trouble) for one in deep] == [False, True]
+    assert "what is below is not read" in deep[-1].trouble
+
+
 def test_a_name_that_is_no_utf_8_is_a_name(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/perch\xe9")
     Path(path).write_bytes(letter("uno"))

@@ -1,16 +1,18 @@
 """Messages out of files, Maildir folders, mailboxes (mbox) and directories: one after the other, each within bounds.
 
-Nothing is judged, and nothing is read as mail here but what separates the messages of a mailbox. Symbolic links within
-a directory are passed over: whoever may put one there could have root read any file.
+Nothing is judged, and nothing is read as mail here but what separates the messages of a mailbox. Symbolic links are not
+followed: whoever may put one into a mailbox could have root read any file. Nor are pipes and devices read, which may
+have no end.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from vaglio.cli.common import said
@@ -18,6 +20,9 @@ from vaglio.cli.given import LARGEST
 
 _LINE = 65_536
 """Bytes read at once, also of a line that does not end."""
+
+_DEEPEST = 64
+"""Folders below a directory that is named: users' have a few, and who makes thousands wants to see us fall."""
 
 _BEGIN = re.compile(rb"From \S.*\d\d:\d\d")
 """The line in front of a message in a mailbox: "From tizio@tizio.it Sun Nov 22 18:00:00 2026"."""
@@ -42,38 +47,84 @@ def pieces(paths: Sequence[str], most: int, recursive: bool = False) -> Iterator
     for path in paths:
         if path == "-":
             yield from _read(sys.stdin.buffer, "standard input", most)
-        elif os.path.isdir(path):  # noqa: PTH112  # a path may be any bytes, as the shell gave it
-            yield from _directory(Path(path), most, recursive)
         else:
-            yield from _file(Path(path), most)
+            yield from _path(path, most, recursive)
 
 
-def _directory(path: Path, most: int, recursive: bool) -> Iterator[Piece]:
+def _path(path: str, most: int, recursive: bool) -> Iterator[Piece]:
     try:
-        entries = sorted(os.scandir(path), key=lambda one: one.name)
-        folders = [one for one in entries if one.is_dir(follow_symlinks=False)]
-        files = [one for one in entries if one.is_file(follow_symlinks=False)]
+        if stat.S_ISDIR(os.lstat(path).st_mode):  # one written with "/" at its end is what a link leads to
+            yield from _directories(path, most, recursive)
+        else:
+            yield from _file(path, most)
     except OSError as error:
-        yield Piece(str(path), b"", trouble=said(error))
-        return
-    inner = [one for one in folders if one.name in ("cur", "new")]
-    for folder in inner:
-        yield from _directory(Path(folder.path), most, recursive=False)
-    for file in files:
-        if not inner and not file.name.startswith("."):  # beside "cur" lies what the mail server keeps for itself
-            yield from _file(Path(file.path), most)
-    for folder in folders:
-        hidden = folder.name.startswith(".") and not inner  # ".Junk" is a folder of a Maildir
-        if recursive and not hidden and not (inner and folder.name in ("cur", "new", "tmp")):
-            yield from _directory(Path(folder.path), most, recursive)
+        yield Piece(path, b"", trouble=said(error))
 
 
-def _file(path: Path, most: int) -> Iterator[Piece]:
+def _directories(path: str, most: int, recursive: bool) -> Iterator[Piece]:
+    """Yield what is in a directory and, if wanted, in those below: each before those in it, in the order of names."""
+    waiting = [_Directory(path, 0, recursive)]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            files, folders = _contents(directory)
+        except OSError as error:
+            yield Piece(directory.path, b"", trouble=said(error))
+            continue
+        for file in files:
+            yield from _file(file, most)
+        if folders and directory.depth >= _DEEPEST:
+            yield Piece(directory.path, b"", trouble=f"it is {_DEEPEST} folders deep: what is below is not read")
+        else:
+            waiting += reversed(folders)
+
+
+class _Directory(NamedTuple):
+    """A directory to be read, and how deep it lies below the one that was named."""
+
+    path: str
+    depth: int
+    recursive: bool
+
+
+def _contents(directory: _Directory) -> tuple[list[str], list[_Directory]]:
+    """Return the files of a directory that may be messages, and the folders to be read. Raises OSError."""
+    with os.scandir(directory.path) as found:
+        entries = sorted(found, key=lambda one: one.name)
+    folders = [one for one in entries if one.is_dir(follow_symlinks=False)]
+    maildir = any(one.name in _MAILDIR for one in folders)
+    files = [one.path for one in entries if one.is_file(follow_symlinks=False) and not one.name.startswith(".")]
+    read = [_Directory(one.path, directory.depth + 1, recursive=False) for one in folders if one.name in _MAILDIR]
+    if directory.recursive:
+        read += [
+            _Directory(one.path, directory.depth + 1, recursive=True)
+            for one in folders
+            if (one.name not in (*_MAILDIR, "tmp") if maildir else not one.name.startswith("."))
+        ]  # fmt: skip
+    return [] if maildir else files, read  # beside "cur" lies what the mail server keeps for itself
+
+
+_MAILDIR = ("cur", "new")
+
+
+def _file(path: str, most: int) -> Iterator[Piece]:
     try:
-        with path.open("rb") as file:
-            yield from _read(file, str(path), most)
+        with open(path, "rb", opener=_opened) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                yield from _read(file, path, most)
+            else:
+                yield Piece(path, b"", trouble='it is no file: what comes out of a pipe is read as "-"')
     except OSError as error:
-        yield Piece(str(path), b"", trouble=said(error))
+        yield Piece(path, b"", trouble=_why(error))
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open what is at a path itself, without waiting for the other end of a pipe. Raises OSError."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _why(error: OSError) -> str:
+    return "it is a symbolic link: name what it leads to" if error.errno == errno.ELOOP else said(error)
 
 
 def _read(file: BinaryIO, place: str, most: int) -> Iterator[Piece]:
