@@ -117,6 +117,21 @@ def test_the_name_of_the_field_stays_as_it_is_written() -> None:
     assert judged(check(), whole).changes == (Change("SUBJECT", 1, "[SPAM] offer"),)
 
 
+def test_a_subject_with_a_blank_before_the_colon_is_marked_and_counted_by_its_own_name() -> None:
+    odd = (Field(b"Subject ", b" two"), Field(b"Subject\t", b" three"), Field(b"SUBJECT ", b" four"))
+    verdict = judged(check(), message(b" one", more=odd))
+    assert verdict.changes == (
+        Change("Subject", 1, "[SPAM] one"), Change("Subject ", 1, "[SPAM] two"), Change("Subject\t", 1, "[SPAM] three"),
+        Change("SUBJECT ", 2, "[SPAM] four"),
+    )  # fmt: skip
+    assert {one.name for one in plan_of(verdict).replace} == {b"Subject", b"Subject ", b"Subject\t", b"SUBJECT "}
+
+
+def test_one_with_a_blank_alone_is_marked_and_no_other_is_added() -> None:
+    verdict = judged(check(), message(more=(Field(b"Subject ", b" offer"),)))
+    assert (verdict.headers, verdict.changes) == ((), (Change("Subject ", 1, "[SPAM] offer"),))
+
+
 def test_raw_bytes_go_out_as_they_came() -> None:
     plan: Plan = plan_of(judged(check(), message(b" pr\xe9stamo \xff")))
     assert [one.value for one in plan.replace] == [b"[SPAM] pr\xe9stamo \xff"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vaglio.checks.tag.subject import MAX_READ, Marks, encoded_words, filled, misfit, put, shown
+from vaglio.checks.tag.subject import MAX_READ, Marks, as_seen, encoded_words, filled, misfit, put, shown
 from vaglio.milter.text import header_value
 
 TAGS = ("[SPAM]", "***SPAM***", "[SPAM {score}]", "[EXTERNAL]", "[⚠ attenzione]", "#suspect")
@@ -124,11 +124,28 @@ def test_encoded_words_are_short_and_hold_whole_characters() -> None:
         b" " + b("[SPAM]", "utf-16") + b" offer",
         b" " + b("[⚠ ATTENZIONE]") + b"\r\n offer",
         " [⚠ attenzione] offer".encode(),
+        " [⚠\ufe0f attenzione] offer".encode(),
+        " [SP\u0410M] offer".encode(),
+        " [\u0455\u0440\u0430\u043c] offer".encode(),
+        " [S\u03a1\u0391\u039c] offer".encode(),
+        " [\ua731\u1d18\u1d00\u1d0d] offer".encode(),
+        "\uff3b\uff33\uff30\uff21\uff2d\uff3d offer".encode(),
+        " [\U0001d412\U0001d40f\U0001d400\U0001d40c] offer".encode(),
+        " [SPÁM] offer".encode(),
+        " [S\u0336P\u0336A\u0336M\u0336]\u0301 offer".encode(),
+        " [S\u180ePA\u3164M] offer".encode(),
+        " [S\u034fP\ufe0fA\U000e0041M] offer".encode(),
+        " \u2800\u3164[SPAM] offer".encode(),
+        " [EXTERN\u0391L] offer".encode(),
+        b" =?macintosh?Q?=5BSPAM=5D?= offer",
+        b" =?iso-8859-8-i?Q?=5BSPAM=5D?= offer",
+        b" =?x-mac-roman?B?W1NQQU1d?= offer",
+        b" =?ks_c_5601-1987?B?W1NQQU1d?= offer",
     ],
 )
 def test_marks_at_the_front_are_taken_away_however_they_are_written(value: bytes) -> None:
     found = MARKS.without(value)
-    assert shown(found.value, 100).strip("\ufeff ") == "offer"
+    assert shown(found.value, 100).strip("\ufeff\u0301\u2800\u3164 ") == "offer"
     assert found.removed
 
 
@@ -145,6 +162,8 @@ def test_marks_at_the_front_are_taken_away_however_they_are_written(value: bytes
         (b" Re[2]: [SPAM] offer", b" Re[2]: offer"),
         (b" RE (3) : [SPAM] offer", b" RE (3) : offer"),
         (" 回复\uff1a[SPAM] offer".encode(), " 回复\uff1a offer".encode()),
+        (" отв: [SPAM] оплата".encode(), " отв: оплата".encode()),
+        (" [Lista] [SP\u0410M] caffè".encode(), " [Lista] caffè".encode()),
         (b" [Lista] [SPAM] Re: offer", b" [Lista] Re: offer"),
         (b" Re: [Lista] [SPAM] offer", b" Re: [Lista] offer"),
         (b" Re: " + b("[SPAM] caffè"), b" Re: " + b("caffè")),
@@ -177,6 +196,10 @@ def test_stale_marks_go_from_behind_what_answers_begin_with(value: bytes, wanted
         b"  two  blanks ",
         b"",
         b"\r\n folded\r\n\tthrice",
+        "\u0301offer".encode(),
+        " спам [SPAM]".encode(),
+        " ½ [SPAM]".encode(),
+        " 안녕 [SPAM]".encode(),
     ],
 )
 def test_what_is_no_mark_at_the_front_is_not_touched(value: bytes) -> None:
@@ -213,7 +236,9 @@ FRONTS = st.sampled_from([
     b"]", b"offer", b"#suspect", b("[SPAM]"), b("[SP"), b("AM] x"), b("Re: "), b(" "), b("caffè"), b("[⚠ attenzione]"),
     b("[⚠ attenzione] "), b"=?utf-8?q??=", b"=?utf-8?q?=FF?=", b"=?utf-8?B?A?=", b"=?x?q?a?=", b"=?utf-8?", b"?=",
     b"\xe9", "è".encode(), b"\x00", "\u200b".encode(), "\xa0".encode(), "\u2028".encode(), b"=?utf-7?Q?+2AA-?=",
-    b"\n", b"=?", b"\x01", b"=?utf-8?Q?[SPAM]_=FF?=",
+    b"\n", b"=?", b"\x01", b"=?utf-8?Q?[SPAM]_=FF?=", "[SP\u0410M]".encode(), "\uff3bSPAM\uff3d".encode(),
+    "\u0301".encode(), "\u3164".encode(), "\u0410M] x".encode(), b"=?macintosh?q?[SPAM]_=8E?=", "отв:".encode(),
+    b("[SP\u0410M] "), b"=?us-ascii?q?=E9?=",
 ])  # fmt: skip
 SUBJECTS = st.one_of(st.binary(max_size=60), st.lists(FRONTS, max_size=8).map(b"".join))
 PUT = st.lists(st.sampled_from(["[SPAM]", "***SPAM***", "[SPAM 7.5]", "[EXTERNAL]", "[⚠ attenzione]", "#suspect"]),
@@ -296,6 +321,9 @@ def test_a_mark_may_look_like_this(tag: str) -> None:
         ("SPAM {score}", "begins or ends with a bracket"),
         ("[{score}]", "a letter in it"),
         ("***", "a letter in it"),
+        ("[\u0301]", "a letter in it"),
+        ("\u3164", "a letter in it"),
+        ("\u2800SPAM\u2800", "begins or ends with a bracket"),
     ],
 )
 def test_a_mark_that_would_do_harm_is_refused(tag: str, wanted: str) -> None:
@@ -310,6 +338,19 @@ def test_a_mark_that_would_do_harm_is_refused(tag: str, wanted: str) -> None:
 def test_the_score_is_filled_in(tag: str, score: float | None, wanted: str) -> None:
     assert filled(tag, score) == wanted
     assert Marks([tag]).without(wanted.encode() + b" x").value == b"x"
+
+
+def test_a_mark_in_another_script_is_found_too() -> None:
+    marks = Marks(["[СПАМ]", "[⚠\ufe0f]"])
+    for value in ("[СПАМ] x", "[cпam] x", "[⚠] x", "[⚠\ufe0f] [спам] x"):
+        assert marks.without(value.encode()).value == b"x"
+
+
+@given(st.text(max_size=40))
+def test_what_a_text_looks_like_has_a_character_for_each_of_its_own(text: str) -> None:
+    seen = as_seen(text)
+    assert len(seen) == len(text)
+    assert as_seen(seen) == seen or text.isascii()
 
 
 def test_any_two_marks_can_stand_side_by_side() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -114,28 +115,43 @@ class Policy:
     def decide(self, headers: Sequence[Field], puts: Sequence[Put]) -> Decision:
         """Return what becomes of the subject: all fields of that name get the same marks."""
         tags = [put.tag for put in puts]
-        fields = [one for one in headers if one.name.lower() == b"subject"]
+        fields = [*_subjects(headers)]
         if not fields:
             if not tags:
                 return Decision(Reason.NOTHING)
             return Decision(Reason.TAGGED, puts, headers=(Header("Subject", " ".join(tags)),))
         changes: list[Change] = []
         removed: list[str] = []
-        for nth in _looked_at(len(fields)):
-            name, value = fields[nth - 1]
+        for name, nth, value in _looked_at(fields):
             found = self._marks.marked(value, tags)
             if found.value is not value:
-                text = found.value.strip().decode("utf-8", "surrogateescape")
-                changes.append(Change(name.decode("ascii"), nth, text))
+                changes.append(Change(name, nth, found.value.strip().decode("utf-8", "surrogateescape")))
                 removed += found.removed
         subject = shown(fields[0].value, MAX_SHOWN)
         return Decision(_reason(tags, changes), puts, tuple(dict.fromkeys(removed)), tuple(changes), subject=subject)
 
 
-def _looked_at(count: int) -> list[int]:
-    """Return the places, from 1, of the fields that are looked at."""
+class _Subject(NamedTuple):
+    """A subject, and how to address it: it is the ``nth``, from 1, of the fields of this very name."""
+
+    name: str
+    nth: int
+    value: bytes
+
+
+def _subjects(headers: Sequence[Field]) -> Iterator[_Subject]:
+    """Yield all subjects; blanks before the colon (RFC 5322 4.5) do not count for readers, and do for mail servers."""
+    counts: Counter[bytes] = Counter()
+    for field in headers:
+        name = field.name.lower()
+        if name.rstrip(b" \t") == b"subject":
+            counts[name] += 1
+            yield _Subject(field.name.decode("ascii"), counts[name], field.value)
+
+
+def _looked_at(fields: Sequence[_Subject]) -> Sequence[_Subject]:
     half = MAX_SUBJECTS // 2
-    return [nth for nth in range(1, count + 1) if nth <= half or nth > count - half]
+    return fields if len(fields) <= MAX_SUBJECTS else [*fields[:half], *fields[-half:]]
 
 
 def _reason(tags: Sequence[str], changes: Sequence[Change]) -> Reason:

@@ -3,8 +3,8 @@
 A subject is bytes as they came, folded or not, with encoded words (RFC 2047) or raw 8-bit text. A mark goes in front as
 plain text, so that encoded words stay what they are; one that is not ASCII becomes an encoded word itself, unless the
 subject is raw UTF-8 (RFC 6532). Marks are taken from the front wherever a reader would see them there: repeated, behind
-"Re:" and its like, behind the mark of a mailing list, within encoded words, with odd blanks, with characters that
-can't be seen. Only an encoded word that holds a mark is written anew.
+"Re:" and its like, behind the mark of a mailing list, within encoded words, with odd blanks, accents, characters that
+can't be seen, and letters of other scripts that look the same. Only an encoded word that holds a mark is written anew.
 
 It does not decide which marks there are to be (``decide.py``), and it does not fold (whoever writes the field does).
 """
@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import binascii
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import compress
 from typing import NamedTuple
 
+from vaglio.checks.charsets import in_charset, is_known
 from vaglio.text import one_line
 
 MAX_READ = 16_000
@@ -34,12 +37,13 @@ def misfit(tag: str) -> str:
 
     It is taken from the front of everybody's subjects again, so it must look like a mark.
     """
-    plain = tag.replace(SCORE, "", 1)
-    if not 0 < len(tag) <= MAX_TAG or not tag.isprintable() or tag != tag.strip() or "=?" in tag:
+    seen = _visible(tag)
+    plain = seen.replace(SCORE, "", 1)
+    if not 0 < len(tag) <= MAX_TAG or not tag.isprintable() or tag != tag.strip() or "=?" in seen:
         return f'a mark such as "[SPAM]": 1 to {MAX_TAG} characters that can be seen, no blank at its ends, no "=?"'
     if "{" in plain or "}" in plain:
         return f"a mark in which nothing but {SCORE} stands in braces, once at most"
-    if tag[0].isalnum() and _ends_in_a_word(tag):
+    if seen[:1].isalnum() and _ends_in_a_word(seen):
         return 'a mark that begins or ends with a bracket or the like, such as "[SPAM]": words begin honest subjects'
     if not any(one.isalpha() or not one.isascii() for one in plain):
         return "a mark with a letter in it: others begin their subjects with figures and signs"
@@ -71,11 +75,6 @@ class _Piece(NamedTuple):
 
 
 _START = re.compile(rb"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,20})?\?([BbQq])\?")  # RFC 2231 5: a language may follow
-_CHARSET = re.compile(
-    r"(?:utf-?(?:7|8|16(?:[bl]e)?|32(?:[bl]e)?)|us-ascii|ascii|iso-8859-\d{1,2}|(?:windows-|cp)\d{3,4}|koi8-[ru]|gb2312|gbk"
-    r"|gb18030|big5|shift_jis|euc-(?:jp|kr)|iso-2022-(?:jp|kr))"
-)
-"""Character sets whose decoders take linear time."""
 
 
 def _pieces(value: bytes) -> list[_Piece]:
@@ -107,13 +106,13 @@ def _plain(raw: bytes) -> _Piece:
 
 
 def _decoded(charset: str, quoted: bool, text: bytes) -> str | None:
-    if not _CHARSET.fullmatch(charset):
+    if not is_known(charset):
         return None
     try:
         raw = binascii.a2b_qp(text, header=True) if quoted else binascii.a2b_base64(text + b"==")
-        return raw.decode(charset, "replace")
-    except (binascii.Error, LookupError):
+    except binascii.Error:
         return None
+    return in_charset(raw, charset)[0]
 
 
 def shown(value: bytes, limit: int) -> str:
@@ -121,24 +120,73 @@ def shown(value: bytes, limit: int) -> str:
     return one_line("".join(piece.shown for piece in _pieces(value[:MAX_READ])), limit)
 
 
+# --- what it looks like -----------------------------------------------------------------------------------------------
+
+_NOTHING = "\u200b"
+"""Stands for all that is not seen: it has no width, and is no word's."""
+_FILLERS = frozenset("\u115f\u1160\u2800\u3164")
+"""Letters and signs that look like a blank, or like nothing."""
+_TAGS = range(0xE0000, 0xE1000)  # not all of them are assigned, and none is shown (Unicode 5.2: default ignorable)
+
+_ALIKE = {
+    ord(letter): like
+    for like, letters in {
+        "a": "аαꭺᴀɑ", "b": "вβꮟʙь", "c": "сᴄꮯ", "d": "ԁᴅꭰ", "e": "еεᴇꭼ",  # noqa: RUF001  # they are meant
+        "f": "ꜰϝ", "g": "ɡɢԍ", "h": "нηһʜꮋ", "i": "іιıɪӏ", "j": "јᴊϳ",  # noqa: RUF001
+        "k": "кκᴋꮶ", "l": "ʟꮮ", "m": "мμᴍꮇ", "n": "νɴո", "o": "оοᴏօ",  # noqa: RUF001
+        "p": "рρᴘꮲ", "q": "ԛ", "r": "ʀꭱ", "s": "ѕꜱꮪտ", "t": "тτᴛꭲ",  # noqa: RUF001
+        "u": "υᴜս", "v": "ѵᴠꮩ", "w": "ԝᴡꮃ", "x": "хχ", "y": "уүγʏ", "z": "ζᴢꮓ",  # noqa: RUF001
+    }.items()
+    for letter in letters
+}  # fmt: skip
+"""Letters of other scripts, in lower case, that look like Latin ones, if only as capitals, which forgers choose."""
+
+
+def as_seen(text: str) -> str:
+    """Return what a text looks like, with a character for each of its own: lower case without accents, plain letters
+    and signs for wide ones and for those of other scripts that look the same, and a certain one for what is not seen.
+    """
+    return text if text.isascii() else "".join(map(_look, text))
+
+
+def _visible(text: str) -> str:
+    return as_seen(text).replace(_NOTHING, "")
+
+
+@lru_cache(maxsize=4096)
+def _look(letter: str) -> str:
+    base = [one for one in unicodedata.normalize("NFKD", letter) if not _is_unseen(one)]
+    if not base:
+        return _NOTHING
+    if len(base) > 1:  # a syllable, a fraction: nothing that marks have
+        return letter
+    lower = base[0].lower()
+    return _ALIKE.get(ord(lower), lower) if len(lower) == 1 else base[0]
+
+
+def _is_unseen(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cf", "Mn", "Me") or letter in _FILLERS or ord(letter) in _TAGS
+
+
 # --- marks ------------------------------------------------------------------------------------------------------------
 
-_UNSEEN = r"\x00-\x08\x0e-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff"
+_UNSEEN = rf"\x00-\x08\x0e-\x1f\x7f{_NOTHING}"
 _BLANKS = rf"[\s{_UNSEEN}]*+"
 _SPACE = re.compile(_BLANKS)
 _FOLD = re.compile(r"[ \t\r\n]*")
+_ANSWERS = as_seen(
+    "re|r|res|ref|rif|rv|fwd?|i|aw|antw|wg|sv|vs|vb|tr|enc|odp|pd|ynt|ilt|doorst|回复|答复|转发|回覆|轉寄|отв"
+)
 _AHEAD = re.compile(
-    r"(?:re|r|res|ref|rif|rv|fwd?|i|aw|antw|wg|sv|vs|vb|tr|enc|odp|pd|ynt|ilt|doorst|\u56de\u590d|\u7b54\u590d|\u8f6c\u53d1"
-    rf"|\u56de\u8986|\u8f49\u5bc4|\u043e\u0442\u0432){_BLANKS}(?:[\[(][0-9]{{1,4}}[\])]|[0-9]{{1,4}})?+{_BLANKS}[:\uff1a]"
-    r"|\[[^\[\]]{1,60}\]",
-    re.IGNORECASE,
+    rf"(?:{_ANSWERS}){_BLANKS}(?:[\[(][0-9]{{1,4}}[\])]|[0-9]{{1,4}})?+{_BLANKS}:|\[[^\[\]]{{1,60}}\]", re.IGNORECASE
 )
 """What may stand in front of a mark that counts: what answers and forwarded mail begin with, in the languages of mail
 programs, and the mark of a mailing list."""
 
 
 def _pattern(tag: str) -> str:
-    """Return an expression for a mark as strangers and mail programs may have changed it."""
+    """Return an expression for what a mark looks like, as strangers and mail programs may have changed it."""
+    tag = _visible(tag)
     before, score, after = tag.partition(SCORE)
     points = rf"{_BLANKS}(?:[-+]?[0-9]{{1,5}}(?:[.,][0-9]{{1,3}})?)?+{_BLANKS}" if score else ""
     end = r"(?!\w)" if _ends_in_a_word(tag) else ""
@@ -198,7 +246,7 @@ class Marks:
         one, and no place is looked at twice.
         """
         found: list[tuple[int, int]] = []
-        place = 0
+        text, place = as_seen(text), 0
         while True:
             place = _end(_SPACE, text, place)
             if mark := self._any.match(text, place):
