@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from vaglio.blocklists.answers import Listed, compiled
 from vaglio.blocklists.health import News
 from vaglio.checks.score.case import Hit
 from vaglio.checks.score.linkcatalogue import common, shipped
-from vaglio.checks.score.links import NEVER, SCHEMA, Context, LinkFindings, Links, symbol_of
+from vaglio.checks.score.links import NEVER, SCHEMA, About, Context, LinkFindings, Links, hit_of, symbol_of
 from vaglio.checks.score.reading import Mailbox, Reading, Url
-from vaglio.checks.score.settings import LinksSettings
+from vaglio.checks.score.settings import LinkListSettings, LinksSettings
 from vaglio.dns.zonefile import Zone, parse_lines
 from vaglio.examination import Field
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
@@ -226,6 +227,19 @@ def test_a_sentence_says_which_address_it_is_about(subject: str, en: str, it: st
     assert hit.it.startswith(it)
 
 
+def test_a_sentence_names_no_more_than_a_reply_has_room_for() -> None:
+    label = "x" * 63
+    for about in (About("link", f"{label}.example"), About("from", "a@b.it", f"{label}.example"),
+                  About("link", "a\r\nb <script>;\u0430.example")):  # fmt: skip
+        (one,) = [compiled(LinkListSettings.model_validate({"name": "bl", "zone": "bl.test"}))]
+        hit = hit_of(one, about, Listed("127.0.0.2", 1.0))
+        for sentence in (hit.en, hit.it):
+            assert sentence.isascii()
+            assert sentence.isprintable()
+            assert len(sentence) < 120
+            assert "<" not in sentence
+
+
 def test_lists_of_hashes_are_asked_about_addresses_also_at_common_domains() -> None:
     message = reading(url("trap.example"), author="Tizio@Gmail.com", reply_to="s@caio.it")
     digest = hashlib.sha1(b"tizio@gmail.com").hexdigest()
@@ -250,6 +264,27 @@ def test_of_too_many_domains_those_of_misleading_links_are_asked_about_and_other
     several = [asked(message, max_domains=5) for _ in range(20)]
     assert all("trap.example" in names and len(names) == 5 for names in several)
     assert len({name for names in several for name in names}) > 20
+
+
+def test_links_that_hide_where_they_lead_get_half_of_the_questions_and_no_more() -> None:
+    plain, several = [url(f"d{number}.example") for number in range(200)], range(30)
+    for hiding in (url("bit.ly"), url("phish.web.app"), url("198.51.100.7"), url("trap.example", "www.bank.example")):
+        name = hiding.domain or "7.100.51.198"
+        assert all(name in asked(reading(*plain, hiding, *plain), {"subjects": ["link", "address"]}, max_domains=4)
+                   for _ in several)  # fmt: skip
+    flood = [url(f"m{number}.example", "www.bank.example") for number in range(200)]
+    many = [asked(reading(*flood, *plain), max_domains=8) for _ in several]
+    assert all(len(names) == 8 and sum(name[0] == "m" for name in names) >= 4 for names in many)
+    assert len({name for names in many for name in names if name[0] == "m"}) > 40  # which ones, nobody can know
+
+
+def test_the_first_and_the_last_links_are_asked_about() -> None:
+    message = reading(*(url(f"d{number}.example") for number in range(200)))
+    for most, ends in ((8, {"d0", "d1", "d198", "d199"}), (4, {"d0", "d199"}), (2, {"d0"})):
+        names = asked(message, max_domains=most)
+        assert len(names) == most
+        assert {f"{name}.example" for name in ends} <= set(names)
+    assert len(asked(message, max_domains=1)) == 1
 
 
 def test_all_questions_are_asked_at_once() -> None:

@@ -18,6 +18,7 @@ from vaglio.blocklists.answers import Reading as Said
 from vaglio.blocklists.health import STATUS, TOO_LATE, Health, News
 from vaglio.blocklists.watch import Watch
 from vaglio.checks.score.case import Hit
+from vaglio.checks.score.known import FREE_HOSTING, SHORTENERS
 from vaglio.checks.score.linkcatalogue import common, effective
 from vaglio.checks.score.reading import Reading, Url
 from vaglio.checks.score.settings import LinkListSettings, LinksSettings
@@ -35,6 +36,11 @@ REST = 10.0
 NEVER = 86400.0
 """Seconds to the next look where there are no lists."""
 
+MAX_NAMED = 60
+"""Characters of a domain, or address, in a sentence: it goes into replies, where the admin of a sender who was broken
+into reads what his mail leads to."""
+
+_NOT_OF_NAMES = re.compile(r"[^a-z0-9._:-]")
 _MAX_ADDRESSES = 3  # of a Reply-To field
 _HOST = re.compile(r"(?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,63}", re.ASCII)
 
@@ -217,21 +223,14 @@ class Links:
             yield About(subject, domain)
 
     def _sample(self, urls: Iterable[Url], own: str) -> dict[str, Url]:
-        """Return a URL for each domain (or address) to ask about. Of too many, those first whose text names another,
-        then any: nobody shall know behind how many others a link goes unasked.
-        """
+        """Return a URL for each domain (or address) to ask about, ``max_domains`` at most."""
         found: dict[str, Url] = {}
         for url in urls:
             name = url.domain or url.host.strip("[]")
             if name not in found or (_misleads(url) and not _misleads(found[name])):
                 found[name] = url
         found = {name: url for name, url in found.items() if self._is_asked(name, url, own)}
-        most = self._settings.max_domains
-        if len(found) <= most:
-            return found
-        first = dict.fromkeys([name for name, url in found.items() if _misleads(url)][:most])
-        rest = random.sample([name for name in found if name not in first], most - len(first))
-        return {name: found[name] for name in (*first, *rest)}
+        return found if len(found) <= self._settings.max_domains else _chosen(found, self._settings.max_domains)
 
     def _is_asked(self, name: str, url: Url, own: str) -> bool:
         if url.domain:
@@ -280,6 +279,30 @@ def label_of(one: Ours, about: About) -> str:
     return "" if about.domain else about.name
 
 
+def _chosen(found: Mapping[str, Url], most: int) -> dict[str, Url]:
+    """Return some of many: half the room is for those that hide where they lead, half of what is left for the first and
+    the last ones, the rest for any. Nobody shall know behind how many others, or which, a link goes unasked.
+    """
+    hiding = [name for name, url in found.items() if _hides(url)]
+    chosen = dict.fromkeys(random.sample(hiding, min(len(hiding), (most + 1) // 2)))
+    names = [name for name in found if name not in chosen]
+    outer = (most - len(chosen)) // 2
+    ends = (outer + 1) // 2
+    chosen |= dict.fromkeys([*names[:ends], *names[len(names) - (outer - ends) :]])
+    rest = [name for name in names if name not in chosen]
+    return {name: found[name] for name in (*chosen, *random.sample(rest, most - len(chosen)))}
+
+
+def _hides(url: Url) -> bool:
+    """Say whether a link hides where it leads: its text names another domain, it is shortened, anybody could have put
+    up the page at once, or it has an address for a name.
+    """
+    if _misleads(url) or not url.domain:
+        return True
+    parent = url.domain.partition(".")[2]  # domains on the Public Suffix List are no registered ones
+    return bool({url.domain, url.host} & SHORTENERS or {url.domain, parent} & FREE_HOSTING)
+
+
 def _misleads(url: Url) -> bool:
     """Return whether the text of a link names another domain than it leads to."""
     shown = _HOST.search(url.shown.lower())
@@ -317,5 +340,6 @@ def hit_of(one: Ours, about: About, said: Listed) -> Hit:
 def _sentence(language: str, one: Ours, about: About, reason: str) -> str:
     words = _WORDS[language]
     listed = words["known" if reason else "listed"].format(name=one.name, reason=reason)
-    what = words["hash"].format(domain=about.domain) if about.domain else about.name
+    named = _NOT_OF_NAMES.sub("?", about.domain or about.name)[:MAX_NAMED]
+    what = words["hash"].format(domain=named) if about.domain else named
     return words[about.subject].format(about=what, listed=listed)
