@@ -123,6 +123,40 @@ def warnings(folder: Path, text: str) -> list[str]:
             NAMED + '[[spf.rule]]\nsenders = ["a.it"]\n[[spf.rule]]\nhelo = { softfail = "defer" }',
             "FILE:6: spf.rule[1].helo.softfail: " + LEFT,
         ),
+        (
+            NAMED + "[score]\nreject = 5",
+            "FILE:4: score.tag: no message that arrives is called spam: they are refused from score.reject, which is "
+            "5, and this is 5",
+        ),
+        (
+            NAMED + "[score]\nhold = 15",
+            "FILE:4: score.hold: holds nothing: messages are refused from score.reject, which is 15, and this is 15",
+        ),
+        (
+            NAMED + "[score]\ntag = 6\nhold = 5.5",
+            "FILE:4: score.tag: what is held, and released then, is not called spam: messages are held from "
+            "score.hold, which is 5.5, and this is 6",
+        ),
+        (
+            NAMED + '[score.domains]\n"caio.it" = { reject = 4 }',
+            "FILE:4: score.tag: no message that arrives is called spam: they are refused from "
+            'score.domains."caio.it".reject, which is 4, and this is 5',
+        ),
+        (
+            NAMED + '[score.domains]\n"caio.it" = { hold = 20 }',
+            'FILE:4: score.domains."caio.it".hold: holds nothing: messages are refused from score.reject, which is 15, '
+            "and this is 20",
+        ),
+        (
+            f'[chain.inbound]\nchecks = ["score", "spf", "dkim_verify", "tag"]\n{NAMED}',
+            'FILE:2: chain.inbound.checks[0]: "score" goes by what is found by "spf" and "dkim_verify", and is asked '
+            "before: let it stand behind",
+        ),
+        (
+            f'[chain.inbound]\nchecks = ["spf", "tag", "score"]\n{NAMED}',
+            'FILE:2: chain.inbound.checks[1]: "tag" goes by what is found by "score", and is asked before: let it '
+            "stand behind",
+        ),
     ],
 )
 def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text: str, warning: str) -> None:
@@ -144,10 +178,12 @@ def test_a_setting_that_is_probably_not_meant_is_warned_of(tmp_path: Path, text:
         NAMED + '[chain.inbound]\nmode = "rehearse"',
         NAMED + '[spf]\ndefer_to_dmarc = true\nmail_from = { fail = "reject" }',
         NAMED + '[spf]\ndefer_to_dmarc = false\nmail_from = { fail = "reject" }',
+        NAMED + '[score]\ntag = 6\nhold = 6\nreject = 0\n[score.domains]\n"caio.it" = { tag = 0, hold = 0 }',
+        NAMED + '[chain.inbound]\nchecks = ["score", "tag"]',
     ],
     ids=["nothing", "a language with texts", "a last rule for everybody", "a shipped chain", "two in a row",
          "one for own mail", "own mail judged as others will", "sockets that differ", "no milter", "a full name",
-         "DMARC elsewhere", "no DMARC"],
+         "DMARC elsewhere", "no DMARC", "a ladder", "an order"],
 )
 def test_sound_settings_raise_no_warning(tmp_path: Path, text: str) -> None:
     assert warnings(tmp_path, text) == []

@@ -15,7 +15,7 @@ from vaglio.checks.dnsbl.settings import DnsblSettings
 from vaglio.checks.greylist.settings import GreylistSettings
 from vaglio.checks.ratelimit.settings import RatelimitSettings
 from vaglio.checks.ratelimit.settings import Rule as LimitRule
-from vaglio.checks.score.settings import LinksSettings
+from vaglio.checks.score.settings import Ladder, LinksSettings, ScoreSettings
 from vaglio.checks.spf.settings import CIRCUMSTANCES, SpfSettings
 from vaglio.checks.spf.settings import Rule as SpfRule
 from vaglio.checks.tag.settings import TagSettings
@@ -221,11 +221,13 @@ def remarks(config: VaglioConfig) -> Iterator[Remark]:
     yield from _dns_remarks(config)
     yield from _greylist_remarks(config.greylist)
     yield from _dnsbl_remarks(config.dnsbl)
+    yield from _ladder_remarks(config.score)
     yield from _links_remarks(config.score.links)
     yield from _ratelimit_remarks(config.ratelimit)
     yield from _spf_remarks(config.spf)
     yield from _milter_remarks(config)
     yield from _chain_remarks(config.chain)
+    yield from _order_remarks(config.chain)
     yield from _tag_remarks(config.tag, config.chain)
 
 
@@ -343,6 +345,21 @@ def _chain_remarks(chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
             yield Remark((("chain", name, "remove_forged"),), text)
 
 
+def _order_remarks(chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
+    """Yield checks that go by the results of others, and are asked before them."""
+    for name, chain in chains.items():
+        checks = list[str](chain.checks)
+        for place, check in enumerate(checks):
+            if late := [one for one in checks[place + 1 :] if one in _HEARS.get(check, ())]:
+                names = " and ".join(f'"{one}"' for one in late)
+                text = f'"{check}" goes by what is found by {names}, and is asked before: let it stand behind'
+                yield Remark((("chain", name, "checks", place),), text)
+
+
+_HEARS = {"score": ("spf", "dkim_verify"), "tag": ("spf", "dkim_verify", "score")}
+"""Checks that go by the results of others."""
+
+
 def _tag_remarks(settings: TagSettings, chains: Mapping[str, ChainSettings]) -> Iterator[Remark]:
     """Yield conditions of which nobody tells: no check that stands before in a chain, no header that is believed."""
     if "rule" not in settings.model_fields_set:
@@ -367,6 +384,37 @@ def _dnsbl_remarks(settings: DnsblSettings) -> Iterator[Remark]:
 
         for doubt in doubts(settings):
             yield Remark((("dnsbl", *doubt.path),), doubt.text)
+
+
+_STEPS = (
+    ("hold", "reject", "holds nothing: messages are refused from"),
+    ("tag", "reject", "no message that arrives is called spam: they are refused from"),
+    ("tag", "hold", "what is held, and released then, is not called spam: messages are held from"),
+)
+"""Thresholds, of which the first must be below the second (0 is never), with what comes of it otherwise."""
+
+
+def _ladder_remarks(settings: ScoreSettings) -> Iterator[Remark]:
+    """Yield thresholds that something stronger comes before, for all and for each domain that says otherwise."""
+    common: _Said = {one: (("score", one), getattr(settings, one)) for one in Ladder.model_fields}
+    yield from _steps(common, common)
+    for domain, own in settings.domains.items():
+        there: Path = ("score", "domains", domain)
+        said: _Said = {one: ((*there, one), getattr(own, one)) for one in own.model_fields_set}
+        yield from _steps({**common, **said}, said)
+
+
+_Said = dict[str, tuple[Path, float]]
+"""Thresholds by name: where each is said, and what it is."""
+
+
+def _steps(ladder: _Said, said: _Said) -> Iterator[Remark]:
+    """Yield what is wrong with a ladder, where one of two thresholds was ``said`` for it."""
+    for below, above, comes in _STEPS:
+        (path, low), (other, high) = ladder[below], ladder[above]
+        never = low > high > 0 or (low == high > 0 and above == "reject")
+        if never and (below in said or above in said):
+            yield Remark((path, other), f"{comes} {dotted(other)}, which is {high:g}, and this is {low:g}")
 
 
 def _links_remarks(settings: LinksSettings) -> Iterator[Remark]:
