@@ -6,15 +6,17 @@ import io
 import lzma
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
-from vaglio.cli import bayes_import
+from vaglio.cli import bayes_export
 from vaglio.ports import Kind, Learned, Lesson
-from vaglio.store.tokens import FILE_NAME, SqliteTokens, Tokens
+from vaglio.store import tokens
+from vaglio.store.tokens import FILE_NAME, Entry, Origin, SqliteTokens, Tokens
 
 Host = Any  # of conftest.py
 NOW = 1_790_000_000  # as in conftest.py
@@ -92,12 +94,12 @@ def test_status_looks_into_any_state_directory(taught: Host, tmp_path: Path) -> 
 
 def contents(host: Host) -> list[Any]:
     with closing(opened(host)) as store:
-        return list(store.all())
+        return [one for one in store.all() if not isinstance(one, Origin)]
 
 
 def test_what_is_written_can_be_taken_over_by_an_empty_store(taught: Host, tmp_path: Path) -> None:
     path = str(tmp_path / "bayes.txt")
-    assert taught.fine("bayes", "export", path) == f"13 lines written to {path}\n"
+    assert taught.fine("bayes", "export", path) == f"14 lines written to {path}\n"
     before = contents(taught)
     taught.fine("bayes", "reset", "--yes")
     assert contents(taught) == [Learned(0, 0)]
@@ -133,8 +135,26 @@ def test_a_file_that_is_there_is_not_written_over(taught: Host, tmp_path: Path) 
     assert (tmp_path / "there").read_text() == "precious"
 
 
+def test_what_is_written_is_for_its_owner_alone(taught: Host, tmp_path: Path) -> None:
+    taught.fine("bayes", "export", str(tmp_path / "bayes.txt"))
+    assert (tmp_path / "bayes.txt").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_file_that_is_half_written_goes_again(
+    taught: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(store: Tokens, file: BinaryIO) -> int:
+        file.write(b"vaglio-bayes 1")
+        raise error
+
+    monkeypatch.setattr(bayes_export, "_write", fail)
+    assert taught.run("bayes", "export", str(tmp_path / "bayes.txt")).status in (1, 130)
+    assert not (tmp_path / "bayes.txt").exists()
+
+
 def test_what_others_learned_is_added(taught: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bayes_import, "_TOGETHER", 2)
+    monkeypatch.setattr(tokens, "_ADDED", 2)
     taught.fine("bayes", "export", str(tmp_path / "bayes.txt"))
     taught.fine("bayes", "reset", "--yes")
     with closing(opened(taught)) as store:
@@ -151,6 +171,10 @@ def test_a_file_that_was_taken_over_already_is_refused(taught: Host, tmp_path: P
     before = contents(taught)
     said = taught.run("bayes", "import", path)
     assert said.status == 1
+    assert "it comes from here, or was taken over already" in said.err
+    lines = [line for line in Path(path).read_text().splitlines() if not line.startswith("origin")]
+    (tmp_path / "bare.txt").write_text("\n".join(lines).replace("end 11", "end 10"))
+    said = taught.run("bayes", "import", str(tmp_path / "bare.txt"))
     assert "5 of its 5 messages are known here, so it was taken over already" in said.err
     assert contents(taught) == before
     with closing(opened(taught)) as store:
@@ -159,14 +183,60 @@ def test_a_file_that_was_taken_over_already_is_refused(taught: Host, tmp_path: P
     assert contents(taught) == before
 
 
+def test_what_was_taken_over_is_known_by_its_origin_too(taught: Host, tmp_path: Path) -> None:
+    """Where no message is remembered any more: after half a year, as it comes."""
+    with closing(sqlite3.connect(taught.state / FILE_NAME)) as file, file:
+        file.execute("DELETE FROM messages")
+    first, second = str(tmp_path / "first.txt"), str(tmp_path / "second.txt")
+    taught.fine("bayes", "export", first)
+    with closing(opened(taught)) as store:
+        store.learn([lesson(8, 80)], Kind.HAM, DAY)
+    taught.fine("bayes", "export", second)
+    assert taught.run("bayes", "import", first).status == 1
+    (taught.state / FILE_NAME).unlink()
+    taught.fine("bayes", "import", first)
+    before = contents(taught)
+    for again in (first, second):
+        assert "it comes from here, or was taken over already" in taught.run("bayes", "import", again).err
+    assert contents(taught) == before
+    taught.fine("bayes", "import", "--replace", "--yes", second)
+    assert contents(taught)[0] == Learned(3, 3)
+
+
+@pytest.mark.parametrize("words", [(), ("--replace", "--yes")])
+def test_an_import_that_is_interrupted_changes_nothing(
+    taught: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    path = str(tmp_path / "bayes.txt")
+    taught.fine("bayes", "export", path)
+    (taught.state / FILE_NAME).unlink()
+    with closing(opened(taught)) as store:
+        store.learn([lesson(77, 1, 99)], Kind.SPAM, DAY)
+    before = contents(taught)
+    monkeypatch.setattr(tokens, "_ADDED", 1)
+    add, left = tokens._add, [8]
+
+    def interrupted(connection: sqlite3.Connection, some: Sequence[Entry]) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        add(connection, some)
+
+    monkeypatch.setattr(tokens, "_add", interrupted)
+    assert taught.run("bayes", "import", *words, path).status == 130
+    assert contents(taught) == before
+    taught.fine("bayes", "import", *words, path)
+    assert contents(taught)[0] == (Learned(3, 2) if words else Learned(4, 2))
+
+
 def test_a_bad_file_changes_nothing(taught: Host, tmp_path: Path) -> None:
     path = tmp_path / "bayes.txt"
     taught.fine("bayes", "export", str(path))
-    path.write_text(path.read_text().replace("end 10", "end 11"))
+    path.write_text(path.read_text().replace("end 11", "end 12"))
     before = contents(taught)
     said = taught.run("bayes", "import", "--replace", "--yes", str(path))
     assert (said.status, said.err) == (
-        1, f"vaglio: {path}: line 13: found 'end 11', wanted \"end 10\": lines are missing or too many; nothing was "
+        1, f"vaglio: {path}: line 14: found 'end 12', wanted \"end 11\": lines are missing or too many; nothing was "
         "changed\n",
     )  # fmt: skip
     assert contents(taught) == before

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaglio.cli.bayes_lines import LONGEST, BadFile, Entry, entries, written
+from vaglio.cli.bayes_lines import LONGEST, BadFile, entries, written
 from vaglio.ports import Kind, Learned, Word
-from vaglio.store.tokens import Remembered
+from vaglio.store.tokens import Entry, Origin, Remembered
 
 TODAY = 20_779  # 2026-11-22
 HEAD = b"vaglio-bayes 1\nlearned 412 388\n"
 WORD = b"word 9e107d9d372bb682 37 0 2026-11-22\n"
+ORIGIN = b"origin 0cc175b9c0f1b6a831c399e269772661\n"
 MESSAGE = b"message 5d41402abc4b2a76b9719d911017c592 spam 2026-11-22 1\n"
 
 
@@ -23,8 +24,9 @@ def read(text: bytes) -> list[Entry]:
 def test_a_file_looks_as_it_is_documented() -> None:
     digest = bytes.fromhex("5d41402abc4b2a76b9719d911017c592")
     word = Word(0x9E107D9D372BB682 - 2**64, 37, 0, TODAY)
-    found: list[Entry] = [Learned(412, 388), Remembered(digest, Kind.SPAM, TODAY, 1), word]
-    text = HEAD + MESSAGE + WORD + b"end 2\n"
+    origin = Origin(bytes.fromhex("0cc175b9c0f1b6a831c399e269772661"))
+    found: list[Entry] = [Learned(412, 388), origin, Remembered(digest, Kind.SPAM, TODAY, 1), word]
+    text = HEAD + ORIGIN + MESSAGE + WORD + b"end 3\n"
     assert b"".join(written(found)) == text
     assert read(text) == found
     assert read(text.replace(b"\n", b"\r\n")) == found

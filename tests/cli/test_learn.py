@@ -162,16 +162,16 @@ sys.exit(main())
 """
 
 
-def test_an_interrupt_leaves_what_was_written_and_says_so(host: Host, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_what_was_written_and_says_so(host: Host) -> None:
     """The input does not end, so the command waits for more of it when the signal comes."""
     mailbox = b"\n".join(b"From x Sun Nov 22 18:00:00 2026\n" + letter(number, "parole " * 50) for number in range(99))
-    os.mkfifo(tmp_path / "pipe")
-    command = [sys.executable, "-c", _IN_SMALL_BATCHES, "learn", "spam", str(tmp_path / "pipe"),
-               "--config", str(host.config)]  # fmt: skip
+    command = [sys.executable, "-c", _IN_SMALL_BATCHES, "learn", "spam", "-", "--config", str(host.config)]
+    read, write = os.pipe()
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running,
-        (tmp_path / "pipe").open("wb") as pipe,
+        subprocess.Popen(command, stdin=read, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running,
+        os.fdopen(write, "wb") as pipe,
     ):
+        os.close(read)
         pipe.write(mailbox)
         pipe.flush()
         until(lambda: written(host.state / FILE_NAME) > 0, "something to be learned")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import sqlite3
@@ -13,9 +14,20 @@ from pathlib import Path
 
 import pytest
 
+import vaglio.store.files
 import vaglio.store.tokens
 from vaglio.ports import Effect, Kind, Learned, Lesson, StoreError, Word
-from vaglio.store.tokens import FILE_NAME, LookTokens, MemoryTokens, Remembered, SqliteTokens, Tokens, open_tokens
+from vaglio.store.tokens import (
+    AGAIN,
+    FILE_NAME,
+    LookTokens,
+    MemoryTokens,
+    Origin,
+    Remembered,
+    SqliteTokens,
+    Tokens,
+    open_tokens,
+)
 
 SPAM, HAM = Kind.SPAM, Kind.HAM
 TODAY = 20_779
@@ -198,13 +210,36 @@ def test_all_can_be_taken_out_and_put_in_elsewhere(store: Tokens) -> None:
     assert store.known([one.digest for one in messages] + [b"?" * 16]) == 3
     with closing(MemoryTokens()) as other:
         other.learn([note(3, 5)], SPAM, TODAY)
-        other.add(Learned(2, 1), messages, words)
+        other.add(found)
         assert other.learned() == Learned(3, 1)
         assert other.counts([5, 10, 11, -11]) == {5: (1, 0), 10: (1, 0), 11: (2, 0), -11: (0, 1)}
+        own = origins(other)
         other.clear()
-        assert list(other.all()) == [Learned(0, 0)]
-        other.add(Learned(2, 1), messages, words)
-        assert list(other.all()) == found
+        assert all_but_origins(other) == [Learned(0, 0)]
+        assert not other.holds(own)
+        other.learn([note(4, 6)], HAM, TODAY)
+        other.add(found, replace=True)
+        assert all_but_origins(other) == [found[0], *messages, *words]
+
+
+def origins(store: Tokens) -> list[Origin]:
+    return [one for one in store.all() if isinstance(one, Origin)]
+
+
+def all_but_origins(store: Tokens) -> list[object]:
+    return [one for one in store.all() if not isinstance(one, Origin)]
+
+
+def test_a_store_knows_of_which_others_something_is_in_it(store: Tokens) -> None:
+    (mine,) = origins(store)
+    assert len(mine.id) == 16
+    with closing(MemoryTokens()) as other:
+        (theirs,) = origins(other)
+        assert mine != theirs
+        assert not store.holds([theirs])
+        store.add(other.all())
+        assert store.holds([Origin(b"?" * 16), theirs])
+        assert set(origins(store)) == {mine, theirs}
 
 
 # --- what is kept of look-ups ---
@@ -214,7 +249,7 @@ def test_every_change_is_seen_whatever_was_asked_before(store: Tokens) -> None:
     changes: list[tuple[Callable[[], object], dict[int, tuple[int, int]], Learned]] = [
         (lambda: store.learn([note(1, 10)], SPAM, TODAY), {10: (1, 0)}, Learned(1, 0)),
         (lambda: store.learn([note(1, 10)], HAM, TODAY), {10: (0, 1)}, Learned(0, 1)),
-        (lambda: store.add(Learned(5, 5), (), [Word(11, 2, 2, TODAY)]), {10: (0, 1), 11: (2, 2)}, Learned(5, 6)),
+        (lambda: store.add([Learned(5, 5), Word(11, 2, 2, TODAY)]), {10: (0, 1), 11: (2, 2)}, Learned(5, 6)),
         (lambda: store.forget([note(1, 10)]), {10: (0, 0), 11: (2, 2)}, Learned(5, 5)),
         (lambda: store.forget_words(None, 9, lambda word: word.spam == 0), {11: (2, 2)}, Learned(5, 5)),
         (store.clear, {}, Learned(0, 0)),
@@ -308,14 +343,17 @@ def test_a_change_waits_for_others_only_so_long_and_says_who_is_in_the_way(path:
 
 
 def test_a_change_that_is_broken_off_leaves_nothing(path: Path) -> None:
-    def broken() -> Iterator[Word]:
-        yield Word(10, 1, 0, TODAY)
+    def broken() -> Iterator[Learned | Word]:
+        yield Learned(1, 0)
+        yield from (Word(number, 1, 0, TODAY) for number in range(30_000))
         raise KeyboardInterrupt
 
     with closing(opened(path)) as store:
+        store.learn([note(7, 70)], HAM, TODAY)
         with pytest.raises(KeyboardInterrupt):
-            store.add(Learned(1, 0), (), broken())
-        assert store.counts([10]) == {}
+            store.add(broken(), replace=True)
+        assert store.counts([10, 70]) == {70: (0, 1)}
+        assert store.learned() == Learned(0, 1)
         assert store.learn([note(1, 10)], SPAM, TODAY) == [Effect.LEARNED]
 
 
@@ -347,22 +385,71 @@ def test_a_file_that_is_moved_away_is_begun_anew(path: Path) -> None:
     assert len(warnings) == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
-def test_a_file_that_may_not_be_written_is_told_of(path: Path) -> None:
+class Watch:
+    """A clock; and the tries to open a file for changes, which fail while ``denied``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.time, self.tries, self.denied = 1_790_000_000.0, 0, False
+        self._create = vaglio.store.files.create
+        monkeypatch.setattr(vaglio.store.files, "create", self._tried)
+
+    def _tried(self, path: Path) -> None:
+        self.tries += 1
+        if self.denied:  # by the rights of files root would not be denied anything
+            raise PermissionError(errno.EACCES, "Permission denied")
+        self._create(path)
+
+    def opened(self, path: Path, warnings: list[str]) -> SqliteTokens:
+        return SqliteTokens(path, warn=warnings.append, now=lambda: self.time)
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(monkeypatch)
+
+
+def test_a_file_that_may_not_be_written_is_read(path: Path, watch: Watch) -> None:
     with closing(opened(path)) as store:
         store.learn([note(1, 10)], SPAM, TODAY)
-    path.chmod(0o440)
-    with closing(opened(path)) as store, pytest.raises(StoreError, match="Permission denied"):
-        store.counts([10])
+    watch.denied, watch.tries = True, 0
+    warnings: list[str] = []
+    with closing(watch.opened(path, warnings)) as store:
+        for _ in range(3):
+            assert store.counts([10, 11]) == {10: (1, 0)}
+            assert store.learned() == Learned(1, 0)
+            with pytest.raises(StoreError, match="Permission denied"):
+                store.learn([note(2, 11)], SPAM, TODAY)
+        assert watch.tries == 1
+        watch.time += AGAIN
+        assert store.counts([10]) == {10: (1, 0)}
+        assert watch.tries == 2
+        (said,) = warnings
+        assert said.endswith("; what was learned is looked up, and nothing is learned")
+        watch.denied = False
+        watch.time += AGAIN
+        assert store.learn([note(2, 11)], SPAM, TODAY) == [Effect.LEARNED]
+        assert store.counts([10, 11]) == {10: (1, 0), 11: (1, 0)}
 
 
-def test_a_directory_in_the_files_place_is_told_of_each_time(path: Path) -> None:
+def test_a_clock_that_is_set_back_keeps_no_file_closed(path: Path, watch: Watch) -> None:
+    watch.denied = True
+    with closing(watch.opened(path, [])) as store:
+        with pytest.raises(StoreError):
+            store.counts([10])
+        watch.denied = False
+        watch.time -= 10**6
+        assert store.counts([10]) == {}
+
+
+def test_a_directory_in_the_files_place_is_told_of_each_time(path: Path, watch: Watch) -> None:
     path.mkdir(parents=True)
-    with closing(opened(path)) as store:
-        for _ in range(2):
+    with closing(watch.opened(path, [])) as store:
+        for _ in range(3):
             with pytest.raises(StoreError, match=FILE_NAME):
                 store.counts([10])
+        assert watch.tries == 1
         path.rmdir()
+        watch.time += AGAIN
         assert store.counts([10]) == {}
 
 
@@ -387,7 +474,7 @@ def test_looking_changes_nothing(path: Path) -> None:
             assert look.summary().learned == Learned(1, 0)
     before = path.read_bytes()
     with closing(LookTokens(path)) as look:
-        assert len(list(look.all())) == 3
+        assert len(list(look.all())) == 4
     assert path.read_bytes() == before
 
 

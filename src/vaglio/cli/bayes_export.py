@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,8 +17,8 @@ from vaglio.store.tokens import Tokens
 
 _MORE = """\
 The file is for "vaglio bayes import": a line for each word, as a number (from which short words can be told: treat the
-file like mail), and for each message, as a number too. It is the store as it was at one moment; daemons and learning go on meanwhile. A FILE
-that is there already is not written over."""
+file like mail), and for each message, as a number too. It is the store as it was at one moment; daemons and learning
+go on meanwhile. A FILE that is there already is not written over; only you may read the new one."""
 
 
 def add_to(commands: Commands) -> None:
@@ -34,7 +37,7 @@ def _export(args: argparse.Namespace) -> int:
             _write(store, sys.stdout.buffer)
             return 0
         try:
-            with Path(args.file).open("xb") as file:
+            with _new(Path(args.file)) as file:
                 number = _write(store, file)
         except OSError as error:
             raise CliError(f"{args.file}: {said(error)}") from error
@@ -43,6 +46,20 @@ def _export(args: argparse.Namespace) -> int:
     else:
         print(f"{number} lines written to {args.file}")
     return 0
+
+
+@contextmanager
+def _new(path: Path) -> Iterator[BinaryIO]:
+    """Create a file that only its owner may read; it goes again unless all of it is written. Raises OSError."""
+    with ExitStack() as undo:
+        with open(path, "xb", opener=_for_me_alone) as file:  # that of a Path takes no opener
+            undo.callback(path.unlink, missing_ok=True)
+            yield file
+        undo.pop_all()
+
+
+def _for_me_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _write(store: Tokens, file: BinaryIO) -> int:

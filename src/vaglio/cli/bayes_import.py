@@ -12,19 +12,19 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
-from vaglio.cli.bayes_lines import LONGEST, BadFile, Entry, entries
+from vaglio.cli.bayes_lines import LONGEST, BadFile, entries
 from vaglio.cli.bayes_store import agreed, to_change
 from vaglio.cli.common import CliError, Commands, command, configuration, now, print_json, progress, said, usual_options
 from vaglio.ports import Learned, Word
-from vaglio.store.tokens import Remembered, Tokens
+from vaglio.store.tokens import Entry, Origin, Remembered, Tokens
 
 _TOGETHER = 10_000
-"""Entries that are written at once: other processes wait for some 50 ms."""
-_NOTHING = Learned()
+"""Entries between two lines of progress."""
 _MORE = """\
-The file is read to its end before anything is changed. What is in it is added to what was learned here: a message that
-was learned in both places counts twice, so a file that was taken over already is refused. --replace puts it in place of
-what is here; Bayes has no say until that is done."""
+The file is read to its end before anything is changed, and then all of it is taken over or, if that is interrupted,
+nothing. What is in it is added to what was learned here: a message that was learned in both places counts twice, so
+what was taken over already, or comes from here, is refused, later exports of the same store too. --replace puts it in
+place of what is here. Bayes goes by what was there before until all is done; who learns waits."""
 
 
 def add_to(commands: Commands) -> None:
@@ -42,12 +42,13 @@ def add_to(commands: Commands) -> None:
 
 
 class _Found(NamedTuple):
-    """What is in a file, and how many of its messages are known here."""
+    """What is in a file, how many of its messages are known here, and whether anything of where it comes from is."""
 
     learned: Learned
     messages: int
     words: int
     known: int
+    of_known: bool
 
 
 def _import(args: argparse.Namespace) -> int:
@@ -59,15 +60,10 @@ def _import(args: argparse.Namespace) -> int:
             found = _examined(entries(_lines(file), today), store)
         except BadFile as error:
             raise CliError(f"{args.file}: {error}; nothing was changed") from error
-        if args.replace:
-            store.clear()
-        elif found.known * 2 > found.messages:
-            raise CliError(
-                f"{args.file}: {found.known} of its {found.messages} messages are known here, so it was taken over "
-                "already; to put it in place of what is here: --replace"
-            )
+        if not args.replace and (why := _why_not(found)):
+            raise CliError(f"{args.file}: {why}; to put it in place of what is here: --replace")
         file.seek(0)
-        _add(entries(_lines(file), today), store, found.learned)
+        store.add(_counted(entries(_lines(file), today), "lines written"), args.replace)
     if args.json:
         print_json({"spam": found.learned.spam, "ham": found.learned.ham, "remembered": found.messages,
                     "words": found.words})  # fmt: skip
@@ -99,28 +95,35 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _examined(found: Iterable[Entry], store: Tokens) -> _Found:
-    learned, messages, words, known = _NOTHING, 0, 0, 0
-    for some in _batches(found):
+    """Look through it all. Raises BadFile."""
+    learned, messages, words, known, of_known = Learned(), 0, 0, 0, False
+    for some in _batches(_counted(found, "lines read")):
         digests = [one.digest for one in some if isinstance(one, Remembered)]
         messages, known = messages + len(digests), known + store.known(digests)
         words += sum(isinstance(one, Word) for one in some)
+        of_known = of_known or store.holds(one for one in some if isinstance(one, Origin))
         learned = next((one for one in some if isinstance(one, Learned)), learned)
-        progress(f"{messages + words} lines read")
-    progress("")
-    return _Found(learned, messages, words, known)
+    return _Found(learned, messages, words, known, of_known)
 
 
-def _add(found: Iterable[Entry], store: Tokens, learned: Learned) -> None:
-    """Write it all; the figures last, since they give Bayes its say."""
-    number = 0
-    for some in _batches(found):
-        messages = [one for one in some if isinstance(one, Remembered)]
-        words = sorted(one for one in some if isinstance(one, Word))
-        store.add(_NOTHING, messages, words)
-        number += len(some)
-        progress(f"{number} lines written")
-    store.add(learned, (), ())
-    progress("")
+def _why_not(found: _Found) -> str:
+    """Return why it is not to be added; "" where nothing speaks against that."""
+    if found.of_known:
+        return "it comes from here, or was taken over already, it or another export of the same store"
+    if found.known * 2 > found.messages:
+        return f"{found.known} of its {found.messages} messages are known here, so it was taken over already"
+    return ""
+
+
+def _counted(found: Iterable[Entry], what: str) -> Iterator[Entry]:
+    """Show how far it is while it is gone through."""
+    try:
+        for number, one in enumerate(found, 1):
+            if number % _TOGETHER == 0:
+                progress(f"{number} {what}")
+            yield one
+    finally:
+        progress("")
 
 
 def _batches(found: Iterable[Entry]) -> Iterator[Sequence[Entry]]:

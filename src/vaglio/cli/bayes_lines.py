@@ -2,14 +2,16 @@
 
     vaglio-bayes 1
     learned 412 388
+    origin 0cc175b9c0f1b6a831c399e269772661
     message 5d41402abc4b2a76b9719d911017c592 spam 2026-11-22 1
     word 9e107d9d372bb682 37 0 2026-11-22
-    end 2
+    end 3
 
-The first line names the format. "learned" has the messages of spam and of ham. A "message" has the 16 bytes that tell
+The first line names the format. "learned" has the messages of spam and of ham. An "origin" is a store of which
+something is in the file, by its id: what was taken over already is known by it. A "message" has the 16 bytes that tell
 it from others, as what and when it was learned, and the version of the way in which words were made of it. A "word" has
-its number (64 bits), the messages of spam and of ham that had it, and the last day. "end" counts messages and words, so
-that a file that is cut off is noticed. Days are UTC.
+its number (64 bits), the messages of spam and of ham that had it, and the last day. "end" counts the lines
+behind "learned", so that a file that is cut off is noticed. Days are UTC.
 """
 
 from __future__ import annotations
@@ -19,9 +21,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from vaglio.ports import Kind, Learned, Word
-from vaglio.store.tokens import Remembered
-
-Entry = Learned | Remembered | Word
+from vaglio.store.tokens import Entry, Origin, Remembered
 
 LONGEST = 200
 """Bytes of a line."""
@@ -32,9 +32,11 @@ _HEAD = b"vaglio-bayes 1"
 _LINE = re.compile(
     rb"word (?P<id>[0-9a-f]{16}) (?P<spam>\d{1,10}) (?P<ham>\d{1,10}) (?P<seen>\d{4}-\d\d-\d\d)"
     rb"|message (?P<digest>[0-9a-f]{32}) (?P<kind>spam|ham) (?P<day>\d{4}-\d\d-\d\d) (?P<version>\d{1,5})"
+    rb"|origin (?P<origin>[0-9a-f]{32})"
     rb"|learned (?P<learned_spam>\d{1,10}) (?P<learned_ham>\d{1,10})"
     rb"|end (?P<end>\d{1,10})"
 )
+_WANTED = '"word ID SPAM HAM DAY", "message DIGEST KIND DAY VERSION", "origin ID" or "end COUNT"'
 _EPOCH = date(1970, 1, 1)
 
 
@@ -58,6 +60,8 @@ def _line(entry: Entry) -> bytes:
     if isinstance(entry, Remembered):
         digest, kind, day, version = entry
         return b"message %s %s %s %d\n" % (digest.hex().encode(), kind.encode(), _date(day), version)
+    if isinstance(entry, Origin):
+        return b"origin %s\n" % entry.id.hex().encode()
     return b"learned %d %d\n" % entry
 
 
@@ -79,7 +83,7 @@ def entries(lines: Iterable[bytes], today: int) -> Iterator[Entry]:
             raise _bad(place, plain, 'nothing behind "end"')
         found = _LINE.fullmatch(plain)
         if found is None:
-            raise _bad(place, plain, '"word ID SPAM HAM DAY", "message DIGEST KIND DAY VERSION" or "end COUNT"')
+            raise _bad(place, plain, _WANTED)
         if found.lastgroup == "end":
             ended = True
             if int(found["end"]) != number:
@@ -105,6 +109,8 @@ def _entry(found: re.Match[bytes], today: int) -> Entry:
         kind = Kind(found["kind"].decode())
         digest = bytes.fromhex(found["digest"].decode())
         return Remembered(digest, kind, _day(found["day"], today), int(found["version"]))
+    if found.lastgroup == "origin":
+        return Origin(bytes.fromhex(found["origin"].decode()))
     return Learned(_count(found["learned_spam"]), _count(found["learned_ham"]))
 
 

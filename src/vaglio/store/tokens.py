@@ -5,6 +5,9 @@ made elsewhere), which is the table's own key, and all are asked for in one stat
 changes are made sorted, those of many messages at once. WAL mode lets readers read while somebody learns
 (``database.py``, which also looks after a file that is damaged, moved, or not to be written).
 
+A file that may not be written is only read: what was learned still tells spam from wanted mail. Each file has an id of
+its own, which goes with what is taken out of it, so that nothing is taken over twice.
+
 Words have no order here, but a short one can be told from its id: the file is as private as mail. Which words tell
 spam, and which may be forgotten, is decided elsewhere (``checks/score``).
 """
@@ -15,6 +18,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,11 +28,14 @@ from vaglio.store.trouble import explain, unreadable
 
 FILE_NAME = "bayes.sqlite"
 
-FORMAT = 1
+FORMAT = 2
 """The format of the files that we write."""
 
 LOCK_WAIT = 0.2
 """Seconds that a daemon waits for another process's changes: mail waits with it."""
+
+AGAIN = 10.0
+"""Seconds until a file is tried again that could not be opened: each try may wait for other processes."""
 
 CACHE = 32 * 1024
 """KiB of pages that each process may keep: words lie all over the file, so nearly all of it is read before long."""
@@ -48,12 +55,19 @@ _TABLES = (
     "version INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS learned (kind TEXT PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID",
     "INSERT INTO learned VALUES ('spam', 0), ('ham', 0) ON CONFLICT DO NOTHING",
+    "CREATE TABLE IF NOT EXISTS origins (id BLOB PRIMARY KEY) WITHOUT ROWID",
 )
+_NAME = "INSERT INTO origins SELECT randomblob(16) WHERE NOT EXISTS (SELECT 1 FROM origins)"
 _ADD_WORD = (
-    "INSERT INTO tokens VALUES (?1, max(0, ?2), max(0, ?3), ?4) ON CONFLICT DO UPDATE "
-    "SET spam = max(0, spam + ?2), ham = max(0, ham + ?3), seen = max(seen, ?4)"
+    "INSERT INTO tokens VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE "
+    "SET spam = spam + ?2, ham = ham + ?3, seen = max(seen, ?4)"
 )
-_TAKE_WORD = "UPDATE tokens SET spam = max(0, spam + ?2), ham = max(0, ham + ?3) WHERE id = ?1"
+_ADD_TO = {
+    kind: f"INSERT INTO tokens ({kind}, {other}, id, seen) VALUES (?2, 0, ?1, %d) ON CONFLICT DO UPDATE "
+    f"SET {kind} = {kind} + ?2, seen = max(seen, %d)"
+    for kind, other in ((Kind.SPAM, Kind.HAM), (Kind.HAM, Kind.SPAM))
+}  # a day that stands in the statement need not be handed over with each word
+_TAKE_FROM = {kind: f"UPDATE tokens SET {kind} = max(0, {kind} - ?2) WHERE id = ?1" for kind in Kind}
 _DROP_WORD = "DELETE FROM tokens WHERE id = ? AND spam = ? AND ham = ? AND seen = ?"
 _PUT_MESSAGE = "INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?)"
 _ADD_MESSAGES = "UPDATE learned SET messages = max(0, messages + ?) WHERE kind = ?"
@@ -66,6 +80,16 @@ class Remembered(NamedTuple):
     kind: Kind
     day: int
     version: int
+
+
+class Origin(NamedTuple):
+    """A store, by 16 random bytes, of which something is here: this one, and those that were taken over."""
+
+    id: bytes
+
+
+Entry = Learned | Origin | Remembered | Word
+"""What there is in a store."""
 
 
 class Summary(NamedTuple):
@@ -120,7 +144,7 @@ class Tokens:
                 effects.append(Effect.MOVED if before is other else Effect.LEARNED)
             fresh = [one for one, effect in zip(lessons, effects, strict=True) if effect is not Effect.KNOWN]
             connection.executemany(_PUT_MESSAGE, ((one.digest, kind, day, one.version) for one in fresh))
-            changes.write(connection, _ADD_WORD, day)
+            changes.write(connection, day)
         return effects
 
     def forget(self, lessons: Sequence[Lesson]) -> Sequence[Effect]:
@@ -134,7 +158,7 @@ class Tokens:
                 if kind:
                     changes.take(kind, lesson.ids)
                     connection.execute("DELETE FROM messages WHERE digest = ?", (lesson.digest,))
-            changes.write(connection, _TAKE_WORD)
+            changes.write(connection)
         return effects
 
     def forget_words(self, start: int | None, limit: int, stale: Callable[[Word], bool]) -> int | None:
@@ -172,10 +196,12 @@ class Tokens:
             first, last = connection.execute("SELECT min(day), max(day) FROM messages").fetchone()
             return Summary(_learned(connection), words, versions, first or 0, last or 0)
 
-    def all(self) -> Iterator[Learned | Remembered | Word]:
-        """Yield all that there is, as it is at one moment: the figures first, then messages, then words."""
+    def all(self) -> Iterator[Entry]:
+        """Yield all that there is, as it is at one moment: the figures first, then origins, messages, words."""
         with self._at_work() as connection, _one_moment(connection):
             yield _learned(connection)
+            for row in connection.execute("SELECT id FROM origins ORDER BY id"):
+                yield Origin(*row)
             for digest, kind, day, version in connection.execute(_MESSAGES, (b"",)):
                 yield Remembered(digest, Kind(kind), day, version)
             for row in connection.execute(_WORDS, (_LEAST,)):
@@ -187,25 +213,36 @@ class Tokens:
             return sum(connection.execute("SELECT 1 FROM messages WHERE digest = ?", (one,)).fetchone() is not None
                        for one in digests)  # fmt: skip
 
-    def add(self, learned: Learned, messages: Iterable[Remembered], words: Iterable[Word]) -> None:
-        """Add what others have learned, in one transaction: counts add up, messages that are known stay as they are."""
+    def holds(self, origins: Iterable[Origin]) -> bool:
+        """Return whether anything of one of these is here."""
+        with self._at_work() as connection:
+            return any(connection.execute("SELECT 1 FROM origins WHERE id = ?", one).fetchone() for one in origins)
+
+    def add(self, found: Iterable[Entry], replace: bool = False) -> None:
+        """Add what others have learned, or put it in place of what is here, all or nothing: counts add up, messages
+        that are known stay as they are. Nobody sees anything of it before the end; who wants to change something waits.
+        """
         with self._changing() as connection:
-            connection.executemany("INSERT INTO messages VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", messages)
-            connection.executemany(_ADD_WORD, words)
-            connection.executemany(_ADD_MESSAGES, ((learned.spam, Kind.SPAM), (learned.ham, Kind.HAM)))
+            if replace:
+                _clear(connection)
+            rest = iter(found)
+            while some := list(islice(rest, _ADDED)):
+                _add(connection, some)
 
     def clear(self) -> None:
         """Forget all of it."""
         with self._changing() as connection:
-            connection.execute("DELETE FROM tokens")
-            connection.execute("DELETE FROM messages")
-            connection.execute("UPDATE learned SET messages = 0")
+            _clear(connection)
 
     # --- what subclasses say ---
 
     def _connection(self) -> sqlite3.Connection:
         """Return a connection to the file. Raises StoreError."""
         raise NotImplementedError
+
+    def _to_look(self) -> sqlite3.Connection:
+        """Return one that need not take changes. Raises StoreError."""
+        return self._connection()
 
     def _failure(self, error: sqlite3.Error) -> StoreError:
         """Return the error to raise in place of ``error``, after putting in order what it leaves behind."""
@@ -217,9 +254,9 @@ class Tokens:
     # --- ways to work ---
 
     @contextmanager
-    def _at_work(self) -> Iterator[sqlite3.Connection]:
+    def _at_work(self, to_change: bool = False) -> Iterator[sqlite3.Connection]:
         try:
-            yield self._connection()
+            yield self._connection() if to_change else self._to_look()
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
@@ -227,7 +264,7 @@ class Tokens:
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it, or, whatever happens, nothing."""
         self._kept.forget()
-        with self._at_work() as connection:
+        with self._at_work(to_change=True) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -266,15 +303,18 @@ class _Kept:
 
 class SqliteTokens(Tokens):
     """The file ``path``. A damaged one is set aside and a new one begun, one that was moved away too; ``warn`` hears of
-    it, ``now`` (Unix seconds) names it. ``lock_wait`` is how many seconds a change waits for those of others.
+    it, ``now`` (Unix seconds) names it. One that can't be opened for changes is looked at as it is, and tried again
+    after ``AGAIN`` seconds. ``lock_wait`` is how many seconds a change waits for those of others.
     """
 
     def __init__(
         self, path: Path, *, warn: Callable[[str], None], now: Callable[[], float], lock_wait: float = LOCK_WAIT
     ) -> None:
         super().__init__()
-        self._path = path
+        self._path, self._warn, self._now = path, warn, now
         self._file = Database(path, FORMAT, _prepare, lock_wait, warn=warn, now=now, cache=CACHE)
+        self._look: LookTokens | None = None
+        self._trouble, self._told, self._tried = "", "", 0.0
 
     def close(self) -> None:
         """Write the log back if nobody is in the way, and let go of the file."""
@@ -282,19 +322,58 @@ class SqliteTokens(Tokens):
             with suppress(sqlite3.Error):  # the log stays then; the next opening finds all in it
                 self._file.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._file.close()
+        self._look_no_more()
 
     def _connection(self) -> sqlite3.Connection:
         connection = self._file.connection
         if connection is not None and not self._file.checkpointer.moved:
             return connection
+        if self._trouble and 0 <= self._now() - self._tried < AGAIN:
+            raise StoreError(self._trouble)
+        self._look_no_more()
+        try:
+            connection = self._opened()
+        except StoreError as error:
+            self._trouble, self._tried = str(error), self._now()
+            raise
+        self._trouble = self._told = ""
+        return connection
+
+    def _opened(self) -> sqlite3.Connection:
         try:
             self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         except OSError as error:
             raise explain(error, self._path) from error
         return self._file.open()
 
+    def _to_look(self) -> sqlite3.Connection:
+        try:
+            return self._connection()
+        except StoreError as error:
+            return self._looking_only(error)._connection()
+
+    def _looking_only(self, trouble: StoreError) -> LookTokens:
+        """Return the file for looking. Raises ``trouble`` where that can't be had either."""
+        if self._look is None:
+            try:
+                self._look = LookTokens(self._path)
+            except StoreError:
+                raise trouble from None
+            if self._told != str(trouble):
+                self._told = str(trouble)
+                self._warn(f"{trouble}; what was learned is looked up, and nothing is learned")
+        return self._look
+
+    def _look_no_more(self) -> None:
+        if self._look is not None:
+            self._look.close()
+            self._look = None
+
     def _failure(self, error: sqlite3.Error) -> StoreError:
-        return self._file.failure(error)
+        if self._look is None:
+            return self._file.failure(error)
+        self._look_no_more()
+        return unreadable(error, self._path)
 
     def _committed(self) -> None:
         self._file.committed()
@@ -356,10 +435,12 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 """Of ids."""
 _WORDS = "SELECT id, spam, ham, seen FROM tokens WHERE id >= ? ORDER BY id"
 _MESSAGES = "SELECT digest, kind, day, version FROM messages WHERE digest > ? ORDER BY digest"
+_ADDED = 10_000
+"""Entries of others that are sorted and written together."""
 
 
 def _prepare(connection: sqlite3.Connection, _: int) -> None:
-    for statement in _TABLES:
+    for statement in (*_TABLES, _NAME):
         connection.execute(statement)
     connection.execute("SELECT * FROM tokens LIMIT 1").fetchall()
     connection.execute("SELECT * FROM messages LIMIT 1").fetchall()
@@ -384,6 +465,24 @@ def _learned(connection: sqlite3.Connection) -> Learned:
     return Learned(**dict(connection.execute("SELECT kind, messages FROM learned")))
 
 
+def _add(connection: sqlite3.Connection, some: Sequence[Entry]) -> None:
+    learned = [one for one in some if isinstance(one, Learned)]
+    messages = (one for one in some if isinstance(one, Remembered))
+    connection.executemany("INSERT INTO origins VALUES (?) ON CONFLICT DO NOTHING",
+                           (one for one in some if isinstance(one, Origin)))  # fmt: skip
+    connection.executemany("INSERT INTO messages VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", messages)
+    connection.executemany(_ADD_WORD, sorted(one for one in some if isinstance(one, Word)))
+    connection.executemany(_ADD_MESSAGES, ((number, kind) for one in learned for kind, number in one._asdict().items()))
+
+
+def _clear(connection: sqlite3.Connection) -> None:
+    """Empty the file, which is another one from now on."""
+    for table in ("tokens", "messages", "origins"):
+        connection.execute(f"DELETE FROM {table}")
+    connection.execute("UPDATE learned SET messages = 0")
+    connection.execute(_NAME)
+
+
 def _known(connection: sqlite3.Connection, lessons: Iterable[Lesson]) -> dict[bytes, Kind]:
     """Return as what those of the messages that are known were learned."""
     find = "SELECT kind FROM messages WHERE digest = ?"
@@ -406,20 +505,26 @@ class _Changes:
     """What changes of the counts, of several messages at once."""
 
     def __init__(self) -> None:
-        self._words: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
+        self._added: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
+        self._taken: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
         self._messages: Counter[Kind] = Counter()
 
     def add(self, kind: Kind, ids: Iterable[int]) -> None:
-        self._words[kind].update(ids)
+        self._added[kind].update(ids)
         self._messages[kind] += 1
 
     def take(self, kind: Kind, ids: Iterable[int]) -> None:
-        self._words[kind].subtract(ids)
+        self._taken[kind].update(ids)
         self._messages[kind] -= 1
 
-    def write(self, connection: sqlite3.Connection, change_word: str, *more: int) -> None:
-        """Make the changes: ``change_word`` takes an id, both differences, and ``more``."""
-        spam, ham = self._words[Kind.SPAM].get, self._words[Kind.HAM].get  # a look-up in a Counter itself costs more
-        words = sorted(self._words[Kind.SPAM].keys() | self._words[Kind.HAM].keys())
-        connection.executemany(change_word, ((one, spam(one, 0), ham(one, 0), *more) for one in words))
+    def write(self, connection: sqlite3.Connection, day: int = 0) -> None:
+        """Make the changes; words that are added were seen on this day."""
+        for kind in Kind:
+            connection.executemany(_TAKE_FROM[kind], _sorted(self._taken[kind]))
+            connection.executemany(_ADD_TO[kind] % (day, day), _sorted(self._added[kind]))
         connection.executemany(_ADD_MESSAGES, ((number, kind) for kind, number in self._messages.items()))
+
+
+def _sorted(counts: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    ids = sorted(counts)
+    return zip(ids, map(counts.__getitem__, ids), strict=True)
