@@ -102,7 +102,7 @@ def hosted(config: VaglioConfig, ports: Ports, authserv_id: str = "") -> Hosted:
 
     async def learn() -> None:
         if learner:
-            learner.write_back()
+            await learner.write_back()
 
     def refresh() -> None:
         rules.refresh()

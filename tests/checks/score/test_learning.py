@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -139,8 +140,8 @@ def test_what_several_rules_of_header_and_body_are_sure_of_is_learned_as_spam() 
 
 
 def test_what_no_rule_holds_against_is_learned_as_wanted() -> None:
-    assert choice((hit(-1), hit(0.3, "words"))) == (Kind.HAM, Why.SURE)
-    assert choice((hit(-1),), 0.5) == (Kind.HAM, Why.SURE)
+    assert choice((hit(-1), hit(0.3, "words")), 0.1) == (Kind.HAM, Why.SURE)
+    assert choice((hit(-1),), 0.3) == (Kind.HAM, Why.SURE)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,10 @@ def test_what_no_rule_holds_against_is_learned_as_wanted() -> None:
         ((hit(5, "missing"), hit(5, "way"), hit(4)), UNKNOWN, Why.NO_BODY),
         (SURE, 0.1, Why.DISAGREES),
         (SURE, 0.0, Why.DISAGREES),
-        ((hit(-1),), 0.9, Why.DISAGREES),
+        ((hit(-1),), 0.31, Why.DISAGREES),
+        ((hit(-1),), UNKNOWN, Why.SILENT),
+        ((hit(-0.2, symbol="SPF_ALIGNED"), hit(-0.4, symbol="DKIM_ALIGNED")), UNKNOWN, Why.SILENT),
+        ((hit(-0.2, symbol="SPF_ALIGNED"), hit(-0.4, symbol="DKIM_ALIGNED")), 0.5, Why.DISAGREES),
         ((hit(-5), hit(1.0)), UNKNOWN, Why.SUSPICIOUS),
     ],
 )
@@ -184,8 +188,8 @@ def test_neither_kind_gets_far_ahead_of_the_other() -> None:
         (Learned(300, 100), None), (Learned(0, 5000), Kind.SPAM),
     ):  # fmt: skip
         assert choice(SURE, learned=learned)[0] is kind
-    assert choice((hit(-1),), learned=Learned(100, 300)) == (None, Why.BALANCE)
-    assert choice((hit(-1),), learned=Learned(5000, 300)) == (Kind.HAM, Why.SURE)
+    assert choice((hit(-1),), 0.1, learned=Learned(100, 300)) == (None, Why.BALANCE)
+    assert choice((hit(-1),), 0.1, learned=Learned(5000, 300)) == (Kind.HAM, Why.SURE)
 
 
 # --- at work ---
@@ -195,18 +199,21 @@ def lesson(number: int, *ids: int) -> Lesson:
     return Lesson(number.to_bytes(16, "big"), ids)
 
 
-def test_what_is_noted_is_learned_a_few_at_a_time() -> None:
-    with closing(MemoryTokens()) as store:
-        learner = Learner(store, Clock())
-        learner.write_back()
-        for number in range(8):
-            learner.note(Kind.SPAM if number < 7 else Kind.HAM, lesson(number, 1))
-        after = []
-        for _ in range(4):
-            learner.write_back()
+def test_all_that_is_noted_is_learned_a_few_at_a_time() -> None:
+    class Watching(Clock):
+        async def sleep(self, seconds: float) -> None:
+            assert seconds == 0
             after.append(tuple(store.learned()))
-        assert after == [(5, 0), (7, 0), (7, 1), (7, 1)]
-        assert store.counts([1]) == {1: (7, 1)}
+
+    after: list[tuple[int, ...]] = []
+    with closing(MemoryTokens()) as store:
+        learner = Learner(store, Watching())
+        asyncio.run(learner.write_back())
+        for number in range(9):
+            learner.note(Kind.HAM if number == 7 else Kind.SPAM, lesson(number, 1))
+        asyncio.run(learner.write_back())
+        assert after == [(5, 0), (7, 0), (7, 1), (8, 1)]
+        assert store.counts([1]) == {1: (8, 1)}
 
 
 def test_what_can_not_be_written_waits_and_the_oldest_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,10 +226,9 @@ def test_what_can_not_be_written_waits_and_the_oldest_give_way(monkeypatch: pyte
         for number in range(learning.WAITING + 3):
             learner.note(Kind.HAM, lesson(number, number))
         with pytest.raises(StoreError):
-            learner.write_back()
+            asyncio.run(learner.write_back())
         monkeypatch.setattr(learner, "_store", store)
-        for _ in range(100):
-            learner.write_back()
+        asyncio.run(learner.write_back())
         assert store.learned() == Learned(0, learning.WAITING)
         assert store.counts(range(4)) == {3: (0, 1)}
 

@@ -16,7 +16,7 @@ from vaglio.checks.score.scorer import Scorer
 from vaglio.checks.score.settings import BayesSettings, ScoreSettings
 from vaglio.examination import Field, Message
 from vaglio.facts import Client, Envelope, Facts, Session, Stage, client_of
-from vaglio.ports import Kind, StoreError, TokenStore
+from vaglio.ports import Kind, Learned, StoreError, TokenStore
 from vaglio.store.tokens import MemoryTokens
 from vaglio.verdict import Action, AuthResult, Change, Verdict
 
@@ -215,12 +215,43 @@ def test_headers_that_filters_put_in_are_no_words_of_a_message() -> None:
     assert asked[0] == asked[1]
 
 
+TEACHES_ITSELF = ScoreSettings(reject=0, bayes=BayesSettings(autolearn=True, autolearn_ham=0.0, min_learned=20))
+
+
+class Idle(Clock):
+    async def sleep(self, seconds: float) -> None:
+        assert seconds == 0
+
+
 def test_a_message_that_the_rules_are_sure_of_is_learned_by_itself_if_that_is_wanted() -> None:
-    settings = ScoreSettings(reject=0, bayes=BayesSettings(autolearn=True, autolearn_ham=0.0, min_learned=200))
-    tokens = MemoryTokens()
-    learner = Learner(tokens, Clock())
-    verdict = judged(check(settings, tokens, learner=learner), message(HAM))
+    tokens = taught(20)
+    learner = Learner(tokens, Idle())
+    verdict = judged(check(TEACHES_ITSELF, tokens, learner=learner), message(HAM))
     assert verdict.facts["learned"] == "ham"
-    learner.write_back()
-    assert tokens.learned() == (0, 1)
-    assert "learned" not in judged(check(settings, tokens), message(HAM)).facts
+    asyncio.run(learner.write_back())
+    assert tokens.learned() == (20, 21)
+    assert "learned" not in judged(check(TEACHES_ITSELF, tokens), message(HAM)).facts
+
+
+def test_where_bayes_has_no_say_nothing_is_learned_as_wanted() -> None:
+    tokens = taught(19)
+    assert "learned" not in judged(check(TEACHES_ITSELF, tokens, learner=Learner(tokens, Idle())), message(HAM)).facts
+
+
+def test_what_can_not_be_looked_up_is_not_learned_either() -> None:
+    class Sure(Broken):
+        def learned(self) -> Learned:
+            return Learned(100, 100)
+
+    rules, _ = load(
+        [("rules.toml", "".join(f'[[rule]]\nsymbol = "RULE_{group.upper()}"\nscore = 6.0\ngroup = "{group}"\n'
+                                f'en = "it promises"\nbody = "you have won"\n[group.{group}]\ncap = 10.0\n'
+                                for group in ("missing", "way", "words")))],
+        TEACHES_ITSELF,
+    )  # fmt: skip
+    warnings: list[str] = []
+    for store, learned in ((Sure(), None), (MemoryTokens(), "spam")):
+        opinion = Opinion(TEACHES_ITSELF.bayes, store, warnings.append)
+        scorer = Scorer(TEACHES_ITSELF, lambda: rules, Clock(), "", opinion, learner=Learner(store, Idle()))
+        score = Score(TEACHES_ITSELF, Context(scorer, lambda: "", lambda _: "en", ""))
+        assert judged(score, message(SPAM)).facts.get("learned") == learned

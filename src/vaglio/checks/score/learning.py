@@ -88,6 +88,7 @@ class Why(StrEnum):
     NO_HEADER = "nothing-in-the-header"
     NO_BODY = "nothing-in-the-body"
     SUSPICIOUS = "a-rule-says-spam"
+    SILENT = "bayes-has-no-say"
     DISAGREES = "bayes-disagrees"
     BALANCE = "balance"
 
@@ -104,7 +105,11 @@ RULES = 3
 SUSPICIOUS = 1.0
 """Points of a single rule with which a message is not learned as wanted mail, whatever others take off."""
 DISAGREES = 0.1
-"""Bayes disagrees strongly where it gives spam no more than this, or wanted mail no less than 1 - this."""
+"""Bayes disagrees strongly where it gives spam no more than this."""
+AGREES = 0.3
+"""Bayes agrees that mail is wanted where it gives it no more than this. It must: what takes points off, a signature, a
+list, an answer, proves who sent a message or how, which spammers can have as well.
+"""
 HEAD_START = 20
 """Messages of a kind that may be learned before there are any of the other."""
 
@@ -112,7 +117,7 @@ BAYES = "BAYES"
 """What the symbols of rules about Bayes' own verdict begin with."""
 HEADER = frozenset({"missing", "way", "auth", "header", "sender", "subject"})
 BODY = frozenset({"words", "links", "files", "mime", "body", "text"})
-"""Groups of rules by where they look; a rule of another group, or of none, tells of neither."""
+"""The groups of the shipped rules by where they look; a rule of another group, or of none, tells of neither."""
 LISTED = "LISTED_"
 """What the symbols of lists of links' domains begin with: they tell of the body."""
 
@@ -155,7 +160,9 @@ def _against_spam(hits: Sequence[Hit], probability: float) -> Why:
 def _against_ham(hits: Sequence[Hit], probability: float) -> Why:
     if any(hit.score >= SUSPICIOUS for hit in hits):
         return Why.SUSPICIOUS
-    return Why.DISAGREES if probability >= 1 - DISAGREES else Why.SURE
+    if probability == UNKNOWN:
+        return Why.SILENT
+    return Why.SURE if probability <= AGREES else Why.DISAGREES
 
 
 def _is_of(hit: Hit, groups: frozenset[str]) -> bool:
@@ -213,7 +220,7 @@ AT_ONCE = 5
 
 class Learner:
     """Learns by itself, for the check of one worker: ``note`` costs nothing, ``write_back``, to be called every few
-    seconds, writes some of what was noted.
+    seconds and at the end, writes what was noted.
     """
 
     def __init__(self, store: TokenStore, clock: Clock) -> None:
@@ -224,10 +231,15 @@ class Learner:
         """Have a message learned soon."""
         self._noted.append((kind, lesson))
 
-    def write_back(self) -> None:
-        """Learn some of what was noted. Raises StoreError: it is kept for the next time then."""
-        if not self._noted:
-            return
+    async def write_back(self) -> None:
+        """Learn what was noted, a few at a time: mail has its turn in between. Raises StoreError: what was not learned
+        is kept for the next time then.
+        """
+        while self._noted:
+            self._learn_some()
+            await self._clock.sleep(0)
+
+    def _learn_some(self) -> None:
         kind = self._noted[0][0]
         some = [lesson for _, lesson in takewhile(lambda one: one[0] is kind, islice(self._noted, AT_ONCE))]
         self._store.learn(some, kind, day_of(self._clock))

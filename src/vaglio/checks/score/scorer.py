@@ -79,9 +79,9 @@ class Scorer:
 
     def _learned(self, message: Message, asked: Asked, judgement: Judgement) -> str:
         """Have a message learned that the other rules are sure of; return as what."""
-        if self._learner is None:
-            return ""
         said, session = asked.said, message.facts.session
+        if self._learner is None or not said.words:  # none where the store can't be read
+            return ""
         own = bool(session.sasl_username) or message.facts.client.local
         choice = autolearn(
             judgement.hits, judgement.score, said.probability, own, said.learned, self._settings.bayes

@@ -61,7 +61,7 @@ class BayesSettings(Section):
     autolearn_spam: Points = 12.0
     """Score without Bayes from which a message is learned as spam; three rules, of header and body, must agree."""
     autolearn_ham: Points = -0.5
-    """Score without Bayes up to which a message is learned as wanted mail."""
+    """Score without Bayes up to which a message is learned as wanted mail, if Bayes has a say and agrees."""
     autolearn_balance: Annotated[float, Field(ge=1, le=100)] = 3.0
     """By itself it does not learn more than this many times as many of one kind as of the other."""
     expire: Annotated[Duration, Field(ge=86400)] = 180 * 86400
@@ -124,8 +124,8 @@ class LinksSettings(Section):
     """Registered domains that no list is asked about: yours, those of your friends. A few that everybody links to never
     are, nor is the recipient's."""
     max_domains: Annotated[int, Field(ge=1, le=200)] = 20
-    """Domains of a message's links that lists are asked about; of more than that, those of links whose text names
-    another domain, and others by chance."""
+    """Domains of a message's links that lists are asked about; of more than that, those of links that hide where they
+    lead, the first and the last ones, and others by chance."""
     lookup_timeout: Duration = 3
     """Longest wait for all lists together; what is not known by then counts as no hit."""
     suspend_after: Annotated[int, Field(ge=1, le=1000)] = 10
