@@ -238,6 +238,16 @@ def test_what_was_scored_and_comes_again_is_marked_once(host: Host, recipient: s
     assert fields(second, b"Subject") == [b"[SPAM] Ciao Caio"]
 
 
+@BOTH_ENGINES
+def test_subjects_with_blanks_before_the_colon_are_marked_where_they_stand(host: Host, recipient: str) -> None:
+    head = b"Subject : Re: [SPAM] due\nSUBJECT\t: tre\nSubject: quattro\nsubject : cinque\n"
+    arrived = host.delivered(message(SIX, head=head), recipient)
+    wanted = [b"Ciao Caio", b"Re: due", b"tre", b"quattro", b"cinque"]
+    assert fields(arrived, b"Subject") == [b"[SPAM] " + one for one in wanted]
+    alone = host.delivered(message(SIX, b"Subject : due"), f"alone-{recipient}")
+    assert fields(alone, b"Subject") == [b"[SPAM] due"]
+
+
 # --- subjects of all kinds ------------------------------------------------------------------------------------------
 
 

@@ -147,6 +147,15 @@ def test_a_subject_in_any_charset_is_marked_and_stays_what_it_was(host: Host, re
     assert fields(arrived, b"Subject") == [b"[SPAM] " + subject]
 
 
+def test_subjects_with_blanks_before_the_colon_are_marked_where_they_stand(host: Host, recipient: str) -> None:
+    head = b"Subject : Re: [SPAM] due\nSUBJECT\t: tre\nSubject: quattro\nsubject : cinque\n"
+    arrived = host.delivered(message(SIX, head=head), recipient)
+    wanted = [b"Ciao Caio", b"Re: due", b"tre", b"quattro", b"cinque"]
+    assert fields(arrived, b"Subject") == [b"[SPAM] " + one for one in wanted]
+    alone = host.delivered(message(SIX, b"Subject : due"), f"alone-{recipient}")
+    assert fields(alone, b"Subject") == [b"[SPAM] due"]
+
+
 def test_spam_without_a_subject_gets_one(host: Host, recipient: str) -> None:
     assert fields(host.delivered(message(SIX, None), recipient), b"Subject") == [b"[SPAM]"]
 
