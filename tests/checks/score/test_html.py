@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.checks.score.growth import in_proportion
 from vaglio.checks.score import htmllook, htmltags
 from vaglio.checks.score.html import MARKS, MAX_LINKS, MAX_TAGS, Link, page_of
 
@@ -244,16 +244,44 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_time_grows_no_faster_than_the_page(name: str) -> None:
-    def seconds(size: int) -> float:
+    def prepare(size: int) -> Callable[[], object]:
         html = HOSTILE[name](size)
-        times = []
-        for _ in range(3):
+
+        def work() -> None:
             htmltags._short_tag.cache_clear()
             htmllook._style.cache_clear()
-            start = time.process_time()
             page_of(html)
-            times.append(time.process_time() - start)
-        return min(times)
 
-    # Eight times the size takes eight times as long, or 64 times; the hundredth of a second is for what is too short.
-    assert seconds(8000) < 24 * seconds(1000) + 0.01
+        return work
+
+    assert in_proportion(prepare, 1000)
+
+
+_UNITS = ["<i></i>", "<style>", "<!--", "<p ", "< ", " href", " href=x", "href  ", "&#9", "<p a='>"]
+
+
+@pytest.mark.parametrize("unit", _UNITS)
+def test_time_grows_no_faster_than_what_is_behind_the_last_tag(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vaglio.checks.score.html.MAX_TAGS", 1)
+
+    def prepare(size: int) -> Callable[[], object]:
+        html = "<p>" + unit * size
+        return lambda: page_of(html)
+
+    assert in_proportion(prepare, 4000)
+
+
+def test_nobody_hides_behind_more_tags_than_are_read() -> None:
+    found = page_of(
+        "<i></i>" * MAX_TAGS + "<style>p {}</style><!-- x --><p>compra<br>v<b>ia</b>gra &amp; "
+        "<a class=x\nHREF='http://caio.it'>qui</a>"
+    )
+    assert found.shown == "compra viagra & qui"
+    assert found.links == (Link("http://caio.it", ""),)
+    assert "long" in found.marks
+
+
+def test_of_too_many_links_the_last_are_kept_too() -> None:
+    found = page_of("".join(f"<a href={number}>x</a>" for number in range(2 * MAX_LINKS))).links
+    assert len(found) == MAX_LINKS
+    assert (found[0].target, found[-1].target) == ("0", str(2 * MAX_LINKS - 1))

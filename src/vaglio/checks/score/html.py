@@ -24,10 +24,10 @@ MAX_DEPTH = 500
 """Tags that are open at a time; what is deeper counts as beside. Browsers keep 512."""
 
 MAX_TAGS = 25_000
-"""Tags that are read; the rest of a page with more is left out."""
+"""Tags that are read one by one; of what is behind them all is text that is seen, whatever it looks like."""
 
 MAX_LINKS = 2000
-"""Links of a page that are kept, and images."""
+"""Links of a page that are kept, of more the first and the last ones; and images."""
 
 MAX_TARGET = 4000
 """Characters of where a link leads."""
@@ -50,7 +50,7 @@ MARKS: Mapping[str, str] = {
     "image-map": "an image of which places are links",
     "base": "it says what its links are relative to",
     "deep": "more tags within each other than browsers take",
-    "long": "more tags than are read",
+    "long": "more tags than are read one by one",
 }
 """What a page may have beside text, links and images, by the names in ``Page.marks``."""
 
@@ -162,6 +162,7 @@ class _Reader:
                 continue
             if not (room := room - 1):
                 self.marks.add("long")
+                self._rest(html[start:])
                 break
             if tag is not None:
                 if tag.closes:
@@ -173,6 +174,13 @@ class _Reader:
                         continue
             self._text(text)
         self._end_link()
+
+    def _rest(self, html: str) -> None:
+        """Take in what is behind the last tag that is read by itself: nothing is hidden there."""
+        for found in _HREF.finditer(html):
+            self._add_link(unescaped(found[1]))
+        text = _OTHER_TAG.sub(" ", _INLINE_TAG.sub("", _UNSEEN.sub(" ", html)))
+        self.shown.append(unescaped(text))
 
     def _tag(self, written: str) -> Tag | None:
         tag = self._known.get(written)
@@ -324,8 +332,10 @@ class _Reader:
                 self.marks.add("data-link")
             elif begins.startswith(("javascript:", "vbscript:")):
                 self.marks.add("script-link")
-        if target and len(self.links) < MAX_LINKS:
+        if target:
             self.links.append((target[:MAX_TARGET], shown))
+            if len(self.links) > MAX_LINKS:
+                del self.links[MAX_LINKS // 2]
 
     def _add_image(self, source: str) -> None:
         if not source.startswith("http") and _BLANKS.sub("", source[:100])[:5].lower() == "data:":
@@ -334,6 +344,11 @@ class _Reader:
         if source and len(self.images) < MAX_LINKS:
             self.images.append(source[:MAX_TARGET])
 
+
+_HREF = re.compile(r"[\s\"'/](?:href|action)\s*+=\s*+[\"']?+([^\s\"'<>]++)", re.IGNORECASE)
+_UNSEEN = re.compile(r"<!--[\s\S]*?(?:--!?>|\Z)|<(style|script|title)\b[\s\S]*?(?:</\1[^<>]*+>?|\Z)", re.IGNORECASE)
+_INLINE_TAG = re.compile(r"</?(?:[abisu]|big|em|font|small|span|strong|tt)(?:[\s/][^<>]*+)?+>", re.IGNORECASE)
+_OTHER_TAG = re.compile(r"<[a-z/!?][^<>]*+>?+", re.IGNORECASE)
 
 _SOURCES = ("src", "href", "xlink:href", "poster")
 _BLANKS = re.compile(r"[\x00-\x20]+")
