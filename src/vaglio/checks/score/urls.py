@@ -10,15 +10,17 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv6Address
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from vaglio.names import a_labels, registered_domain
 
 MAX_URLS = 500
-"""URLs of a message that are kept."""
+"""URLs of a message that are kept; of more the first and the last ones."""
 
 MAX_URL = 2000
 """Characters of a URL; the rest of a longer one is left out."""
@@ -27,7 +29,7 @@ MAX_SHOWN = 200
 """Characters of the text of a link that are kept with its URL."""
 
 _MAX_TRIED = 4 * MAX_URLS
-"""Places of a message that are looked at; not every one is a URL."""
+"""Places of a message that are looked at, half of them from the end; not every one is a URL."""
 
 _MAX_WITHIN = 3
 """URLs that are looked for within one, as those that redirect have them."""
@@ -58,33 +60,43 @@ class Found(NamedTuple):
 
 
 def urls_of(links: Sequence[tuple[str, str]], texts: Iterable[str], images: Iterable[str] = ()) -> Found:
-    """Return the URLs of links (target and text), of texts and of images, each once, in this order."""
-    found: dict[str, Url] = {}
-    tried: set[str] = set()
-    for written, shown in _candidates(links, texts, images):
-        if written in tried:
-            continue
-        if len(found) >= MAX_URLS or len(tried) >= _MAX_TRIED:
-            return Found(tuple(found.values())[:MAX_URLS], False)
-        tried.add(written)
-        if url := url_of(written, shown):
-            found.setdefault(url.whole, url)
-            for inner in _within(url):
-                found.setdefault(inner.whole, inner)
-    return Found(tuple(found.values())[:MAX_URLS], len(found) <= MAX_URLS)
-
-
-def _candidates(
-    links: Sequence[tuple[str, str]], texts: Iterable[str], images: Iterable[str]
-) -> Iterator[tuple[str, str]]:
-    yield from links
+    """Return the URLs of links (target and text), of texts and of images, each once, in this order. Of too many those
+    in the middle are left out, where anybody would hide one, and images before others.
+    """
+    places: dict[str, str] = {}
+    for written, shown in links:
+        places.setdefault(written, shown)
     displayed = {written for _, shown in links for written in found_in(shown)}  # leads where the link does
     for text in texts:
         for written in found_in(text):
             if written not in displayed:
-                yield written, ""
-    for image in images:
-        yield image, ""
+                places.setdefault(written, "")
+    known: set[str] = set()
+    found: list[Url] = []
+    pictures = dict.fromkeys(image for image in images if image not in places)
+    waiting = [deque(places.items()), deque((image, "") for image in pictures)]
+    for some in waiting:
+        first = _urls_in(some, some.popleft, known, (MAX_URLS - len(found)) // 2)
+        last = _urls_in(some, some.pop, known, MAX_URLS - len(found) - len(first))
+        found += [*first, *reversed(last)]
+    return Found(tuple(found[:MAX_URLS]), len(found) <= MAX_URLS and not any(waiting))
+
+
+_Place = tuple[str, str]
+"""Where a URL may be: what is written there, and what is shown for it."""
+
+
+def _urls_in(places: deque[_Place], take: Callable[[], _Place], known: set[str], most: int) -> list[Url]:
+    """Take places, one by one, up to so many URLs that are not yet known; return these, and those within them."""
+    found: list[Url] = []
+    for _ in range(min(len(places), _MAX_TRIED // 2)):
+        if len(found) >= most:
+            break
+        if url := url_of(*take()):
+            new = {one.whole: one for one in (url, *_within(url)) if one.whole not in known}
+            known.update(new)
+            found += new.values()
+    return found
 
 
 # --- in text ---
@@ -166,20 +178,28 @@ def joined(base: str, target: str) -> str:
 
 
 _INNER = re.compile(r"(?:https?|ftp)(?::|%3a|%253a)(?:/|%2f|%252f){2}[^&\s]*", re.IGNORECASE)
+_LEADS_ON = re.compile(
+    r"/(?:url|redirect|l\.php)\?(?:[^#\s]*&)?(?:q|u|url)=([^&#\s]+)|/(?:amp/(?:s/)?|c/s/)([^?#\s]+)",
+    re.IGNORECASE,
+)
+_REDIRECTORS = frozenset(("google", "youtube", "facebook", "ampproject"))
+"""Whose path or query says where to, also without a scheme: google.com/url?q=caio.it leads to caio.it."""
 
 
 def _within(url: Url) -> Iterator[Url]:
     """Yield the URLs in the path or query of one, where those that redirect say where to."""
-    if len(url.rest) < len("?http://a.b"):
+    if len(url.rest) < len("/c/a.b"):
         return
-    for count, match in enumerate(_INNER.finditer(url.rest)):
-        if count >= _MAX_WITHIN:
-            return
+    for match in islice(_INNER.finditer(url.rest), _MAX_WITHIN):
         text = match[0]
         for _ in range(2):
             if "://" not in text[: _LONGEST + 3]:
                 text = unquote(text, errors="replace")
         if inner := url_of(text):
+            yield inner
+    if url.domain.partition(".")[0] in _REDIRECTORS and (found := _LEADS_ON.match(url.rest)):
+        inner = url_of("http://" + unquote(found[1] or found[2], errors="replace"))
+        if inner and inner.domain:
             yield inner
 
 
