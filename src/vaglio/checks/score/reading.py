@@ -18,11 +18,13 @@ from vaglio.examination import Field
 
 __all__ = ["Link", "Mailbox", "Page", "Reading", "Url", "mailbox_of", "read_message"]
 
-MAX_TEXT = 200_000
-"""Characters of text that are read of a message, all parts together."""
+MAX_TEXT = 128 * 1024
+"""Characters of text that are read of a message, all parts together; each has its share. As much as rules look at."""
 
-MAX_HTML = 500_000
-"""Characters of HTML that are read of a message, all parts together."""
+MAX_HTML = 1_000_000
+"""Characters of HTML that are read of a message, all parts together; each has its share. As much as is read of a
+message by default: no style sheet or comment is so long that what stands behind it goes unread.
+"""
 
 MAX_VALUE = 2000
 """Characters of a header field that are kept."""
@@ -43,7 +45,7 @@ class Reading(NamedTuple):
     ``plain`` the plain parts alone; ``pages`` has those in attachments too, which are no part of ``text``. ``parts``
     are the leaves, ``attachments`` those with a name or that say to be one. ``size`` is that of the whole body in
     bytes, also where less of it was read. ``returned`` is the header of the message that a mail server's
-    report gives back, empty for all other messages.
+    report gives back, empty for all other messages. ``whole`` is false where less than all of the body was read.
     """
 
     fields: Sequence[Field]
@@ -59,6 +61,7 @@ class Reading(NamedTuple):
     oddities: frozenset[Oddity]
     size: int
     returned: bytes = b""
+    whole: bool = True
 
 
 def read_message(fields: Sequence[Field], body: bytes, size: int) -> Reading:
@@ -66,8 +69,7 @@ def read_message(fields: Sequence[Field], body: bytes, size: int) -> Reading:
     content = take_apart(fields, body)
     header = _Header(fields)
     texts = _Texts()
-    for part in content.parts:
-        texts.read(part)
+    texts.read(content.parts)
     attachments = tuple(part for part in content.parts if part.name or part.attached)
     found = urls_of(
         [(link.target, link.shown) for page in texts.pages for link in page.links],
@@ -89,6 +91,7 @@ def read_message(fields: Sequence[Field], body: bytes, size: int) -> Reading:
         odd if size <= len(body) else odd - _OF_THE_END,
         size,
         _returned(body) if header.first("content-type").lower().startswith("multipart/report") else b"",
+        size <= len(body),
     )
 
 
@@ -190,8 +193,14 @@ _BEGINS = re.compile(
 _HAS_TAG = re.compile(r"<[a-z!/?]", re.IGNORECASE)
 
 
+def _is_page(part: Part) -> bool:
+    return part.kind in _PAGES or part.name.lower().endswith(_PAGE_FILES)
+
+
 class _Texts:
-    """Reads the texts of parts, in their order, within the bounds for all of them together."""
+    """Reads the texts of parts, those first that are shown, within the bounds for all of them together. What is left
+    of these is shared evenly by the parts that are still to be read, so that a long one in front hides none behind it.
+    """
 
     def __init__(self) -> None:
         self.shown: list[str] = []
@@ -200,10 +209,19 @@ class _Texts:
         self.odd: set[Oddity] = set()
         self._room = MAX_TEXT
         self._html = MAX_HTML
+        self._left = 1  # parts to be read, with the one at hand
 
-    def read(self, part: Part) -> None:
-        """Take in a part: text that a reader is shown, or a page in an attachment."""
-        if part.kind in _PAGES or part.name.lower().endswith(_PAGE_FILES):
+    def read(self, parts: Sequence[Part]) -> None:
+        """Take in all parts: text that a reader is shown, and pages in attachments."""
+        shown = [part for part in parts if part.is_text]
+        pages = [part for part in parts if not part.is_text and _is_page(part)]
+        for some in (shown, pages):
+            for read, part in enumerate(some):
+                self._left = len(some) - read
+                self._read(part)
+
+    def _read(self, part: Part) -> None:
+        if _is_page(part):
             text = self._text(part, self._html)
             if not part.is_text:
                 self._page(text, attached=True)
@@ -212,7 +230,7 @@ class _Texts:
             else:
                 self.odd.add(Oddity.WRONG_KIND)
                 self._plain(text)
-        elif part.is_text:
+        else:
             text = self._text(part, self._room)
             if _BEGINS.match(text):
                 self.odd.add(Oddity.WRONG_KIND)
@@ -221,7 +239,7 @@ class _Texts:
                 self._plain(text)
 
     def _text(self, part: Part, room: int) -> str:
-        text, odd = text_of(part, room)
+        text, odd = text_of(part, room // self._left)
         self.odd |= odd
         return text
 
@@ -230,7 +248,7 @@ class _Texts:
         self.shown.append(self.plain[-1])
 
     def _page(self, html: str, attached: bool = False) -> None:
-        html = self._cut(html, self._html)
+        html = self._cut(html, self._html // self._left)
         self._html -= len(html)
         page = page_of(html)
         if attached:
@@ -240,7 +258,7 @@ class _Texts:
         self.shown.append(self.pages[-1].shown)
 
     def _fitted(self, text: str) -> str:
-        text = self._cut(text, self._room)
+        text = self._cut(text, self._room // self._left)
         self._room -= len(text)
         return text
 
