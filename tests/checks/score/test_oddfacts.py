@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.checks.score.growth import in_proportion
 from vaglio.checks.score.hops import hop_of, hops_of, is_public, seconds_of
 from vaglio.checks.score.oddfacts import FACTS, MAX_DETAIL, Circumstances, facts_of
 from vaglio.checks.score.reading import read_message
@@ -273,6 +274,15 @@ LONG = "<p>Una pagina con abbastanza testo perche' qualcuno la legga davvero, e 
         ("url-recipient", {}, "http://x.it/?a=caia@caio.it"),
         ("url-digits", {}, "http://a1b2c3.it/"),
         ("url-many-hosts", {}, " ".join(f"http://h{name}.x.it/" for name in "abcd")),
+        ("url-many-domains", {}, " ".join(f"http://h{number}.it/" for number in range(50))),
+        ("html-handler", HTML, f"<body onload='a()'>{LONG}"),
+        ("html-plugin", HTML, f"{LONG}<object data='http://x.it/a.swf'></object>"),
+        ("html-data-link", HTML, f"{LONG}<a href='data:text/html,ciao'>qui</a>"),
+        ("html-data-image", HTML, f"{LONG}<img src='data:image/png;base64,iVBO'>"),
+        ("html-image-map", HTML, f"{LONG}<map><area href='http://x.it/'></map>"),
+        ("html-base", HTML, f"<base href='http://x.it/'>{LONG}"),
+        ("page-deep", HTML, "<div>" * 600 + LONG),
+        ("page-long", HTML, "<br>" * 30_000 + LONG),
     ],
 )  # fmt: skip
 def test_text_and_links_tell(fact: str, changes: dict[str, str | None], text: str) -> None:
@@ -286,6 +296,7 @@ def test_text_and_links_tell(fact: str, changes: dict[str, str | None], text: st
         ("url-other-shown", HTML, f"{LONG}<a href='http://posta.poste.it/'>https://www.poste.it/accesso</a>"),
         ("url-scripts", {}, "http://xn--mnchen-3ya.de/"),
         ("url-many-hosts", {}, " ".join(f"http://h{name}.tizio.it/" for name in "abcd")),
+        ("url-many-domains", {}, " ".join(f"http://h{number}.tizio.it/" for number in range(60))),
         ("invisible", {}, "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 " * 5),
         ("base64-needless", {"Content-Transfer-Encoding": "base64"}, "UGVyY2jDqSBubz8K"),
         ("html-only", {}, TEXT),
@@ -293,6 +304,32 @@ def test_text_and_links_tell(fact: str, changes: dict[str, str | None], text: st
 )  # fmt: skip
 def test_text_and_links_tell_no_more_than_there_is(fact: str, changes: dict[str, str | None], text: str) -> None:
     assert fact not in facts(changes, text)
+
+
+WORDS = " ".join(f"parola{number}" for number in range(60))
+
+
+@pytest.mark.parametrize(
+    ("plain", "page", "differs"),
+    [
+        (WORDS, "<p>compra adesso</p>", True),
+        (WORDS, f"<p>Un titolo</p><p>{WORDS}</p>", False),
+        (WORDS, "", False),
+        ("Questo messaggio si legge solo come pagina: http://x.it/", f"<p>{WORDS}</p>", False),
+    ],
+)
+def test_a_plain_text_that_readers_of_the_page_are_not_shown(plain: str, page: str, differs: bool) -> None:
+    both = {"Content-Type": "multipart/alternative; boundary=b"}
+    found = facts(both, f"--b\n\n{plain}\n--b\nContent-Type: text/html\n\n{page}\n--b--\n")
+    assert ("alternative-differs" in found) is differs
+
+
+@pytest.mark.parametrize(("kind", "before"), [("text/plain", False), ("image/jpeg", True)])
+def test_what_is_longer_than_what_is_read_of_it(kind: str, before: bool) -> None:
+    headers, body = read(f"Content-Type: {kind}\n\n{TEXT}".encode())
+    found = facts_of(read_message(headers, body, 2 * len(body)), IN_A_FILE)
+    assert ("cut-off" in found, "cut-before-text" in found) == (True, before)
+    assert "cut-off" not in facts_of(read_message(headers, body, len(body)), IN_A_FILE)
 
 
 def attached(name: str, kind: str = "application/octet-stream", text: str = "x") -> dict[str, str]:
@@ -362,6 +399,72 @@ def test_anything_can_be_looked_at(fields: list[tuple[str, str]], text: str) -> 
     found = facts_of(read_message(headers, body, len(body)), FROM_HOST)
     assert found.keys() <= FACTS.keys()
     assert all(len(detail) <= MAX_DETAIL for detail in found.values())
+
+
+BEGINNINGS = {
+    "Received": "from a (", "Subject": "Re: ", "From": "", "To": "recipients", "Cc": "", "Reply-To": "",
+    "Date": "Mon, ", "Message-ID": "<a@", "X-Mailer": "Microsoft Outlook ", "Return-Path": "<", "References": "",
+    "List-Id": "<", "Precedence": "", "X-Priority": "", "Sender": "",
+}  # fmt: skip
+UNITS = [" ", "(", "<", "@", "a", "a.", "a@", ".a", "[1", ":", " by ", " id ", "helo ", ", ", "recipients ", "\"", "=?",
+         "a1", "\u0430a", "\t\u00e8"]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_time_grows_no_faster_than_the_number_of_fields(unit: str) -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        fields = "".join(f"{name}: {start}{unit * (1900 // len(unit))}x\n" for name, start in BEGINNINGS.items())
+        headers, body = read((fields * size + "\nciao\n").encode())
+        reading = read_message(headers, body, len(body))
+        return lambda: facts_of(reading, FROM_HOST)
+
+    assert in_proportion(prepare, 20)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_time_grows_no_faster_than_the_fields(unit: str) -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        fields = "".join(f"{name}: {start}{unit * (size // len(unit))}x\n" for name, start in BEGINNINGS.items())
+        headers, body = read((fields * 20 + "\nciao\n").encode())
+        reading = read_message(headers, body, len(body))
+        return lambda: facts_of(reading, FROM_HOST)
+
+    assert in_proportion(prepare, 240)
+
+
+BODIES = {
+    "text": "Content-Type: text/plain\n\n{}",
+    "script": "Content-Type: text/html\n\n<script>atob(1); {}</script>",
+    "returned": "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+    "--b\n\nx\n--b\nContent-Type: message/rfc822\n\nMessage-ID: {}\n\n--b--\n",
+    "pages": "Content-Type: text/html\n\n<a href='http://www.tizio.it/{}'>www.caio.it/{}</a>",
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize(
+    "unit", ["location ", "new ", " ", "!", " by a", "> ", "http://a1b2c3.it ", "<br>", "ww.", "A", "\u0430b"]
+)
+def test_time_grows_no_faster_than_the_body(unit: str, body: str) -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        before, _, behind = BODIES[body].partition("{}")
+        text = f"{before}{unit * 3}location{unit * size}{behind}".replace("{}", unit * size)
+        headers, content = read(f"In-Reply-To: <a@caio.it>\n{text}\n".encode())
+        reading = read_message(headers, content, len(content))
+        return lambda: facts_of(reading, FROM_HOST)
+
+    assert in_proportion(prepare, 1000)
+
+
+def test_many_locked_archives_take_no_longer_than_their_names() -> None:
+    def prepare(size: int) -> Callable[[], object]:
+        part = '--b\nContent-Type: application/zip; name="fattura.zip"\n\nx\n'
+        text = "--b\n\n" + "pass " * 3000 + "\n" + part * size + "--b--\n"
+        headers, body = read(f"Content-Type: multipart/mixed; boundary=b\n\n{text}".encode())
+        reading = read_message(headers, body, len(body))
+        return lambda: facts_of(reading, FROM_HOST)
+
+    assert in_proportion(prepare, 100)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vaglio.checks.score.case import UNKNOWN, Case
+from vaglio.checks.score.learning import BODY, HEADER
 from vaglio.checks.score.oddfacts import FACTS, Circumstances, facts_of
 from vaglio.checks.score.reading import read_message
 from vaglio.checks.score.rulefiles import load_rules
@@ -72,6 +73,11 @@ def test_they_are_installed() -> None:
 
 def test_rules_name_facts_that_there_are() -> None:
     assert {rule.matcher.fact for rule in RULES.rules if isinstance(rule.matcher, FactHolds)} <= FACTS.keys()
+
+
+def test_rules_are_of_the_groups_by_which_learning_tells_where_they_look() -> None:
+    against = [rule for rule in SHOWN if rule.score > 0 and not rule.symbol.startswith(("BAYES", "GTUBE"))]
+    assert [rule.symbol for rule in against if rule.group not in HEADER | BODY] == []
 
 
 def test_no_rule_speaks_for_a_message_by_more_than_what_makes_up_for_one_against_it() -> None:

@@ -46,6 +46,10 @@ def _body(seen: Seen) -> Found:
             yield "invisible", ""
         if has_like(text) and len(mixed := MIXED.findall(text)) >= 3:
             yield "mixed-scripts", " ".join(mixed[:5])
+    if not reading.whole:
+        yield "cut-off", f"{reading.size} bytes"
+        if not any(part.is_text for part in reading.parts):
+            yield "cut-before-text", ""
     if _GTUBE in text or _GTUBE_RSPAMD in text:
         yield "gtube", ""
 
@@ -56,7 +60,9 @@ _GTUBE_RSPAMD = "-".join(("YJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE", "STANDARD", "ANTI
 
 _MARKS = {
     "script": "html-script", "script-link": "html-script", "svg-script": "html-script", "form": "html-form",
-    "password": "html-password", "iframe": "html-frame", "meta-refresh": "html-refresh",
+    "password": "html-password", "iframe": "html-frame", "meta-refresh": "html-refresh", "handler": "html-handler",
+    "object": "html-plugin", "data-link": "html-data-link", "data-image": "html-data-image", "base": "html-base",
+    "image-map": "html-image-map", "long": "page-long", "deep": "page-deep",
 }  # fmt: skip
 
 
@@ -75,8 +81,29 @@ def _pages(seen: Seen) -> Found:
                 yield _MARKS[mark], ""
 
 
+_SAMPLE = 4000
+_FEW_WORDS = 30
+_IN_BOTH = 0.15
+
+
+def _alternative(seen: Seen) -> Found:
+    """Compare a plain text with the page behind it, which is what most readers are shown. A few words that send them
+    to the page are usual; much text that is not there is for filters.
+    """
+    reading = seen.reading
+    if len(reading.parts) < 2 or not reading.plain or not reading.pages or reading.pages[0].attached:
+        return
+    first = [(part.kind, part.depth) for part in reading.parts if part.is_text][:2]
+    if [kind for kind, _ in first] != ["text/plain", "text/html"] or first[0][1] != first[1][1]:
+        return
+    words = set(reading.plain[0][:_SAMPLE].lower().split())
+    shown = set(reading.pages[0].shown[: 2 * _SAMPLE].lower().split())
+    if len(words) >= _FEW_WORDS and shown and len(words & shown) < _IN_BOTH * len(words):
+        yield "alternative-differs", ""
+
+
 _MAKES = re.compile(r"\batob\s*\(|fromCharCode|Uint8Array|charCodeAt|unescape\s*\(|decodeURIComponent\s*\(")
-_GIVES = re.compile(r"createObjectURL|msSave(?:OrOpen)?Blob|new\s+Blob|document\.write|location\s*(?:\.href)?\s*=|"
+_GIVES = re.compile(r"createObjectURL|msSave(?:OrOpen)?Blob|new\s+Blob|document\.write|location\s*+(?:\.href\s*+)?+=|"
                     r"data:(?:application|text/html)")  # fmt: skip
 MAX_PAGE = 300_000
 """Characters of a page in which scripts are looked at."""
@@ -109,11 +136,12 @@ def _oddities(seen: Seen) -> Found:
 # --- links ---
 
 _SHOWN = re.compile(r"\s*(?:https?://)?((?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24})(?:[/:?\s]|$)", re.IGNORECASE)
-_DIGITS_MIXED = re.compile(r"[a-z]+\d+[a-z]+\d+|\d+[a-z]+\d+[a-z]")
+_DIGITS_MIXED = re.compile(r"(?<![a-z])[a-z]++\d++[a-z]++\d|(?<!\d)\d++[a-z]++\d++[a-z]", re.ASCII)
 _CYRILLIC_ALIKE = frozenset(
     "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0455\u0456\u0458\u04bb\u0501\u051b\u051d\u04cf0123456789-"
 )
 _USUAL_PORTS = ("", "80", "443", "8080", "8443")
+_MANY_DOMAINS = 50
 
 
 def _links(seen: Seen) -> Found:
@@ -128,7 +156,10 @@ def _links(seen: Seen) -> Found:
                 yield "url-recipient", url.whole
     for url in hosts.values():
         yield from _host_of(url)
-    for domain, count in Counter(url.domain for url in hosts.values()).items():
+    domains = Counter(url.domain for url in hosts.values())
+    if len(domains) >= _MANY_DOMAINS:
+        yield "url-many-domains", f"{len(domains)} domains"
+    for domain, count in domains.items():
         if count >= 4 and domain and domain != seen.domain:
             yield "url-many-hosts", f"{count} hosts of {domain}"
 
@@ -190,6 +221,7 @@ def _ending(name: str) -> str:
 
 
 def _attachments(seen: Seen) -> Found:
+    password = _PASSWORD.search(seen.reading.text, 0, 20_000) if seen.reading.attachments else None
     for part in seen.reading.attachments:
         name = part.name[:300]
         ending = _ending(name)
@@ -203,10 +235,10 @@ def _attachments(seen: Seen) -> Found:
             yield "attachment-risky", name
         if ending in PAGE:
             yield "attachment-page", name
-        if ending in ARCHIVE and _PASSWORD.search(seen.reading.text, 0, 20_000):
+        if ending in ARCHIVE and password:
             yield "attachment-locked", name
 
 
 LOOKS: tuple[Callable[[Seen], Found], ...] = (
-    _body, _pages, _smuggling, _encoded_text, _oddities, _links, _attachments,
+    _body, _pages, _alternative, _smuggling, _encoded_text, _oddities, _links, _attachments,
 )  # fmt: skip

@@ -16,7 +16,7 @@ DAY = 24 * HOUR
 # --- subject ---
 
 _SPACED = re.compile(r"(?:(?<!\w)\w[ .*_-]){4,}\w(?!\w)")
-_TAIL = re.compile(r"\s{5,}[\[(]?[\w-]{3,20}[\])]?$")
+_TAIL = re.compile(r"(?<!\s)\s{5,}+[\[(]?[\w-]{3,20}[\])]?$")
 _REPLY = re.compile(r"(?:re|r|aw|sv|antw|rif)(?:\[\d+\])?:", re.IGNORECASE)
 _STYLED = re.compile("[\U0001d400-\U0001d7ff\uff21-\uff3a\uff41-\uff5a]")
 
@@ -129,9 +129,10 @@ def _answers(seen: Seen) -> Found:
 
 
 _UNDISCLOSED = re.compile(
-    r"undisclosed|recipients?\s*(?:list)?\s*(?:not shown|suppressed)|destinatari nascosti|^\s*[^@<]*:\s*;",
-    re.IGNORECASE,
+    r"undisclosed|recipients? ?(?:list)? ?(?:not shown|suppressed)|destinatari nascosti|^[^@<]*: ?;", re.IGNORECASE
 )
+_MAX_LIST = 2000
+"""Characters of all fields of a name together in which addresses are looked for."""
 
 
 def _recipients(seen: Seen) -> Found:
@@ -140,10 +141,10 @@ def _recipients(seen: Seen) -> Found:
     if not to and "cc" not in values:
         yield "to-missing", ""
         return
-    text = " ".join(to)
-    if to and "@" not in text and (not text.strip() or _UNDISCLOSED.search(text)):
+    text = " ".join(" ".join(to)[:_MAX_LIST].split())
+    if to and "@" not in text and (not text or _UNDISCLOSED.search(text)):
         yield "to-undisclosed", text
-    found = [one[0].lower() for one in ADDRESS.finditer(text[:2000])]
+    found = [one[0].lower() for one in ADDRESS.finditer(text)]
     if seen.reading.author.address.lower() in found and len(found) == 1:
         yield "from-is-to", found[0]
     if len(found) >= 5:

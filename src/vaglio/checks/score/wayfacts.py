@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 
 from vaglio.checks.score.hops import Hop, is_public
 from vaglio.checks.score.known import OWN_HOSTS
@@ -110,6 +111,7 @@ def _marks(seen: Seen) -> Found:
 
 _NAMED = re.compile(rb"^message-id:\s*<[^<>@\s]*@([^<>@\s]+)>|\sby\s+([A-Za-z0-9.-]+)", re.IGNORECASE | re.MULTILINE)
 """What a message from here names us by: its Message-ID, or the Received field of one of our hosts."""
+_MAX_NAMED = 100
 
 
 def _bounce(seen: Seen) -> Found:
@@ -122,8 +124,8 @@ def _bounce(seen: Seen) -> Found:
     yield "bounce", ""
     if not seen.reading.returned or not seen.own:
         return
-    named = _NAMED.findall(seen.reading.returned)
-    hosts = {registered_domain(one.decode("ascii", "replace").rstrip(".;")) for pair in named for one in pair if one}
+    named = (found[1] or found[2] for found in islice(_NAMED.finditer(seen.reading.returned), _MAX_NAMED))
+    hosts = {registered_domain(one.decode("ascii", "replace").rstrip(".;")) for one in named}
     if hosts.isdisjoint(seen.own):
         yield "bounce-foreign", ", ".join(sorted(hosts - {""}))
 
