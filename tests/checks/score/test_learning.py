@@ -21,7 +21,8 @@ from vaglio.checks.score.learning import (
     staleness,
     unmarked,
 )
-from vaglio.checks.score.settings import BayesSettings
+from vaglio.checks.score.rulefiles import load_rules
+from vaglio.checks.score.settings import BayesSettings, ScoreSettings
 from vaglio.examination import Field
 from vaglio.milter.replay import read
 from vaglio.ports import Effect, Kind, Learned, Lesson, StoreError, Word
@@ -142,6 +143,11 @@ def test_what_several_rules_of_header_and_body_are_sure_of_is_learned_as_spam() 
 def test_what_no_rule_holds_against_is_learned_as_wanted() -> None:
     assert choice((hit(-1), hit(0.3, "words")), 0.1) == (Kind.HAM, Why.SURE)
     assert choice((hit(-1),), 0.3) == (Kind.HAM, Why.SURE)
+
+
+def test_each_group_of_a_shipped_rule_tells_where_it_looks() -> None:
+    rules, _ = load_rules(ScoreSettings())
+    assert {rule.group for rule in rules.rules} - {""} == learning.HEADER | learning.BODY
 
 
 @pytest.mark.parametrize(
