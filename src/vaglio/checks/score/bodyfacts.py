@@ -81,7 +81,7 @@ def _pages(seen: Seen) -> Found:
                 yield _MARKS[mark], ""
 
 
-_SAMPLE = 4000
+_SAMPLE = 2000
 _FEW_WORDS = 30
 _IN_BOTH = 0.15
 

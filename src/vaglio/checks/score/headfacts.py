@@ -57,7 +57,7 @@ def _stands_in(word: str, text: str) -> bool:
 def _raw_subject(seen: Seen) -> str:
     """Return the subject as it came: what is decoded may have lost its blanks."""
     for name, value in seen.reading.fields:
-        if name[:1] in b"sS" and name.lower() == b"subject":
+        if len(name) == 7 and name.lower() == b"subject":
             return " ".join(line.strip(" \r") for line in value[:1000].decode("latin-1").split("\n"))
     return ""
 
