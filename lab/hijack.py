@@ -21,6 +21,7 @@ TITLE = "somebody has guessed Tizio's password; Sempronio, of the same house, wo
 LOGIN, OTHER = "tizio@tizio.it", "sempronio@tizio.it"
 THIEF = "198.51.100.66"
 
+ACTOR, SUBJECT = "a thief, as Tizio", "You have won"
 MESSAGES, ROUND = 60, 10
 """What the thief sends, and after how many of them Sempronio writes one message."""
 
@@ -81,14 +82,19 @@ def judge(seen: Hijack) -> tuple[str, ...]:
 def play(world: World, say: Callable[[str], None]) -> Hijack:
     """Have the thief send, and Sempronio in between, and look at what the admin can see. LabError if it can't be."""
     say(f"\n{TITLE}\n  {LOGIN} sends {MESSAGES} messages from {THIEF}, {OTHER} some from {OFFICE}")
+    say(f"  An account may write to {LIMIT} recipients in an hour; Tizio's own {LIMIT - ROOM} letters leave {ROOM}.")
+    say(f"  | From: <{LOGIN}>\n  | Subject: {SUBJECT}")
     before = len(_made(world))
     answers: dict[str, list[str]] = {LOGIN: [], OTHER: []}
     mailbox = "claudia@caio.it"
     for begin in range(0, MESSAGES, ROUND):
         victims = [f"victim{number}@caio.it" for number in range(begin, begin + ROUND)]
-        answers[LOGIN] += _submit(world, LOGIN, THIEF, victims, "You have won")
+        answers[LOGIN] += _submit(world, LOGIN, THIEF, victims, SUBJECT)
         answers[OTHER] += _submit(world, OTHER, OFFICE, [mailbox], "Minutes of the meeting")
-        say(f"  {begin + ROUND} messages: Postfix answers the last one {answers[LOGIN][-1]}")
+        refused = [answer for answer in answers[LOGIN] if not re.search(ACCEPTED, answer)]
+        say(f"  {begin + ROUND} messages: {begin + ROUND - len(refused)} accepted, {len(refused)} not")
+        if 0 < len(refused) <= ROUND:
+            say(f"  Postfix answers {refused[0]}")
     say(f"  Meanwhile it answers {OTHER} {answers[OTHER][-1]}")
     ours = MESSAGES // ROUND
     until(lambda: len(world.dovecot.mailbox(mailbox)) >= ours, "Sempronio's messages at caio's", 60)
@@ -118,6 +124,14 @@ def _submit(world: World, login: str, address: str, recipients: Sequence[str], s
 
 def _in_words(found: dict[str, str]) -> str:
     return f"vaglio-ratelimit {found['verdict']}: {found['reason']}"
+
+
+def ends(seen: Hijack) -> list[tuple[str, str]]:
+    """Return each message's sender and end for the summary."""
+    thief = ["accepted (the limit of the account)", "refused for now (over the limit)"]
+    counts = (seen.accepted, len(seen.answers[LOGIN]) - seen.accepted)
+    of_thief = [(ACTOR, end) for end, count in zip(thief, counts, strict=True) for _ in range(count)]
+    return of_thief + [("Sempronio, meanwhile", "in INBOX")] * seen.landed
 
 
 def rows(seen: Hijack, wrong: Sequence[str]) -> list[list[str]]:

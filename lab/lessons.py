@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lab import shown
 from lab.dovecot import INBOX, JUNK
 from lab.scenes import FRAUD, SCENES
 from lab.vaglio import do
@@ -24,6 +25,8 @@ LEARNED = f"messages: {HAM} learned as wanted mail"
 MOVED = f"messages: {SPAM} learned as spam, {FRAUDS} moved to spam"
 KNOWN = f"messages: {SPAM + FRAUDS} known already"
 STATUS = f"learned: {SPAM + FRAUDS} messages of spam, {HAM - FRAUDS} of wanted mail\nBayes has no say yet"
+ENDS = [(CAIO, f"of the forger's moved into {JUNK}, and learned by Bayes")] * FRAUDS
+"""What the summary says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,11 @@ def play(world: World, say: Callable[[str], None]) -> Lessons:
     """Learn, move, learn, and look at what came of it. LabError if that can't be."""
     say(f"\n{TITLE}")
     inbox = _learn(world, say, "ham", INBOX)
+    say(f"  Caio moves what speaks of a {FRAUD} into {JUNK}:")
+    for message in world.dovecot.mailbox(CAIO, INBOX):
+        if FRAUD.encode() in message:
+            say(f"  | {shown.in_a_line(message)}")
     world.dovecot.move(CAIO, INBOX, JUNK, "body", FRAUD)
-    say(f"  Caio moves what speaks of a {FRAUD} into Junk")
     junk = _learn(world, say, "spam", JUNK)
     again = _learn(world, say, "spam", JUNK)
     status = do(world.space, "bayes", "status").strip()

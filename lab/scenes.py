@@ -38,7 +38,8 @@ class Scene:
     each matches exactly one header line of the message that landed, and ``without`` none; ``folder`` is where it
     lands, ``lands`` False means that nothing does. ``refusing`` is a zone that refuses all questions of ours from now
     on; ``warning`` a regular expression: a line that Vaglio's log holds in the end, and ``why`` are some that what
-    ``vaglio why`` says of the scene holds.
+    ``vaglio why`` says of the scene holds. ``actor`` and ``gist`` are for the summary: who sends, and in a few words
+    why it ends so.
     """
 
     title: str
@@ -60,6 +61,8 @@ class Scene:
     raw: str = ""
     folder: str = INBOX
     why: tuple[str, ...] = ()
+    actor: str = ""
+    gist: str = ""
 
     @property
     def user(self) -> str:
@@ -113,12 +116,14 @@ FORGERY = Scene(
     "tizio@tizio.it", "caio@caio.it",
     (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)), Attempt(ACCEPTED, (NOT_LISTED, RETRIED, SPF_FAIL))),
     bringing=f"{FORGED}\n", headers=(DISPROVEN,), without=re.escape(FORGED), text=f"Caio, I have a {FRAUD}: pay there.",
+    actor="a forger", gist="SPF fail, and the results he brought are gone",
 )  # fmt: skip
 COPY = Scene(
     "he does better: from a domain of his own, with the signature of Tizio's letter, on another text", FORGER,
     "news@sempronio.it", "caio@caio.it",
     (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)), Attempt(ACCEPTED, (NOT_LISTED, RETRIED, DKIM_FAIL))),
     headers=(BROKEN,), author="tizio@tizio.it", copying=True, text=f"Caio, please pay to my {FRAUD}.",
+    actor="a forger", gist="the copied signature fails",
 )  # fmt: skip
 
 FIRST = Scene(
@@ -126,7 +131,7 @@ FIRST = Scene(
     "caio@caio.it",
     (Attempt(REFUSED_FOR_NOW, (SIGNED, NOT_LISTED, FIRST_CONTACT)),
      Attempt(ACCEPTED, (NOT_LISTED, RETRIED, PROVEN_TWICE))),
-    headers=(SIGNED_TWICE, "X-Greylist: delayed "),
+    headers=(SIGNED_TWICE, "X-Greylist: delayed "), actor="Tizio", gist="signed, and waited once",
 )  # fmt: skip
 
 CLEAN = r"X-Spam-Status: No, score=[-\d.]+ required=5\.0 "
@@ -148,7 +153,7 @@ EMPTY = Scene(
     (Attempt(ACCEPTED, (SIGNED, NOT_LISTED, KNOWN, PROVEN_TWICE)),),
     headers=(r"X-Spam-Flag: NO$", rf"(?=.*\bNO_SUBJECT=)(?=.*\bEMPTY_BODY=){CLEAN}"), without=UNMARKED,
     raw="From: Tizio <tizio@tizio.it>\nTo: <caio@caio.it>\nDate: {now}\nMessage-ID: <2@tizio.it>\n\n",
-    why=(r"\+[\d.]+ There is no subject", r"\+[\d.]+ There is no text"),
+    why=(r"\+[\d.]+ There is no subject", r"\+[\d.]+ There is no text"), actor="Tizio", gist="signed",
 )  # fmt: skip
 
 TEST = Scene(
@@ -158,7 +163,7 @@ TEST = Scene(
      Attempt(r"^550 5\.7\.1 .*looks like spam\. .*; ref [0-9A-Z]{4}-[0-9A-Z]{4}$", (NOT_LISTED, RETRIED, GTUBE))),
     lands=False, subject="Is your filter awake?",
     text="XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X",
-    why=(r"\+1000 It is the test message for spam filters",),
+    why=(r"\+1000 It is the test message for spam filters",), actor="a stranger", gist="GTUBE",
 )  # fmt: skip
 
 PHISHING = Scene(
@@ -169,6 +174,7 @@ PHISHING = Scene(
     without=r"X-Spam-(Flag: NO|Status: No)",
     why=("a link leads to conto-verifica.example, which lab-links knows as a phishing site",
          r"It scored [\d.]+ of 5: spam\.", r"Its subject was marked \[SPAM\]"),
+    actor="a stranger", gist="marked [SPAM]",
     raw="""\
 From: "Banca del Borgo - Servizio Clienti" <sicurezza@avvisi-clienti.example>
 To: <caio@caio.it>
@@ -193,7 +199,7 @@ FORTUNE = Scene(
     "and he has a fortune to share: it lands in Junk, too", STRANGER, "news@avvisi-clienti.example", "caio@caio.it",
     (Attempt(ACCEPTED, (NOT_LISTED, KNOWN, TAGGED)),), folder=JUNK,
     headers=(r"Subject: \[SPAM\] A sum", *MARKED, r"X-Spam-Status: Yes, .*\bWORDS_FORTUNE="),
-    why=(r"It tells of a fortune",),
+    why=(r"It tells of a fortune",), actor="a stranger", gist="marked [SPAM]",
     raw="""\
 From: "Dr. Ambrose Teller" <teller@avvisi-clienti.example>
 To: undisclosed-recipients:;
@@ -213,7 +219,7 @@ Act now: the transfer must be made this week.
 OF_THE_HOUSE = Scene(
     "Mevio, another customer of Tizio's host, logs in as himself and writes as Tizio: not signed, whatever SPF says",
     TIZIOS_POSTFIX, "tizio@tizio.it", "caio@caio.it", (Attempt(ACCEPTED, (NOT_SIGNED, NOT_LISTED, KNOWN, SPF_PASS)),),
-    headers=(UNSIGNED,), login="mevio@mevio.it",
+    headers=(UNSIGNED,), login="mevio@mevio.it", actor="Mevio, as Tizio", gist="not signed",
 )  # fmt: skip
 
 SCENES = (
@@ -221,30 +227,35 @@ SCENES = (
     Scene(
         "a guest in a home computer sends spam and never comes back", "198.51.100.66", "win@prizes.example",
         "sempronia@caio.it", (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)),), lands=False,
+        subject="You have won", text="Answer with your address, and the prize is yours.",
+        actor="a guest in a home computer", gist="never came back",
     ),
     Scene(
         "a client on a blocklist writes", "198.51.100.77", "win@prizes.example", "sempronia@caio.it",
         (Attempt(REFUSED.format(r"198\.51\.100\.77", r"lab-blocklist \(sent mail to a trap on 20 November\)",
                                 "https://bl.lab.test/198.51.100.77"), (LISTED,)),),
-        lands=False,
+        lands=False, subject="You have won", text="Answer with your address, and the prize is yours.",
+        actor="clients on blocklists", gist="by lab-blocklist",
     ),
     Scene(
         "a client on Caio's own list writes", "198.51.100.78", "offers@prizes.example", "caio@caio.it",
         (Attempt(REFUSED.format(r"198\.51\.100\.78", r"caios-own \(sells addresses, and does not stop\)",
                                 "https://mail.caio.it/blocked"), (LISTED,)),),
-        lands=False,
+        lands=False, subject="Offers of the week", text="A thousand addresses for the price of one.",
+        actor="clients on blocklists", gist="by Caio's own list",
     ),
     Scene(
         "a blocklist begins to answer 127.255.255.254 to everything, while Tizio's other host writes",
         "198.51.100.25", "tizio@tizio.it", "caio@caio.it", (Attempt(ACCEPTED, (NOT_LISTED, KNOWN, SPF_PASS)),),
         refusing="other.lab.test", warning=r"the list lab-other is suspended: .*127\.255\.255\.254",
+        actor="Tizio", gist="unharmed by the list that lists everybody",
     ),
     EMPTY,
     Scene(
         "then he writes the letter itself: nothing marks it", TIZIOS_POSTFIX,
         "tizio@tizio.it", "caio@caio.it", (Attempt(ACCEPTED, (SIGNED, NOT_LISTED, KNOWN, PROVEN_TWICE)),),
         headers=(SIGNED_TWICE, "Subject: Cena di sabato$", "X-Spam-Flag: NO$", CLEAN), without=UNMARKED,
-        subject="Cena di sabato", text=LETTER,
+        subject="Cena di sabato", text=LETTER, actor="Tizio", gist="signed",
     ),
     OF_THE_HOUSE,
     FORGERY,
@@ -255,7 +266,8 @@ SCENES = (
         (Attempt(REFUSED_FOR_NOW, (NOT_LISTED, FIRST_CONTACT)),
          Attempt(r"^550 5\.7\.23 SPF fail: parked\.tizio\.it \(MAIL FROM\) .* sends no mail at all; .*ref ",
                  (NOT_LISTED, RETRIED, NO_MAIL))),
-        lands=False,
+        lands=False, subject="Pay at once", text="Caio, the bill of today must be paid today.",
+        actor="a forger", gist="the name sends no mail",
     ),
     TEST,
     PHISHING,

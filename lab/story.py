@@ -1,5 +1,7 @@
 """Plays the scenes for real and prints what happened: ``python -m lab.story``, as root (scripts/run does).
 
+It tells while it plays, and ends in a summary; a table with every answer, decision and reason goes into a file.
+
 Exit status 0 only if every scene went as told, 1 if one did not, 2 if the lab could not be set up.
 """
 
@@ -13,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import make_msgid
 from itertools import zip_longest
+from pathlib import Path
 
-from lab import hijack, lessons, retold
+from lab import hijack, lessons, retold, shown
 from lab.dovecot import INBOX, JUNK
 from lab.logs import Delivery
 from lab.scenes import COPY, DKIM_FAIL, OFFICE, PASSWORDS, SCENES, TRIED, Scene
@@ -34,6 +37,9 @@ _SIGNATURE = b"DKIM-Signature:"
 
 REFUSES = "127.255.255.254"
 """By which a blocklist says that it does not answer us, and which is no listing."""
+
+FILE = Path(__file__).resolve().parents[1] / ".cache/story.txt"
+"""Where all is told once more, with what ``vaglio why`` says of each decision."""
 
 COLUMNS = ("what was sent", "what Postfix answered", "what Vaglio decided, and why", "where it landed", "as told")
 
@@ -101,7 +107,7 @@ def judge(
     if len(landed) != scene.lands:
         wrong.append(f"{len(landed)} messages landed instead of {int(scene.lands)}")
     for message in landed:
-        lines = _headers(message)
+        lines = shown.header_lines(message)
         wrong += [
             f"not exactly one header {header!r}"
             for header in scene.headers
@@ -233,9 +239,9 @@ class Stage:
 def play(world: World, scene: Scene) -> Played:
     """Play one scene to its end, or until it takes too long."""
     say(f"\n{scene.title}\n  {_who(scene)} writes to {scene.recipient}, by {scene.way}")
-    if scene.bringing:
-        say(f"  Its header says: {scene.bringing.strip()}")
     stage = Stage(world, scene)
+    for line in shown.lines(stage.message):
+        say(f"  | {line}")
     stage.send()
     try:
         until(stage.over, "the end of the scene", PATIENCE, step=0.2)
@@ -289,15 +295,9 @@ def _fate(played: Played) -> str:
     """Return where the message landed, and the headers it was told to have."""
     if not played.landed:
         return "not delivered"
-    headers = [line for message in played.landed for line in _headers(message)
+    headers = [line for message in played.landed for line in shown.header_lines(message)
                for wanted in played.scene.headers if re.match(wanted, line)]  # fmt: skip
     return "\n".join([f"{played.scene.folder} of {played.scene.recipient}", *headers])
-
-
-def _headers(message: bytes) -> list[str]:
-    """Return the header lines of a message, unfolded."""
-    head = message.partition(b"\n\n")[0].decode("utf-8", "replace")
-    return re.sub(r"\n[ \t]+", " ", head).split("\n")
 
 
 def forgery(world: World, outcomes: Sequence[Outcome]) -> tuple[str, str]:
@@ -322,6 +322,13 @@ def rows(outcome: Outcome) -> list[list[str]]:
         ]
         for number, seen in enumerate(outcome.seen)
     ]
+
+
+def end(played: Played) -> tuple[str, str]:
+    """Return who sent the message, and what became of it, for the summary."""
+    scene, answer = played.scene, played.attempts[-1][1] if played.attempts else ""
+    refused = {"4": "refused for now", "5": "refused"}.get(answer[:1], "lost")
+    return scene.actor, f"{f'in {scene.folder}' if played.landed else refused} ({scene.gist})"
 
 
 def _explained(seen: Seen) -> str:
@@ -349,7 +356,13 @@ def tick(text: str) -> None:
 
 
 def main() -> int:
-    """Set up the world, play all scenes, print the table."""
+    """Set up the world, play all scenes, print the summary, write the table."""
+    try:
+        FILE.parent.mkdir(exist_ok=True)
+        FILE.write_text("", "utf-8")  # what an earlier story left is not to be taken for this one's
+    except OSError as error:
+        print(f"The story could not be played: it could not be written to a file: {error}", file=sys.stderr)
+        return 2
     say("Setting up a name server, two Postfix instances, vaglio-dnsbl, vaglio-greylist, vaglio-chain (SPF, DKIM,")
     say("scoring, tagging) and a Dovecot that files spam into Junk beside the one, vaglio-ratelimit and vaglio-chain")
     say("(signing) beside the other, in namespaces of their own.")
@@ -375,22 +388,30 @@ def main() -> int:
     except LabError as error:
         print(f"The story could not be played: {error}", file=sys.stderr)
         return 2
-    width = max(100, min(150, shutil.get_terminal_size((120, 40)).columns))
     not_as_told, not_learned = hijack.judge(stolen), lessons.judge(taught)
     sections = [(outcome.played.scene.title, rows(outcome)) for outcome in outcomes]
     sections.append((hijack.TITLE, hijack.rows(stolen, not_as_told)))
     sections.append((lessons.TITLE, lessons.rows(taught, not_learned)))
-    say("\n" + table(COLUMNS, sections, (22, 28, 32, 26, 5), width))
-    say(f"\nThe message with the copied signature, as vaglio why tells of it:\n\n{why}")
-    say(f"and as vaglio try does, which plays it through the chain without a mail server:\n\n{tried}")
-    say(f"vaglio dnsbl status says in the end:\n\n{status}")
-    say(f"\nvaglio bayes status says:\n\n{taught.status}")
-    say(f"\nvaglio ratelimit quota {hijack.LOGIN} says:\n\n{stolen.quota}")
+    FILE.write_text(
+        f"{table(COLUMNS, sections, (22, 28, 32, 26, 5), 160)}\n"
+        f"\nThe message with the copied signature, as vaglio why tells of it:\n\n{why}"
+        f"\nand as vaglio try does, which plays it through the chain without a mail server:\n\n{tried}"
+        f"\nvaglio dnsbl status says in the end:\n\n{status}"
+        f"\nvaglio bayes status says:\n\n{taught.status}\n"
+        f"\nvaglio ratelimit quota {hijack.LOGIN} says:\n\n{stolen.quota}\n",
+        "utf-8",
+    )
     wrong = [f"{outcome.played.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
     wrong += [f"{hijack.TITLE}: {what}" for what in not_as_told]
     wrong += [f"{lessons.TITLE}: {what}" for what in not_learned]
     if any(scene.refusing for scene in SCENES) and "SUSPENDED: refuses-us" not in status:
         wrong.append("vaglio dnsbl status does not tell of the list that refuses us")
+    ends = [*(end(outcome.played) for outcome in outcomes), *hijack.ends(stolen), *lessons.ENDS]
+    failed = [outcome.played.scene.actor for outcome in outcomes if outcome.wrong]
+    failed += [hijack.ACTOR] * bool(not_as_told) + [lessons.CAIO] * bool(not_learned)
+    width = min(120, shutil.get_terminal_size((120, 40)).columns)
+    say(f"\nWhat was sent, and what became of it:\n\n{shown.summary(ends, failed, width)}")
+    say(f"\nEach attempt with Postfix's answer, and what vaglio why says of each decision: {FILE}\n")
     for line in wrong:
         say(f"NOT AS TOLD: {line}")
     if wrong:

@@ -1,4 +1,4 @@
-"""A table for people: cells wrap, columns share the width, sections have titles."""
+"""A table for people: cells wrap, columns share the width, sections have titles, and no word is broken."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ Row = Sequence[str]
 
 
 def table(head: Row, sections: Iterable[tuple[str, Sequence[Row]]], shares: Sequence[int], width: int = 120) -> str:
-    """Return a table of ``width`` characters whose columns have the given shares of it."""
+    """Return a table of ``width`` characters whose columns have the given shares of it; a column is as wide as its
+    longest word at least, and the table wider for it.
+    """
+    sections = list(sections)
     room = width - 3 * (len(head) - 1)
-    widths = [max(4, room * share // sum(shares)) for share in shares]
+    columns = zip(head, *(row for _, rows in sections for row in rows), strict=True)
+    needs = [max((len(word) for cell in column for word in cell.split()), default=1) for column in columns]
+    widths = [max(need, room * share // sum(shares)) for need, share in zip(needs, shares, strict=True)]
     thin, thick = (f"{mark}+{mark}".join(mark * size for size in widths) for mark in "-=")
     parts = [_row(head, widths)]
     for title, rows in sections:
@@ -27,5 +32,5 @@ def _row(cells: Row, widths: Sequence[int]) -> str:
 
 
 def _wrap(cell: str, width: int) -> list[str]:
-    """Break at blanks, and within words only where one is too long; line ends of the cell are kept."""
+    """Break at blanks only; line ends of the cell are kept."""
     return [part for line in cell.split("\n") for part in (textwrap.wrap(line, width, break_on_hyphens=False) or [""])]

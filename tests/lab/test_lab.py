@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from lab.policy import PolicyClient, encode
 from lab.postfix import MailHost
 from lab.retold import as_it_came, trials
 from lab.scenes import PASSWORDS, PHISHING, SCENES, TIZIOS_POSTFIX, TRIED, Attempt, Scene
-from lab.story import Decision, Seen, forged, judge
+from lab.story import Decision, Played, Seen, end, forged, judge
 from lab.table import table
 from lab.waiting import LabError, until
 
@@ -133,8 +134,9 @@ def test_a_table_wraps_its_cells_and_names_its_sections() -> None:
     ]
 
 
-def test_a_word_that_is_too_long_is_broken() -> None:
-    assert "abcd\nef" in table(("h",), [("t", [("abcdef",)])], (1,), 4)
+def test_a_column_is_as_wide_as_its_longest_word() -> None:
+    text = table(("a", "b"), [("t", [("x y", "abcdefgh ij")])], (1, 1), 9)
+    assert "x y | abcdefgh\n    | ij" in text
 
 
 def test_the_policy_client_sends_one_request_and_reads_one_answer() -> None:
@@ -221,6 +223,20 @@ def test_what_was_not_as_told_is_said(seen: tuple[Seen, ...], landed: tuple[byte
     said = judge(SCENE, seen, landed)
     assert len(said) == 1
     assert said[0].startswith(wrong)
+
+
+@pytest.mark.parametrize(
+    ("answer", "landed", "fate"),
+    [
+        ("250 2.0.0 Ok", (MESSAGE,), "in INBOX (signed)"),
+        ("450 4.7.1 no", (), "refused for now (signed)"),
+        ("550 5.7.1 no", (), "refused (signed)"),
+        ("250 2.0.0 Ok", (), "lost (signed)"),
+    ],
+)
+def test_the_end_of_a_scene_is_what_was_seen_of_it(answer: str, landed: tuple[bytes, ...], fate: str) -> None:
+    scene = replace(SCENE, actor="Tizio", gist="signed")
+    assert end(Played(scene, MESSAGE, ((0.0, answer, []),), landed, "", 0)) == ("Tizio", fate)
 
 
 def test_what_lands_in_another_folder_is_said() -> None:
@@ -342,6 +358,7 @@ STOLEN = hijack.Hijack(
 def test_a_hijack_that_was_stopped_as_told_has_nothing_wrong() -> None:
     assert hijack.judge(STOLEN) == ()
     assert [row[-1] for row in hijack.rows(STOLEN, ())] == ["", "", "yes"]
+    assert sorted(Counter(hijack.ends(STOLEN)).values()) == [6, ROOM, 60 - ROOM]
 
 
 @pytest.mark.parametrize(
