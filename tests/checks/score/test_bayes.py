@@ -134,7 +134,7 @@ def test_what_is_said_for_it_and_against_it_weighs_the_same(spam: list[int], wan
 
 
 def test_of_equally_strong_words_those_for_the_message_count_first() -> None:
-    assert probability(words(60, 50, 0) | words(60, 0, 50), LEARNED) < 0.5
+    assert probability(words(60, 50, 0, "head:") | words(60, 0, 50, "head:"), LEARNED) < 0.5
 
 
 def test_shares_count_and_not_numbers() -> None:
@@ -152,6 +152,13 @@ def test_a_long_text_does_not_outweigh_the_rest() -> None:
     assert probability(letter | words(5000, 0, 2, "and more "), LEARNED) == pytest.approx(
         probability(letter, LEARNED), abs=1e-9
     )
+
+
+def test_many_words_of_wanted_mail_leave_room_for_those_of_spam() -> None:
+    """Who adds good words to spam can add any number of them."""
+    spam = words(30, 50, 0) | words(15, 50, 0, "head:")
+    assert probability(spam | words(30, 0, 900), LEARNED) > 0.5
+    assert probability(spam | words(3000, 0, 900), LEARNED) > 0.5
 
 
 def test_clues_are_the_words_that_counted_the_strongest_first() -> None:

@@ -6,7 +6,8 @@ G. Robinson, "A Statistical Approach to the Spam Problem" (2003); R. A. Fisher (
   only the strongest of each place count (``_MOST``: text, header, links, subject, parts), and all that count weigh
   together as ``_EFFECTIVE`` words do (Robinson's effective size factor, that of bogofilter, chosen for each message
   so that a long text does not seem surer than a short one).
-- Where words are equally strong, those that speak for the message come first.
+- Where words are equally strong, those that speak for the message come first. But of a text they are at most half
+  (``_MOST_FOR``): anybody can add good words to spam; that takes none of the bad ones away.
 
 Where words come from is said in tokens.py; counting them is for a store.
 """
@@ -27,6 +28,7 @@ _EFFECTIVE = 5
 _MARKS = {"head:": 1, "link:": 2, "subj:": 3, "part:": 4}  # 0 is the text
 _PLACE = 0b111  # bits of an id
 _MOST = (40, 20, 5, 10, 5, 0, 0, 0)
+_MOST_FOR = (20, 20, 5, 10, 5, 0, 0, 0)
 
 _PRIME = 0x98915ED80446E29
 """Of 60 bits, and nothing else about it matters: numbers near a power of two would hold letters against letters."""
@@ -94,13 +96,16 @@ def clues(words: Mapping[int, str], counts: Mapping[int, tuple[int, int]], learn
 def _strongest(counts: Mapping[int, tuple[int, int]], learned: tuple[int, int]) -> list[tuple[float, int]]:
     """Return the words that count, each with its probability."""
     all_spam, all_wanted = max(learned[0], 1), max(learned[1], 1)
-    places: tuple[list[tuple[float, float, int]], ...] = ([], [], [], [], [], [], [], [])
+    against: tuple[list[tuple[float, float, int]], ...] = ([], [], [], [], [], [], [], [])
+    speaking: tuple[list[tuple[float, float, int]], ...] = ([], [], [], [], [], [], [], [])
     for ident, (spam, wanted) in counts.items():
         if (found := _strength(spam, wanted, all_spam, all_wanted)) is not None:
-            places[ident & _PLACE].append((*found, ident))
-    for place in places:
-        place.sort()
-    return [(word, ident) for place, most in zip(places, _MOST, strict=True) for _, word, ident in place[:most]]
+            (speaking if found[1] < 0.5 else against)[ident & _PLACE].append((*found, ident))
+    strongest = []
+    for those_against, those_for, most, most_for in zip(against, speaking, _MOST, _MOST_FOR, strict=True):
+        those_for.sort()
+        strongest += sorted(those_against + those_for[:most_for])[:most]
+    return [(word, ident) for _, word, ident in strongest]
 
 
 @functools.lru_cache(4096)

@@ -2,24 +2,27 @@
 
 A word of the text stands for itself; one from elsewhere says where it stood, by a mark of four letters:
 
-- of text: each of the first ``MAX_WORDS`` words in lower case, and of the first ``MAX_PAIRS`` each with its neighbour
-  ("click_here");
+- of text: each word in lower case, and each with its neighbour ("click_here"); of much text, words of each part that is
+  shown, from its beginning, end and middle;
 - ``subj:`` words of the subject, pairs of them, the signs in it, and how it is encoded;
 - ``head:`` what else the header tells: which field follows which, addresses and their domains, hosts and networks of
-  Received wherever they stand, the shape of Message-ID and Date, how all other fields begin;
+  the newest Received wherever they stand, the shape of Message-ID and Date, how all other fields begin;
 - ``link:`` hosts, registered domains and words of the paths of URLs;
 - ``part:`` kinds, character sets and encodings of parts, names of attachments, oddities.
 
 What is new in every message says nothing, and fills the store: digits become "#", of long words there is only the
 beginning, of ids only the shape. HTML tags are no words: those of newsletters and of spam are the same.
+
+Who wants a message to be read as another one adds words to it. So each place has room of its own, that no other can
+take: nor can many fields take it from those that tell most, nor many links from their hosts, nor one text from another.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice, pairwise
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, pairwise, zip_longest
+from typing import Final, TypeVar
 
 from vaglio.checks.score.reading import Reading
 from vaglio.names import registered_domain
@@ -27,26 +30,38 @@ from vaglio.names import registered_domain
 VERSION: Final = 1
 """Of the way words are made: what was learned with another one does not fit."""
 
-MAX_WORDS = 1000
-"""Words of the text that count, from its beginning."""
+_T = TypeVar("_T")
+
+MAX_TEXT = 6000
+"""Characters of the text in which words are looked for: some 1,000 words."""
 
 MAX_PAIRS = 500
-"""Of them, from the beginning, that count together with their neighbours too."""
+"""Of the words, that count together with their neighbours too: of each piece as many as it has of the words."""
 
-MAX_TOKENS = 1500
+_MAX_HEADER = 500
+_MAX_SUBJECT = 130
+_MAX_LINKS = 200
+_MAX_OF_PARTS = 90
+MAX_TOKENS = _MAX_HEADER + _MAX_SUBJECT + _MAX_LINKS + _MAX_OF_PARTS + MAX_TEXT // 4
 """Of one message."""
 
-_MAX_TEXT = 8 * MAX_WORDS  # characters in which they are looked for
+_TEXTS = (20, 20)  # the first and the last
+_URLS = (45, 15)
 _MAX_FIELDS = 150
-_MAX_SAME = 20  # fields of one name, as Received
-_MAX_OF_FIELD = 20  # words, addresses or hosts of one field
-_MAX_URLS = 60
+_MAX_VALUE = 500  # characters of a field
+_MAX_OF_FIELD = 20  # words or addresses of one field
 _MAX_PARTS = 20
 
 
 def tokens_of(reading: Reading) -> list[str]:
     """Return the words of a message, each once, at most ``MAX_TOKENS``; those of the text come last."""
-    found = chain(_header(reading), _subject(reading), _links(reading), _parts(reading), _text(reading.text))
+    found = chain(
+        islice(_header(reading), _MAX_HEADER),
+        islice(_subject(reading), _MAX_SUBJECT),
+        islice(_links(reading), _MAX_LINKS),
+        islice(_parts(reading), _MAX_OF_PARTS),
+        _text(reading),
+    )
     return list(islice(dict.fromkeys(found), MAX_TOKENS))
 
 
@@ -94,10 +109,50 @@ def _number(digits: re.Match[str]) -> str:
     return "####"[: len(digits[0])]
 
 
-def _text(text: str) -> Iterator[str]:
-    words = list(islice(_words(text[:_MAX_TEXT].lower()), MAX_WORDS))
-    yield from words
-    yield from map("_".join, pairwise(words[:MAX_PAIRS]))
+# --- text ---
+
+
+def _text(reading: Reading) -> Iterator[str]:
+    texts = [*(page.shown for page in reading.pages if not page.attached), *reading.plain]
+    pieces = [[*_words(piece.lower())] for piece in _pieces(texts)]
+    total = max(sum(map(len, pieces)), MAX_PAIRS)
+    yield from chain.from_iterable(pieces)
+    for words in pieces:
+        yield from map("_".join, pairwise(words[: MAX_PAIRS * len(words) // total + 1]))
+
+
+def _pieces(texts: Sequence[str]) -> Iterable[str]:
+    """Return ``MAX_TEXT`` characters of all texts, in turn, pages before their plain alternatives."""
+    if sum(map(len, texts)) <= MAX_TEXT:
+        return texts
+    texts = _ends(texts, *_TEXTS)
+    share = _share([*map(len, texts)])
+    return chain.from_iterable(zip_longest(*(_spans(text, share) for text in texts), fillvalue=""))
+
+
+def _share(sizes: Sequence[int]) -> int:
+    """Return how much there may be of each text; what short ones leave is for longer ones."""
+    room, left = MAX_TEXT, len(sizes)
+    for size in sorted(sizes):
+        if size * left > room:
+            break
+        room -= size
+        left -= 1
+    return room // max(left, 1)
+
+
+def _spans(text: str, share: int) -> Sequence[str]:
+    """Return as much of a text: its beginning, its end and what is in its middle: half of it, and a quarter each."""
+    if len(text) <= share:
+        return (text,)
+    quarter = share // 4
+    middle = (len(text) - quarter) // 2
+    return text[: 2 * quarter], text[-quarter:], text[middle : middle + quarter]
+
+
+def _ends(found: Sequence[_T], first: int, last: int) -> Sequence[_T]:
+    """Return the first and the last of many."""
+    return found if len(found) <= first + last else (*found[:first], *found[-last:])
 
 
 # --- subject ---
@@ -128,13 +183,22 @@ def _subject(reading: Reading) -> Iterator[str]:
 _ADDRESSES = frozenset({"from", "to", "cc", "reply-to", "sender", "errors-to", "x-sender", "list-id", "list-post",
                         "x-beenthere"})  # fmt: skip
 _REFERENCES = frozenset({"in-reply-to", "references"})
-_ADDRESS = re.compile(r"([^\s<>\"(),;:@]{1,64})@([\w.-]{1,255})")
+_ADDRESS = re.compile(r"(?<![^\s<>\"(),;:@])([^\s<>\"(),;:@]{1,64}+)@([\w.-]{1,255})")
 _HOST = re.compile(r"(?<![\w.@-])(?:[a-z0-9_-]{1,63}\.){1,10}[a-z]{2,24}(?![\w-])", re.IGNORECASE)
 _IPV4 = re.compile(r"(?<![\w.])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?![\w.])", re.ASCII)
 _LOWER, _UPPER = re.compile(r"[a-z]+"), re.compile(r"[A-Z]+")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _ZONE = re.compile(r"([+-][0-9]{4}|\b[A-Z]{2,4})(?: *\(([^()]{1,30})\))?\Z")
 _BOUNDARY = re.compile(r"boundary=\"?[^\";]*", re.IGNORECASE)
+
+_ROOM = {
+    "received": 100, "from": 40, "to": 40, "message-id": 20, "date": 10, "content-type": 20, "reply-to": 30,
+    "x-mailer": 5, "user-agent": 5, "in-reply-to": 10, "references": 20, "list-id": 20, "list-post": 20, "sender": 20,
+    "cc": 30,
+}  # fmt: skip
+"""Words of the fields that tell most; they come first. Of all other names there are ``_ROOM_OF_OTHERS``."""
+_ROOM_OF_OTHERS = 20
+_NEWEST = 6  # fields of one name; of Received, those that were written last
 
 
 def _shape(text: str) -> str:
@@ -147,12 +211,13 @@ def _header(reading: Reading) -> Iterator[str]:
 
 
 def _of_header(reading: Reading) -> Iterator[str]:
+    for name in chain(_ROOM, islice((name for name in reading.values if name not in _ROOM), _MAX_FIELDS)):
+        if values := reading.values.get(name):
+            words = chain.from_iterable(_of_field(name[:20], value[:_MAX_VALUE]) for value in values[:_NEWEST])
+            yield from islice(words, _ROOM.get(name, _ROOM_OF_OTHERS))
     names = [name.decode("latin-1").strip().lower()[:40] for name, _ in reading.fields[:_MAX_FIELDS]]
-    yield from (f"{before}, {name}" for before, name in pairwise(names) if before != name)
     yield "fields " + " ".join(name for name in dict.fromkeys(names) if not name.startswith("x-"))[:200]
-    for name, values in islice(reading.values.items(), _MAX_FIELDS):
-        for value in values[:_MAX_SAME]:
-            yield from _of_field(name[:20], value)
+    yield from (f"{before}, {name}" for before, name in pairwise(names) if before != name)
 
 
 def _of_field(name: str, value: str) -> Iterator[str]:
@@ -191,13 +256,14 @@ def _of_domain(mark: str, name: str) -> Iterator[str]:
 
 
 def _of_addresses(name: str, value: str) -> Iterator[str]:
-    addresses = _ADDRESS.findall(value)[:_MAX_OF_FIELD]
+    addresses = _ADDRESS.findall(value)[:_MAX_OF_FIELD] if "@" in value else []
     for local, domain in addresses:
         yield f"{name} {local.lower()}@{domain.lower()[:60]}"
         yield f"{name} {_plain(local.lower())}@"
         yield f"{name} {_shape(local)}@"
         yield from _of_domain(f"{name} @", domain.lower())
-    yield from (f"{name} {word}" for word in islice(_words(_ADDRESS.sub("", value)), _MAX_OF_FIELD))
+    names = _ADDRESS.sub("", value) if addresses else value
+    yield from (f"{name} {word}" for word in islice(_words(names), _MAX_OF_FIELD))
     yield f"{name} of {min(len(addresses), 10)}"
 
 
@@ -222,14 +288,13 @@ _PATH_WORDS = re.compile(r"[^\W_]{2,20}")
 
 
 def _links(reading: Reading) -> Iterator[str]:
-    hosts = set()
-    for url in reading.urls[:_MAX_URLS]:
-        if url.host not in hosts:
-            hosts.add(url.host)
-            yield f"link:{url.host[:60]}"
-            yield f"link:@{url.domain or url.host[:60]}"
-            if url.domain and url.host != url.domain:
-                yield f"link:{_plain(url.host.removesuffix(url.domain))}"
+    urls = _ends(reading.urls, *_URLS)
+    for url in {url.host: url for url in urls}.values():
+        yield f"link:{url.host[:60]}"
+        yield f"link:@{url.domain or url.host[:60]}"
+        if url.domain and url.host != url.domain:
+            yield f"link:{_plain(url.host.removesuffix(url.domain))}"
+    for url in urls:
         yield f"link:/{_LOWER.sub('a', _DIGITS.sub('9', url.rest[:60].lower()))[:30]}"
         yield from (f"link:/{_plain(word)}" for word in _PATH_WORDS.findall(url.rest[:200])[:12])
 
