@@ -15,8 +15,9 @@ import pytest
 
 from vaglio.cli import bayes_export
 from vaglio.ports import Kind, Learned, Lesson
-from vaglio.store import tokens
-from vaglio.store.tokens import FILE_NAME, Entry, Origin, SqliteTokens, Tokens
+from vaglio.store import tokenrows, tokens
+from vaglio.store.tokenrows import Entry, Origin
+from vaglio.store.tokens import FILE_NAME, SqliteTokens, Tokens
 
 Host = Any  # of conftest.py
 NOW = 1_790_000_000  # as in conftest.py
@@ -214,15 +215,15 @@ def test_an_import_that_is_interrupted_changes_nothing(
         store.learn([lesson(77, 1, 99)], Kind.SPAM, DAY)
     before = contents(taught)
     monkeypatch.setattr(tokens, "_ADDED", 1)
-    add, left = tokens._add, [8]
+    put, left = tokenrows.put, [8]
 
     def interrupted(connection: sqlite3.Connection, some: Sequence[Entry]) -> None:
         left[0] -= 1
         if not left[0]:
             raise KeyboardInterrupt
-        add(connection, some)
+        put(connection, some)
 
-    monkeypatch.setattr(tokens, "_add", interrupted)
+    monkeypatch.setattr(tokens, "put", interrupted)
     assert taught.run("bayes", "import", *words, path).status == 130
     assert contents(taught) == before
     taught.fine("bayes", "import", *words, path)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vaglio.cli.bayes_lines import LONGEST, BadFile, entries, written
 from vaglio.ports import Kind, Learned, Word
-from vaglio.store.tokens import Entry, Origin, Remembered
+from vaglio.store.tokenrows import Entry, Origin, Remembered
 
 TODAY = 20_779  # 2026-11-22
 HEAD = b"vaglio-bayes 1\nlearned 412 388\n"

@@ -17,17 +17,8 @@ import pytest
 import vaglio.store.files
 import vaglio.store.tokens
 from vaglio.ports import Effect, Kind, Learned, Lesson, StoreError, Word
-from vaglio.store.tokens import (
-    AGAIN,
-    FILE_NAME,
-    LookTokens,
-    MemoryTokens,
-    Origin,
-    Remembered,
-    SqliteTokens,
-    Tokens,
-    open_tokens,
-)
+from vaglio.store.tokenrows import Origin, Remembered
+from vaglio.store.tokens import AGAIN, FILE_NAME, LookTokens, MemoryTokens, SqliteTokens, Tokens, open_tokens
 
 SPAM, HAM = Kind.SPAM, Kind.HAM
 TODAY = 20_779

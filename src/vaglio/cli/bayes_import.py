@@ -16,7 +16,8 @@ from vaglio.cli.bayes_lines import LONGEST, BadFile, entries
 from vaglio.cli.bayes_store import agreed, to_change
 from vaglio.cli.common import CliError, Commands, command, configuration, now, print_json, progress, said, usual_options
 from vaglio.ports import Learned, Word
-from vaglio.store.tokens import Entry, Origin, Remembered, Tokens
+from vaglio.store.tokenrows import Entry, Origin, Remembered
+from vaglio.store.tokens import Tokens
 
 _TOGETHER = 10_000
 """Entries between two lines of progress."""

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from vaglio.ports import Kind, Learned, Word
-from vaglio.store.tokens import Entry, Origin, Remembered
+from vaglio.store.tokenrows import Entry, Origin, Remembered
 
 LONGEST = 200
 """Bytes of a line."""

@@ -15,7 +15,6 @@ spam, and which may be forgotten, is decided elsewhere (``checks/score``).
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -24,6 +23,24 @@ from typing import NamedTuple
 
 from vaglio.ports import Effect, Kind, Learned, Lesson, StoreError, Word
 from vaglio.store.database import Database, look_into
+from vaglio.store.tokenrows import (
+    DROP_WORD,
+    LEAST,
+    MESSAGES,
+    MOST,
+    PUT_MESSAGE,
+    WORDS,
+    Changes,
+    Entry,
+    Origin,
+    Remembered,
+    clear,
+    counts_of,
+    known_of,
+    learned_of,
+    prepare,
+    put,
+)
 from vaglio.store.trouble import explain, unreadable
 
 FILE_NAME = "bayes.sqlite"
@@ -40,56 +57,11 @@ AGAIN = 10.0
 CACHE = 32 * 1024
 """KiB of pages that each process may keep: words lie all over the file, so nearly all of it is read before long."""
 
-_TOGETHER = 1024
-"""Words that one statement asks for at most."""
-_STEP = 64
-"""Statements ask for so many words or a multiple: there are few different ones, which stay prepared."""
+_ADDED = 10_000
+"""Entries of others that are sorted and written together."""
 
 KEPT = 30_000
 """Words of which each process keeps what was looked up: 5 MB at most."""
-
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS tokens (id INTEGER PRIMARY KEY, spam INTEGER NOT NULL, ham INTEGER NOT NULL, "
-    "seen INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS messages (digest BLOB PRIMARY KEY, kind TEXT NOT NULL, day INTEGER NOT NULL, "
-    "version INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS learned (kind TEXT PRIMARY KEY, messages INTEGER NOT NULL) WITHOUT ROWID",
-    "INSERT INTO learned VALUES ('spam', 0), ('ham', 0) ON CONFLICT DO NOTHING",
-    "CREATE TABLE IF NOT EXISTS origins (id BLOB PRIMARY KEY) WITHOUT ROWID",
-)
-_NAME = "INSERT INTO origins SELECT randomblob(16) WHERE NOT EXISTS (SELECT 1 FROM origins)"
-_ADD_WORD = (
-    "INSERT INTO tokens VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE "
-    "SET spam = spam + ?2, ham = ham + ?3, seen = max(seen, ?4)"
-)
-_ADD_TO = {
-    kind: f"INSERT INTO tokens ({kind}, {other}, id, seen) VALUES (?2, 0, ?1, %d) ON CONFLICT DO UPDATE "
-    f"SET {kind} = {kind} + ?2, seen = max(seen, %d)"
-    for kind, other in ((Kind.SPAM, Kind.HAM), (Kind.HAM, Kind.SPAM))
-}  # a day that stands in the statement need not be handed over with each word
-_TAKE_FROM = {kind: f"UPDATE tokens SET {kind} = max(0, {kind} - ?2) WHERE id = ?1" for kind in Kind}
-_DROP_WORD = "DELETE FROM tokens WHERE id = ? AND spam = ? AND ham = ? AND seen = ?"
-_PUT_MESSAGE = "INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?)"
-_ADD_MESSAGES = "UPDATE learned SET messages = max(0, messages + ?) WHERE kind = ?"
-
-
-class Remembered(NamedTuple):
-    """A message that was learned, and could be taken back."""
-
-    digest: bytes
-    kind: Kind
-    day: int
-    version: int
-
-
-class Origin(NamedTuple):
-    """A store, by 16 random bytes, of which something is here: this one, and those that were taken over."""
-
-    id: bytes
-
-
-Entry = Learned | Origin | Remembered | Word
-"""What there is in a store."""
 
 
 class Summary(NamedTuple):
@@ -115,7 +87,7 @@ class Tokens:
         with self._at_work() as connection:
             kept = self._kept.of(connection).counts
             if unknown := [one for one in ids if one not in kept]:
-                kept |= dict.fromkeys(unknown) | dict(_counts(connection, unknown))
+                kept |= dict.fromkeys(unknown) | dict(counts_of(connection, unknown))
         return {one: found for one in ids if (found := kept[one])}
 
     def learned(self) -> Learned:
@@ -123,15 +95,15 @@ class Tokens:
         with self._at_work() as connection:
             kept = self._kept.of(connection)
             if kept.learned is None:
-                kept.learned = _learned(connection)
+                kept.learned = learned_of(connection)
             return kept.learned
 
     def learn(self, lessons: Sequence[Lesson], kind: Kind, day: int) -> Sequence[Effect]:
         """Learn messages, all or none of them."""
         other = Kind.HAM if kind is Kind.SPAM else Kind.SPAM
         with self._changing() as connection:
-            known = _known(connection, lessons)
-            effects, changes = [], _Changes()
+            known = known_of(connection, lessons)
+            effects, changes = [], Changes()
             for lesson in lessons:
                 before = known.get(lesson.digest)
                 if before is kind:
@@ -143,15 +115,15 @@ class Tokens:
                 known[lesson.digest] = kind
                 effects.append(Effect.MOVED if before is other else Effect.LEARNED)
             fresh = [one for one, effect in zip(lessons, effects, strict=True) if effect is not Effect.KNOWN]
-            connection.executemany(_PUT_MESSAGE, ((one.digest, kind, day, one.version) for one in fresh))
+            connection.executemany(PUT_MESSAGE, ((one.digest, kind, day, one.version) for one in fresh))
             changes.write(connection, day)
         return effects
 
     def forget(self, lessons: Sequence[Lesson]) -> Sequence[Effect]:
         """Take back that messages were learned, all or none of them."""
         with self._changing() as connection:
-            known = _known(connection, lessons)
-            effects, changes = [], _Changes()
+            known = known_of(connection, lessons)
+            effects, changes = [], Changes()
             for lesson in lessons:
                 kind = known.pop(lesson.digest, None)
                 effects.append(Effect.FORGOTTEN if kind else Effect.UNKNOWN)
@@ -164,19 +136,19 @@ class Tokens:
     def forget_words(self, start: int | None, limit: int, stale: Callable[[Word], bool]) -> int | None:
         """Hold the next few words against ``stale``; return where to go on, None at the end."""
         with self._at_work() as connection:
-            rows = connection.execute(f"{_WORDS} LIMIT ?", (_LEAST if start is None else start, limit)).fetchall()
+            rows = connection.execute(f"{WORDS} LIMIT ?", (LEAST if start is None else start, limit)).fetchall()
         old = [row for row in rows if stale(Word(*row))]
         if old:
             with self._changing() as connection:
-                connection.executemany(_DROP_WORD, old)
-        last: int = rows[-1][0] if len(rows) == limit else _MOST
-        return last + 1 if last < _MOST else None
+                connection.executemany(DROP_WORD, old)
+        last: int = rows[-1][0] if len(rows) == limit else MOST
+        return last + 1 if last < MOST else None
 
     def forget_messages(self, after: bytes, limit: int, before: int) -> bytes | None:
         """Forget which of the next few messages were learned before that day; return where to go on, None at the end.
         """
         with self._at_work() as connection:
-            rows = connection.execute(f"{_MESSAGES} LIMIT ?", (after, limit)).fetchall()
+            rows = connection.execute(f"{MESSAGES} LIMIT ?", (after, limit)).fetchall()
         old = [(digest, day) for digest, _, day, _ in rows if day < before]
         if old:
             with self._changing() as connection:
@@ -194,17 +166,17 @@ class Tokens:
             (words,) = connection.execute("SELECT count(*) FROM tokens").fetchone()
             versions = dict(connection.execute("SELECT version, count(*) FROM messages GROUP BY version"))
             first, last = connection.execute("SELECT min(day), max(day) FROM messages").fetchone()
-            return Summary(_learned(connection), words, versions, first or 0, last or 0)
+            return Summary(learned_of(connection), words, versions, first or 0, last or 0)
 
     def all(self) -> Iterator[Entry]:
         """Yield all that there is, as it is at one moment: the figures first, then origins, messages, words."""
         with self._at_work() as connection, _one_moment(connection):
-            yield _learned(connection)
+            yield learned_of(connection)
             for row in connection.execute("SELECT id FROM origins ORDER BY id"):
                 yield Origin(*row)
-            for digest, kind, day, version in connection.execute(_MESSAGES, (b"",)):
+            for digest, kind, day, version in connection.execute(MESSAGES, (b"",)):
                 yield Remembered(digest, Kind(kind), day, version)
-            for row in connection.execute(_WORDS, (_LEAST,)):
+            for row in connection.execute(WORDS, (LEAST,)):
                 yield Word(*row)
 
     def known(self, digests: Iterable[bytes]) -> int:
@@ -224,15 +196,15 @@ class Tokens:
         """
         with self._changing() as connection:
             if replace:
-                _clear(connection)
+                clear(connection)
             rest = iter(found)
             while some := list(islice(rest, _ADDED)):
-                _add(connection, some)
+                put(connection, some)
 
     def clear(self) -> None:
         """Forget all of it."""
         with self._changing() as connection:
-            _clear(connection)
+            clear(connection)
 
     # --- what subclasses say ---
 
@@ -301,6 +273,17 @@ class _Kept:
         return self
 
 
+@contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """See the file as it is now, for as long as it takes."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+
+
 class SqliteTokens(Tokens):
     """The file ``path``. A damaged one is set aside and a new one begun, one that was moved away too; ``warn`` hears of
     it, ``now`` (Unix seconds) names it. One that can't be opened for changes is looked at as it is, and tried again
@@ -312,7 +295,7 @@ class SqliteTokens(Tokens):
     ) -> None:
         super().__init__()
         self._path, self._warn, self._now = path, warn, now
-        self._file = Database(path, FORMAT, _prepare, lock_wait, warn=warn, now=now, cache=CACHE)
+        self._file = Database(path, FORMAT, prepare, lock_wait, warn=warn, now=now, cache=CACHE)
         self._look: LookTokens | None = None
         self._trouble, self._told, self._tried = "", "", 0.0
 
@@ -405,7 +388,7 @@ class MemoryTokens(Tokens):
     def __init__(self) -> None:
         super().__init__()
         self._open = sqlite3.connect(":memory:", isolation_level=None)
-        _prepare(self._open, 0)
+        prepare(self._open, 0)
 
     def close(self) -> None:
         """Forget all."""
@@ -427,104 +410,3 @@ def open_tokens(
     if directory is None:
         return MemoryTokens()
     return SqliteTokens(directory / FILE_NAME, warn=warn, now=now, lock_wait=lock_wait)
-
-
-# --- SQL ---
-
-_LEAST, _MOST = -(2**63), 2**63 - 1
-"""Of ids."""
-_WORDS = "SELECT id, spam, ham, seen FROM tokens WHERE id >= ? ORDER BY id"
-_MESSAGES = "SELECT digest, kind, day, version FROM messages WHERE digest > ? ORDER BY digest"
-_ADDED = 10_000
-"""Entries of others that are sorted and written together."""
-
-
-def _prepare(connection: sqlite3.Connection, _: int) -> None:
-    for statement in (*_TABLES, _NAME):
-        connection.execute(statement)
-    connection.execute("SELECT * FROM tokens LIMIT 1").fetchall()
-    connection.execute("SELECT * FROM messages LIMIT 1").fetchall()
-
-
-def _select(number: int) -> str:
-    """Return what asks for so many words. As a list behind IN they would be sorted first, for a quarter of the time."""
-    asked = ",".join(["(?)"] * number)
-    return f"SELECT id, spam, ham FROM (VALUES {asked}) AS asked CROSS JOIN tokens ON id = asked.column1"
-
-
-def _counts(connection: sqlite3.Connection, ids: Sequence[int]) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield those words that are there."""
-    for start in range(0, len(ids), _TOGETHER):
-        some = [*ids[start : start + _TOGETHER]]
-        some += some[-1:] * (-len(some) % _STEP)
-        for one, spam, ham in connection.execute(_select(len(some)), some):
-            yield one, (spam, ham)
-
-
-def _learned(connection: sqlite3.Connection) -> Learned:
-    return Learned(**dict(connection.execute("SELECT kind, messages FROM learned")))
-
-
-def _add(connection: sqlite3.Connection, some: Sequence[Entry]) -> None:
-    learned = [one for one in some if isinstance(one, Learned)]
-    messages = (one for one in some if isinstance(one, Remembered))
-    connection.executemany("INSERT INTO origins VALUES (?) ON CONFLICT DO NOTHING",
-                           (one for one in some if isinstance(one, Origin)))  # fmt: skip
-    connection.executemany("INSERT INTO messages VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", messages)
-    connection.executemany(_ADD_WORD, sorted(one for one in some if isinstance(one, Word)))
-    connection.executemany(_ADD_MESSAGES, ((number, kind) for one in learned for kind, number in one._asdict().items()))
-
-
-def _clear(connection: sqlite3.Connection) -> None:
-    """Empty the file, which is another one from now on."""
-    for table in ("tokens", "messages", "origins"):
-        connection.execute(f"DELETE FROM {table}")
-    connection.execute("UPDATE learned SET messages = 0")
-    connection.execute(_NAME)
-
-
-def _known(connection: sqlite3.Connection, lessons: Iterable[Lesson]) -> dict[bytes, Kind]:
-    """Return as what those of the messages that are known were learned."""
-    find = "SELECT kind FROM messages WHERE digest = ?"
-    rows = ((one.digest, connection.execute(find, (one.digest,)).fetchone()) for one in lessons)
-    return {digest: Kind(row[0]) for digest, row in rows if row}
-
-
-@contextmanager
-def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    """See the file as it is now, for as long as it takes."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        with suppress(sqlite3.Error):
-            connection.rollback()
-
-
-class _Changes:
-    """What changes of the counts, of several messages at once."""
-
-    def __init__(self) -> None:
-        self._added: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
-        self._taken: dict[Kind, Counter[int]] = {kind: Counter() for kind in Kind}
-        self._messages: Counter[Kind] = Counter()
-
-    def add(self, kind: Kind, ids: Iterable[int]) -> None:
-        self._added[kind].update(ids)
-        self._messages[kind] += 1
-
-    def take(self, kind: Kind, ids: Iterable[int]) -> None:
-        self._taken[kind].update(ids)
-        self._messages[kind] -= 1
-
-    def write(self, connection: sqlite3.Connection, day: int = 0) -> None:
-        """Make the changes; words that are added were seen on this day."""
-        for kind in Kind:
-            connection.executemany(_TAKE_FROM[kind], _sorted(self._taken[kind]))
-            connection.executemany(_ADD_TO[kind] % (day, day), _sorted(self._added[kind]))
-        connection.executemany(_ADD_MESSAGES, ((number, kind) for kind, number in self._messages.items()))
-
-
-def _sorted(counts: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    ids = sorted(counts)
-    return zip(ids, map(counts.__getitem__, ids), strict=True)
