@@ -141,7 +141,8 @@ def test_junk_in_the_header_leaves_the_words_of_every_place(names: list[str]) ->
     junk = ""
     for number, name in enumerate(names):
         hosts = filler(f"h{chr(97 + number % 26)}", 20).split()
-        junk += f"{name}: {' '.join(f'{host}@x.example {host}.{host}.example' for host in hosts)}\n"
+        text = " ".join(f"{host}@a.example {host}.{host}.example 10.{number}.{ord(host[-1])}.7" for host in hosts)
+        junk += f"{name}: {text}\n"
     assert tokens(LETTER) - tokens(junk + LETTER) <= {
         token for token in tokens(LETTER) if token.startswith(("head:host", "head:net", "head:to", "head:reference"))
     } | {
