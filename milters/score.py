@@ -82,7 +82,7 @@ from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 def hosted(config: VaglioConfig, ports: Ports, authserv_id: str = "") -> Hosted:
     """Put the check together for one worker; ``authserv_id`` is the name whose results in headers are believed."""
     settings, hostname = config.score, config.identity.hostname
-    rules = RuleFiles(settings, ports.warn)
+    rules = RuleFiles(settings, ports.warn, ports.tell)
     links = Links(
         settings.links,
         LinksContext(

@@ -173,13 +173,57 @@ def test_rule_files_are_read_and_each_problem_has_its_place(host: Host) -> None:
     listed = f'rules = ["{folder}", "{single}", "/none.toml"]\nscores = {{OURS_GOD = 2}}'
     host.configure(f'[identity]\nauthserv_id = "mail.caio.it"\n[score]\n{listed}')
     said = host.run("config", "check")
-    assert (said.status, said.out) == (0, f"{host.config}: ok\n")
+    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all that it names can be used\n")
     bad, missing, unknown = said.err.splitlines()
-    assert bad.startswith(f'vaglio: warning: {folder}/a.toml:10: found subject = "(x" in rule OURS_BAD, wanted ')
+    assert bad.startswith(f'vaglio: {folder}/a.toml:10: found subject = "(x" in rule OURS_BAD, wanted ')
     assert bad.endswith("(missing ): (x); it is left out (score.rules)")
-    assert missing == "vaglio: warning: /none.toml: there is no such file, so it has no rules (score.rules)"
+    assert missing == "vaglio: /none.toml: there is no such file, so it has no rules (score.rules)"
     assert 'score.scores: found OURS_GOD, wanted the symbol of a rule; did you mean "OURS_GOOD"?' in unknown
-    assert [one["entries"] for one in host.json("config", "check")["lists"]] == [1, 1, 0, 0]
+    document = json.loads(host.run("config", "check", "--json").out)
+    assert document["ok"] is False
+    assert [one["entries"] for one in document["lists"]] == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("score", "rules"),
+    [
+        ('rules = ["{file}"]', "[[rule]]\n"),
+        ('rules = ["/none.toml"]', ""),
+        ("scores = {{NO_SUCH_RULE = 0}}", ""),
+        ("scores = {{LISTED_FOO = 0}}", ""),
+        ('rules = ["{file}"]', 'symbol = "OURS"\nscore = 1\nen = "x"\nkeywords = {de = ["gewonnen"]}'),
+        ('rules = ["{file}"]', 'symbol = "OURS"\nscore = 1\nen = "x"\nany = ["LISTED_FOO"]'),
+    ],
+)
+def test_whatever_is_wrong_with_rules_shows_in_the_exit_status(host: Host, score: str, rules: str) -> None:
+    """Else "config check && systemctl reload" would go on without the rules that an admin has just written."""
+    file = host.directory / "rules.toml"
+    good = '[[rule]]\nsymbol = "OURS_GOOD"\nscore = 1\nen = "It is so"\nsubject = "x"\n'
+    file.write_text(good + (rules if rules.startswith("[[") else f"[[rule]]\n{rules}\n" if rules else ""))
+    host.configure(f'[identity]\nauthserv_id = "mail.caio.it"\n[score]\n{score.format(file=file)}')
+    said = host.run("config", "check")
+    assert said.status == 1
+    assert len(said.err.splitlines()) >= 1
+
+
+def test_shipped_lists_and_rules_may_get_other_points(host: Host) -> None:
+    host.configure('[identity]\nauthserv_id = "mail.caio.it"\n[score]\nlanguages = ["de"]\n'
+                   "scores = {LISTED_SURBL = 0, LISTED_SPAMHAUS_DBL = 1, NO_SUBJECT = 0}")  # fmt: skip
+    assert host.run("config", "check").err == ""
+
+
+def test_a_mark_for_a_rule_that_there_is_not_is_warned_of(host: Host) -> None:
+    rules = '[[tag.rule]]\nwhen = ["symbol NO_SUBJECT", "not symbol NO_SUBJEKT", "symbol LISTED_SURBL"]\ntag = "[X]"\n'
+    chain = '[identity]\nauthserv_id = "mail.caio.it"\n[chain.inbound]\nchecks = ["score", "tag"]\n'
+    host.configure(f"{chain}{rules}")
+    said = host.run("config", "check")
+    assert said.status == 0
+    assert said.err == (
+        "vaglio: warning: tag.rule[0].when[1]: found NO_SUBJEKT, wanted the symbol of a rule that gives points; did "
+        'you mean "NO_SUBJECT"?; nothing ever has it (tag.rule[0].when[1])\n'
+    )
+    host.configure(f"{chain}[tag]\ntrust_spam_headers = true\n{rules}")  # another filter's may have any
+    assert "NO_SUBJEKT" not in host.run("config", "check").err
 
 
 def test_a_rule_file_of_which_nothing_can_be_used_is_an_error(host: Host) -> None:
@@ -238,7 +282,7 @@ def test_a_list_file_that_can_not_be_read_is_an_error(host: Host, name: str, fou
     path = host.directory / name
     name_lists(host, clients=[str(path)])
     said = host.run("config", "check")
-    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all of the files that it names can be used\n")
+    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all that it names can be used\n")
     assert said.err == (
         f"vaglio: {path}: greylist.whitelist_clients: found {found}, wanted a readable file of at most 16 MiB\n"
     )
@@ -329,7 +373,7 @@ def test_a_key_that_the_daemon_would_not_use_is_an_error_and_told_in_its_words(h
     host.config.write_text('[identity]\nauthserv_id = "mail.caio.it"\n' + named + unseen)
     key.chmod(0o644)
     said = host.run("config", "check")
-    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all of the files that it names can be used\n")
+    assert (said.status, said.out) == (1, f"{host.config}: ok, but not all that it names can be used\n")
     found = "found mode 0644, with which everybody has rights, wanted 0400, 0600 or 0640: chmod o= "
     assert said.err.startswith(f"vaglio: {key}: dkim.sign.keys[0].file: {found}")
     key.chmod(0o600)

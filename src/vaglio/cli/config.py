@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vaglio.cli.common import Commands, command, configuration, group, print_json, print_table, usual_options, warn
-from vaglio.cli.config_lists import State, list_files
+from vaglio.cli.config_lists import list_files
 from vaglio.config.describe import defaults, show, show_json
 from vaglio.config.load import ConfigError, Loaded
 
@@ -20,8 +20,9 @@ def add_to(commands: Commands) -> None:
         inner, "check", _check, "report all errors of the configuration, and of lists, tables and keys that it names",
         "vaglio config check\nvaglio config check ./vaglio.toml && systemctl reload vaglio-greylist",
         "Exit status 78 when the daemons can't run with it; 1 when a file that it names is there and can't be read,\n"
-        "or is a key that is not used; else 0. Warnings are no errors: a bad line of a list file is left out, a\n"
-        "missing file is an empty list. Run by root, keys are judged as the user vaglio reads them.",
+        "or is a key that is not used, when anything is wrong with rules of score.rules, or one is missing, and when\n"
+        "score.scores names a symbol that there isn't; else 0. Warnings are no errors: a bad line of a list file is\n"
+        "left out, a missing file is an empty list. Run by root, keys are judged as the user vaglio reads them.",
     )  # fmt: skip
     usual_options(check)
     check.add_argument("file", nargs="?", type=Path, metavar="FILE", help="the same as --config FILE")
@@ -47,17 +48,17 @@ def _check(args: argparse.Namespace) -> int:
                     "lists": []})  # fmt: skip
         return os.EX_CONFIG
     lists = list(list_files(loaded))
-    unread = any(one.state is State.UNREADABLE for one in lists)
+    wrong = any(one.is_wrong() for one in lists)
     if args.json:
         documents = [one.document() for one in lists]
-        print_json({"ok": not unread, "problems": [], "warnings": list(loaded.warnings), "lists": documents})
+        print_json({"ok": not wrong, "problems": [], "warnings": list(loaded.warnings), "lists": documents})
     else:
         _warn_of(loaded)
         for remark in (remark for one in lists for remark in one.remarks()):
             warn(remark)
-        outcome = "ok, but not all of the files that it names can be used" if unread else "ok"
+        outcome = "ok, but not all that it names can be used" if wrong else "ok"
         print(f"{loaded.path or 'no file: the defaults serve'}: {outcome}")
-    return 1 if unread else 0
+    return 1 if wrong else 0
 
 
 def _warn_of(loaded: Loaded) -> None:

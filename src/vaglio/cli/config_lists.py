@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,16 @@ from vaglio.checks.ratelimit.limits import Kind
 from vaglio.checks.ratelimit.logins import parse_logins
 from vaglio.checks.ratelimit.overrides import parse_csv, parse_toml
 from vaglio.checks.ratelimit.settings import RatelimitSettings
-from vaglio.checks.score.rulefiles import load_rules, places
-from vaglio.checks.score.rules import SCORES, RuleProblem
+from vaglio.checks.score.rulefiles import load_rules, places, symbols_of_lists
+from vaglio.checks.score.rules import SCORES, RuleProblem, Ruleset
 from vaglio.checks.score.settings import ScoreSettings
+from vaglio.checks.tag.conditions import symbol_in
+from vaglio.checks.tag.settings import TagSettings
 from vaglio.cli.common import said
 from vaglio.cli.dkim_reader import acting_as
 from vaglio.cli.dkim_reader import reader as reader_of_keys
 from vaglio.config.load import Loaded
+from vaglio.config.words import meant, near
 from vaglio.dns.zonefile import ZoneError, load_zone
 from vaglio.lists import AddressList, ClientList, Problem
 from vaglio.store.countries import open_countries
@@ -41,6 +44,7 @@ _KINDS: Mapping[str, _Parse] = {
 
 
 _LEFT_OUT = "it is left out"
+_NEVER = "nothing ever has it"
 _UNSIGNED = "mail that it is about can't be signed"
 
 
@@ -54,7 +58,8 @@ class State(StrEnum):
 
 class ListFile(NamedTuple):
     """A list file: the key that names it, whether that was set (or is a default), and what was found in it. ``absent``
-    says what comes of it where there is none, ``flawed`` what comes of a bad line.
+    says what comes of it where there is none, ``flawed`` what comes of a bad line. ``strict`` takes either for an
+    error: who has changed rules wants them to hold.
     """
 
     key: str
@@ -65,6 +70,11 @@ class ListFile(NamedTuple):
     problems: tuple[Problem, ...] = ()
     absent: str = "it is an empty list"
     flawed: str = "the line is left out"
+    strict: bool = False
+
+    def is_wrong(self) -> bool:
+        """Say whether that is an error, and not a warning."""
+        return self.state is State.UNREADABLE or (self.strict and (self.state is State.ABSENT or bool(self.problems)))
 
     def document(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
@@ -74,14 +84,15 @@ class ListFile(NamedTuple):
 
     def remarks(self) -> Iterator[str]:
         """Yield what an admin should know of it, a line each."""
+        mark = "" if self.is_wrong() else "warning: "
         if self.state is State.ABSENT and self.is_set:
-            yield f"warning: {self.file}: there is no such file, so {self.absent} ({self.key})"
+            yield f"{mark}{self.file}: there is no such file, so {self.absent} ({self.key})"
         for problem in self.problems:
             place = f"{problem.source}:{problem.line}" if problem.line else problem.source
             if self.state is State.UNREADABLE:
                 yield f"{place}: {self.key}: found {problem.found}, wanted {problem.wanted}"
             else:
-                yield f"warning: {place}: found {problem.found}, wanted {problem.wanted}; {self.flawed} ({self.key})"
+                yield f"{mark}{place}: found {problem.found}, wanted {problem.wanted}; {self.flawed} ({self.key})"
 
 
 def list_files(loaded: Loaded) -> Iterator[ListFile]:
@@ -97,8 +108,11 @@ def list_files(loaded: Loaded) -> Iterator[ListFile]:
         if private.file:
             yield _read(f"dnsbl.lists[{number}].file", private.file, True, reader(private.format), MOST_PRIVATE)
     yield from _ratelimit_files(loaded.config.ratelimit)
-    if loaded.config.score.rules or loaded.config.score.scores:  # nobody waits for the rules that ship otherwise
-        yield from _rule_files(loaded.config.score)
+    asked = [*_symbols_asked(loaded.config.tag)]
+    if loaded.config.score.rules or loaded.config.score.scores or asked:  # else nobody waits for the rules that ship
+        rules, problems = load_rules(loaded.config.score)
+        yield from _rule_files(loaded.config.score, rules, problems)
+        yield from _tag_symbols(asked, rules, loaded.config.score)
     with acting_as(reader_of_keys(loaded)):
         signing = [*_tables(loaded.config.dkim.sign), *_keys(loaded)]
     yield from signing
@@ -116,23 +130,44 @@ def _ratelimit_files(settings: RatelimitSettings) -> Iterator[ListFile]:
         yield _country_database(settings.country_database)
 
 
-def _rule_files(settings: ScoreSettings) -> Iterator[ListFile]:
+def _rule_files(settings: ScoreSettings, rules: Ruleset, problems: Sequence[RuleProblem]) -> Iterator[ListFile]:
     """Read the rule files that the settings name, or folders of them, and whether there are the rules whose points
     they change.
     """
-    rules, problems = load_rules(settings)
     for place in places(settings.rules):
         files = {place.entry, *map(str, place.files)}
         own = tuple(_rule_problem(one) for one in problems if one.file in files)
         entries = sum(rule.file in files for rule in rules.rules)
-        found = ListFile("score.rules", place.entry, True, State.READ, entries, own, "it has no rules", _LEFT_OUT)
+        found = ListFile("score.rules", place.entry, True, State.READ, entries, own, "it has no rules", _LEFT_OUT,
+                         strict=True)  # fmt: skip
         if place.absent:
             found = found._replace(state=State.ABSENT, problems=())
         elif {one.source for one in own} - {rule.file for rule in rules.rules}:  # nothing in it that could be used
             found = found._replace(state=State.UNREADABLE)
         yield found
     if unknown := tuple(_rule_problem(one) for one in problems if one.file == SCORES):
-        yield ListFile(SCORES, SCORES, True, State.READ, problems=unknown, flawed="it changes nothing")
+        yield ListFile(SCORES, SCORES, True, State.READ, problems=unknown, flawed="it changes nothing",
+                       strict=True)  # fmt: skip
+
+
+def _symbols_asked(settings: TagSettings) -> Iterator[tuple[str, str]]:
+    """Yield the symbols that conditions of [tag] name, each behind its key. Those of another filter nobody knows."""
+    if settings.trust_spam_headers:
+        return
+    for index, rule in enumerate(settings.rule):
+        for place, condition in enumerate(rule.when):
+            if symbol := symbol_in(condition):
+                yield f"tag.rule[{index}].when[{place}]", symbol
+
+
+def _tag_symbols(asked: Iterable[tuple[str, str]], rules: Ruleset, settings: ScoreSettings) -> Iterator[ListFile]:
+    """Look whether there are rules with these symbols, which give points: others are never named."""
+    known = {rule.symbol for rule in rules.rules if rule.score} | set(symbols_of_lists(settings))
+    known -= {symbol for symbol, points in settings.scores.items() if not points}
+    for key, symbol in asked:
+        if symbol not in known:
+            wanted = "the symbol of a rule that gives points" + meant(near(symbol, known))
+            yield ListFile(key, key, True, State.READ, problems=(Problem(key, 0, symbol, wanted),), flawed=_NEVER)
 
 
 def _rule_problem(problem: RuleProblem) -> Problem:

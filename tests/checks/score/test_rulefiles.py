@@ -114,6 +114,42 @@ def test_a_file_that_became_wrong_keeps_its_last_state_and_is_told_once(tmp_path
     assert (files.refresh(), own(files), len(said)) == (True, {"OURS_NEW", "OURS_OTHER"}, 1)
 
 
+def test_a_change_is_told_and_so_is_a_repair(tmp_path: Path) -> None:
+    told: list[str] = []
+    one = tmp_path / "one.toml"
+    one.write_text(GOOD.format("OURS_ONE"))
+    files = RuleFiles(settings(one), lambda _: None, told.append)
+    files.refresh()
+    change(one, BAD.format("OURS_ONE"))
+    files.refresh()
+    assert told == []
+    change(one, GOOD.format("OURS_ONE"))  # as it was before
+    assert files.refresh() is False
+    change(one, GOOD.format("OURS_TWO"))
+    assert files.refresh() is True
+    rules = len(files.current.rules)
+    assert told == [f"rule files: read again {one}; {rules} rules are in force"] * 2
+
+
+def test_of_many_changed_files_a_few_are_named(tmp_path: Path) -> None:
+    told: list[str] = []
+    files = RuleFiles(settings(tmp_path), lambda _: None, told.append)
+    for number in range(7):
+        (tmp_path / f"{number}.toml").write_text(GOOD.format(f"OURS_{number}"))
+    files.refresh()
+    assert f"{tmp_path}/4.toml and 2 more; " in told[0]
+
+
+def test_keywords_of_languages_that_are_not_looked_for_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "one.toml"
+    rule = '[[rule]]\nsymbol = "OURS_{}"\nscore = 1\nen = "It is so"\nkeywords = {}\n'
+    words = '{{{} = ["x"]}}'
+    file.write_text(rule.format("A", words.format("de")) + rule.format("B", '{de = ["x"], it = ["x"]}'))
+    _, (problem,) = load_rules(settings(file))
+    assert str(problem) == (f"{file}:1: rule OURS_A: found keywords in de only, wanted some of a language in "
+                            "score.languages, which are en, it")  # fmt: skip
+
+
 def test_at_the_start_only_what_is_wrong_is_left_out(tmp_path: Path) -> None:
     said: list[str] = []
     path = tmp_path / "one.toml"

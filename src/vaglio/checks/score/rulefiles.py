@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaglio.checks.listfiles import State, state_of
+from vaglio.checks.score.linkcatalogue import everything
+from vaglio.checks.score.links import symbol_of
 from vaglio.checks.score.oddfacts import FACTS
-from vaglio.checks.score.rules import RuleProblem, Ruleset, load
+from vaglio.checks.score.rules import Rule, RuleProblem, Ruleset, load
+from vaglio.checks.score.ruletext import HasKeywords
 from vaglio.checks.score.settings import ScoreSettings
 
 MAX_BYTES = 1_000_000
@@ -27,6 +30,8 @@ _SHIPPED = "rules.d"
 
 MOST_TOLD = 20
 """Most problems that are told one by one."""
+MOST_NAMED = 5
+"""Most changed files that are told by name."""
 
 
 @functools.cache
@@ -114,19 +119,47 @@ def _unreadable(path: Path, found: str) -> RuleProblem:
 def load_rules(settings: ScoreSettings) -> tuple[Ruleset, list[RuleProblem]]:
     """Return the rules in force, and all that is wrong with their files."""
     sources, unread = read_rules(settings)
-    rules, problems = load(sources, settings, FACTS)
+    rules, problems = _load(sources, settings)
     return rules, unread + problems
 
 
-class RuleFiles:
-    """``current`` are the rules in force. ``warn`` hears what is wrong with their files, each thing once."""
+def _load(sources: Sequence[tuple[str, str]], settings: ScoreSettings) -> tuple[Ruleset, list[RuleProblem]]:
+    rules, problems = load(sources, settings, FACTS, symbols_of_lists(settings))
+    return rules, problems + [_unheard(rule, settings) for rule in rules.rules if _is_unheard(rule, settings)]
 
-    def __init__(self, settings: ScoreSettings, warn: Callable[[str], None]) -> None:
-        self._settings, self._warn = settings, warn
+
+def symbols_of_lists(settings: ScoreSettings) -> list[str]:
+    """Return the symbols of all lists, those too that are not asked."""
+    return [symbol_of(one.name) for one in everything(settings.links)]
+
+
+def _is_unheard(rule: Rule, settings: ScoreSettings) -> bool:
+    """Say whether a rule of the admin's has keywords of no language that is looked for: it never fits."""
+    if not isinstance(rule.matcher, HasKeywords) or rule.file in dict(shipped()):
+        return False
+    return rule.matcher.words.keys().isdisjoint(settings.languages)
+
+
+def _unheard(rule: Rule, settings: ScoreSettings) -> RuleProblem:
+    assert isinstance(rule.matcher, HasKeywords)
+    found = f"keywords in {' and '.join(rule.matcher.words)} only"
+    wanted = f"some of a language in score.languages, which are {', '.join(settings.languages) or 'none'}"
+    return RuleProblem(rule.file, rule.line, rule.symbol, found, wanted)
+
+
+class RuleFiles:
+    """``current`` are the rules in force. ``warn`` hears what is wrong with their files, each thing once; ``tell`` that
+    they changed, and that nothing is wrong any more.
+    """
+
+    def __init__(
+        self, settings: ScoreSettings, warn: Callable[[str], None], tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._settings, self._warn, self._say = settings, warn, tell
         self._told: frozenset[RuleProblem] = frozenset()
         self._states = self._look()
         sources, unread = read_rules(settings)
-        self.current, problems = load(sources, settings, FACTS)
+        self.current, problems = _load(sources, settings)
         self._texts = dict(sources)
         self._tell(unread + problems, set())
 
@@ -141,14 +174,22 @@ class RuleFiles:
             return False
         self._states = states
         sources, unread = read_rules(self._settings)
-        rules, problems = load(sources, self._settings, FACTS)
+        rules, problems = _load(sources, self._settings)
         if kept := self._kept({problem.file for problem in unread + problems}):
             sources = [*{**dict(sources), **kept}.items()]
-            rules, _ = load(sources, self._settings, FACTS)
+            rules, _ = _load(sources, self._settings)
+        repaired = {problem.file for problem in self._told} - {problem.file for problem in unread + problems}
         self._tell(unread + problems, kept.keys())
         changed = dict(sources) != self._texts
+        if changed or repaired:
+            self._tell_of_change({**self._texts, **dict.fromkeys(repaired, "")}, dict(sources), len(rules.rules))
         self.current, self._texts = rules, dict(sources)
         return changed
+
+    def _tell_of_change(self, before: Mapping[str, str], now: Mapping[str, str], rules: int) -> None:
+        files = sorted(file for file in before.keys() | now.keys() if before.get(file) != now.get(file))
+        more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
+        self._say(f"rule files: read again {', '.join(files[:MOST_NAMED])}{more}; {rules} rules are in force")
 
     def _look(self) -> Mapping[str, State]:
         """Return what tells that a file changed, came or went."""

@@ -15,7 +15,7 @@ A rule file is TOML, a table for each rule::
 
 What to look for:
 
-- ``fact = "no-subject"``: a fact of the message (docs/score.md has all)
+- ``fact = "no-subject"``: a fact of the message (docs/score-rules.md has all)
 - ``header = {name = "X-Mailer", pattern = "..."}`` in a value of such a field; ``{name = "Date", exists = false}``
 - ``subject``, ``body`` (text as readers see it), ``hidden`` (text of pages that they don't), ``url``, ``host`` (of
   URLs), ``attachment`` (names of files): a pattern, see ``patterns``; ``case = true``: letter case counts
@@ -150,14 +150,17 @@ def _in_order(rules: Iterable[Rule]) -> list[tuple[str, Meta]]:
 
 
 def load(
-    sources: Sequence[tuple[str, str]], settings: ScoreSettings, facts: Collection[str] | None = None
+    sources: Sequence[tuple[str, str]],
+    settings: ScoreSettings,
+    facts: Collection[str] | None = None,
+    lists: Collection[str] | None = None,
 ) -> tuple[Ruleset, list[RuleProblem]]:
     """Return the rules of several files, (name, text) in their order, and all that is wrong with them.
 
-    ``facts`` are those that there are; None takes any.
+    ``facts`` are those that there are, ``lists`` the symbols of lists; None takes any.
     """
     texts = [read_text(file, text, facts) for file, text in sources]
-    book = _Book(texts)
+    book = _Book(texts, lists)
     book.check(settings.scores)
     rules = (_scored(rule, settings.scores) for rule in book.rules.values())
     in_force = [rule for rule in rules if rule is not None]
@@ -176,11 +179,12 @@ def _scored(rule: Rule, scores: Mapping[str, float]) -> Rule | None:
 class _Book:
     """The rules of all files, by symbol: what is wrong between them is told, and taken out."""
 
-    def __init__(self, texts: Sequence[RuleText]) -> None:
+    def __init__(self, texts: Sequence[RuleText], lists: Collection[str] | None) -> None:
         self.rules = {rule.symbol: rule for text in texts for rule in text.rules}
         self.caps = {group: cap for text in texts for group, cap in text.caps.items()}
         self.problems = [problem for text in texts for problem in text.problems]
-        self._symbols = {symbol for text in texts for symbol in text.symbols}
+        self._symbols = {symbol for text in texts for symbol in text.symbols} | set(lists or ())
+        self._any_list = lists is None
 
     def check(self, scores: Iterable[str]) -> None:
         """Take out rules that can't stand together, and note why."""
@@ -195,9 +199,15 @@ class _Book:
             wanted = "rules that do not look at themselves, not even by way of others"
             self._leave_out(self.rules[cycle[0]], " -> ".join(cycle)[:200], wanted)
         for symbol in scores:
-            if symbol not in self._symbols and not symbol.startswith(LISTED):
-                wanted = "the symbol of a rule" + meant(near(symbol, self._symbols))
-                self.problems.append(RuleProblem(SCORES, 0, "", symbol, wanted))
+            if not self._is_known(symbol):
+                self.problems.append(RuleProblem(SCORES, 0, "", symbol, self._wanted(symbol)))
+
+    def _is_known(self, symbol: str) -> bool:
+        return symbol in self._symbols or (self._any_list and symbol.startswith(LISTED))
+
+    def _wanted(self, symbol: str) -> str:
+        what = "a list (vaglio links lists --all)" if symbol.startswith(LISTED) else "a rule"
+        return f"the symbol of {what}" + meant(near(symbol, self._symbols))
 
     def _leave_out(self, rule: Rule, found: str, wanted: str) -> None:
         self.problems.append(RuleProblem(rule.file, rule.line, rule.symbol, found, wanted))
@@ -210,8 +220,8 @@ class _Book:
 
     def _check_symbols(self, rule: Rule, meta: Meta) -> None:
         for symbol in meta.uses():
-            if symbol not in self._symbols and not symbol.startswith(LISTED):
-                self._leave_out(rule, f'"{symbol}"', "the symbol of a rule" + meant(near(symbol, self._symbols)))
+            if not self._is_known(symbol):
+                self._leave_out(rule, f'"{symbol}"', self._wanted(symbol))
 
     def _check_sizes(self) -> None:
         """Bound what all patterns for one kind of text may cost together."""

@@ -35,7 +35,7 @@ _group = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}", re.ASCII)
 _field = re.compile(r"[!-9;-~]{1,100}", re.ASCII)  # RFC 5322 2.2: printable, no colon
 _language = re.compile(r"[a-z]{2}", re.ASCII)
 
-_A_SYMBOL = 'a symbol in capitals such as "NO_SUBJECT"'
+_A_SYMBOL = 'a symbol in capitals such as "NO_SUBJECT": 2 to 60 of A-Z, 0-9 and _, a letter first'
 
 
 class RuleProblem(NamedTuple):
@@ -337,7 +337,7 @@ class _Reader:
         if not isinstance(fact, str) or not _fact.fullmatch(fact):
             raise self._wrong("fact", 'a fact such as "no-subject"')
         if known is not None and fact not in known:
-            raise self._wrong("fact", "a fact that there is (docs/score.md)" + meant(near(fact, known)))
+            raise self._wrong("fact", "a fact that there is (docs/score-rules.md)" + meant(near(fact, known)))
         return FactHolds(fact)
 
     def _pattern(self, key: str, field: str, text: Any) -> Matches:

@@ -80,6 +80,12 @@ def source(text: str) -> Source | None:
     return Source("score", "trust_spam_headers")
 
 
+def symbol_in(text: str) -> str:
+    """Return the symbol that a condition asks for; "" for one that asks for something else."""
+    found = _SYMBOL.fullmatch(text.removeprefix("not "))
+    return found[1] if found else ""
+
+
 def parse(text: str) -> Condition:
     """Return a condition. Raises ValueError, with what is wanted."""
     if text.startswith("not "):
