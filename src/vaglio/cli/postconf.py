@@ -20,6 +20,8 @@ from vaglio.config.load import Loaded
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection, MilterSection
 from vaglio.daemon.front import LONGEST_JUDGEMENT
+from vaglio.facts import pack_address
+from vaglio.lists import NetworkSet
 
 DAEMONS = ("dnsbl", "greylist")
 """Those of main.cf, in the order in which Postfix is to ask them."""
@@ -136,13 +138,24 @@ def _service(settings: DaemonSection, defer: str = "DEFER_IF_PERMIT") -> str:
 
 def milter_parameters(config: VaglioConfig, milters: Sequence[str]) -> dict[str, str]:
     """Return the parameters of main.cf by name. Mail that comes by no network goes to the milters for own users,
-    without one to the others: also there Authentication-Results in our name are forged.
+    without one to those of the others that look at such mail. To the rest it would only be a round for nothing, and
+    what a content filter hands back by the sendmail command would lose the results that they wrote before it.
     """
     found = {_variable(name): _filter(config, name) for name in milters}
     outside, inside = _sides(config, milters)
     if outside:
         found["smtpd_milters"] = _list(outside)
-    return {**found, "non_smtpd_milters": _list(inside or outside), "milter_protocol": "6"}
+    if local := inside or [name for name in outside if _looks_at_own_mail(config, name)]:
+        found["non_smtpd_milters"] = _list(local)
+    return {**found, "milter_protocol": "6"}
+
+
+def _looks_at_own_mail(config: VaglioConfig, name: str) -> bool:
+    """Say whether a check of a milter does something about mail that this machine itself hands in."""
+    localhost = pack_address("127.0.0.1")  # as which Postfix names the sendmail command
+    scored = config.score.own_mail == "score" and localhost not in NetworkSet(config.score.trusted_networks)
+    looks = {SIGNING: True, "spf": bool(config.spf.own_addresses), "score": scored}
+    return any(looks.get(check, False) for check in _checks(config, name))
 
 
 def _sides(config: VaglioConfig, milters: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -193,7 +206,10 @@ def _milter_lines(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]
     yield "# Milters: lines for main.cf. A list that is already there keeps its other entries."
     if any(_milter_section(config, name).listen[0].startswith("unix:") for name in milters):
         yield "# postfix must be let into the sockets: the shipped socket units do so; without them, set socket_group."
-    yield from (f"{name} = {value}" for name, value in milter_parameters(config, milters).items())
+    found = milter_parameters(config, milters)
+    if "non_smtpd_milters" not in found:
+        yield "# No non_smtpd_milters: nothing here looks at what this machine itself sends by the sendmail command."
+    yield from (f"{name} = {value}" for name, value in found.items())
     if inside := _sides(config, milters)[1]:
         yield "# What users hand in is outbound, too. In master.cf, below submission and submissions:"
         yield f"#{_option('smtpd_milters', _list(inside))}"
@@ -242,10 +258,29 @@ def _out_of_reach(config: VaglioConfig, chosen: Sequence[str]) -> Iterator[str]:
 def _undone(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]:
     """Yield the milters that would take the results of the one before them for forgeries."""
     for side in _sides(config, milters):
-        for name in side[1:]:
-            if _milter_section(config, name).remove_forged:
-                yield (f"{name} stands behind {side[0]} and takes what that has written for a forgery: set "
+        for place, name in enumerate(side):
+            writer = next((one for one in side[:place] if _writes_results(config, one)), "")
+            if writer and _milter_section(config, name).remove_forged:
+                yield (f"{name} stands behind {writer} and takes what that has written for a forgery: set "
                        f"{name}.remove_forged = false, or wire one of the two")  # fmt: skip
+
+
+def _writes_results(config: VaglioConfig, name: str) -> bool:
+    """Say whether a milter writes Authentication-Results."""
+    if name == "spf" and config.spf.header == "received-spf":
+        return False
+    return not {"spf", "dkim.verify"}.isdisjoint(_checks(config, name))
+
+
+def _unheard(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]:
+    """Yield who marks spam, and does not believe the headers in which the one before it says that it is."""
+    asks = any(one and one.check == "score" for rule in config.tag.rule for one in rule.sources())
+    for side in _sides(config, milters) if asks and not config.tag.trust_spam_headers else ():
+        for place, name in enumerate(side):
+            scorer = next((one for one in side[:place] if "score" in _checks(config, one)), "")
+            if scorer and "tag" in _checks(config, name) and "score" not in _checks(config, name):
+                yield (f"{name} stands behind {scorer} and does not believe the X-Spam headers that it writes, so no "
+                       "spam is marked: set tag.trust_spam_headers = true")  # fmt: skip
 
 
 def _done_twice(config: VaglioConfig, milters: Sequence[str]) -> Iterator[str]:
@@ -265,7 +300,8 @@ def _postconf(args: argparse.Namespace) -> int:
     chosen = _chosen(loaded, args.daemons)
     daemons = [name for name in DAEMONS if name in chosen]
     milters = [name for name in chosen if name not in (*DAEMONS, SUBMISSION)]
-    doubts = [*_out_of_reach(config, chosen), *_undone(config, milters), *_done_twice(config, milters)]
+    doubts = [*_out_of_reach(config, chosen), *_undone(config, milters), *_unheard(config, milters),
+              *_done_twice(config, milters)]  # fmt: skip
     if args.json or not _are_looked_at():  # who looks at the lines sees the comments
         for doubt in doubts:
             warn(doubt)
