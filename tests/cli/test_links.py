@@ -86,7 +86,7 @@ def test_check_of_an_address_asks_the_lists_that_take_some(host: Host) -> None:
     configure(host)
     said = host.json("links", "check", "198.51.100.7")
     assert [one["answer"] for one in said["lists"]] == ["listed", "not asked"]
-    assert said["lists"][1]["says"] == "is asked only about link"
+    assert said["lists"][1]["says"] == "is asked about domains, not about addresses"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from pathlib import Path
@@ -197,3 +198,18 @@ def test_a_name_that_is_no_utf_8_is_a_name(tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/perch\xe9")
     Path(path).write_bytes(letter("uno"))
     assert [one.place for one in found(tmp_path)] == [path]
+
+
+def test_a_folder_that_may_not_be_read_is_told_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who learns is the daemon's user, as a rule, and that one reads nobody's mail."""
+
+    def refuse(_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (piece,) = pieces([str(tmp_path)], 1000)
+    assert piece.trouble == (
+        'Permission denied: run this as root, or hand messages over one by one ("-" is standard input)'
+    )

@@ -243,3 +243,13 @@ def test_what_is_not_there_is_named(
 def test_a_chain_without_checks_lets_all_pass(play: Try) -> None:
     found = play(*BAD, *TIZIO, "--chain", "other")
     assert (found["verdict"], found["added"], found["removed"]) == ("pass", [], [FORGED])
+
+
+def test_a_check_that_found_nothing_is_not_asked_why(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (tmp_path / "vaglio.toml").open("a") as config:
+        config.write('[chain.marks]\nchecks = ["tag"]\n')
+    (tmp_path / "message.eml").write_text(MESSAGE.replace(f"{FORGED}\n", ""))
+    assert main(["try", str(tmp_path / "message.eml"), *words, *GOOD, *TIZIO, "--chain", "marks"]) == 0
+    assert "nothing" not in capsys.readouterr().out

@@ -89,7 +89,8 @@ def _learn(args: argparse.Namespace) -> int:
 
 
 def _so_far(tally: _Tally) -> str:
-    return f": what was done with the first {tally.effects.total()} messages stays" if tally.effects else ""
+    done = tally.effects.total()
+    return f": what was done with the first {f'{done} messages' if done > 1 else 'message'} stays" if done else ""
 
 
 def _write(store: Tokens, lessons: Sequence[Lesson], args: argparse.Namespace) -> Sequence[Effect]:

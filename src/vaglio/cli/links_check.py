@@ -24,7 +24,7 @@ from vaglio.cli.common import (
     print_json,
     print_table,
 )
-from vaglio.cli.listfamily import LINKS, asked_about
+from vaglio.cli.listfamily import LINKS
 from vaglio.cli.lists_status import statuses
 from vaglio.config.load import Loaded
 from vaglio.dns.open import open_resolver
@@ -122,8 +122,17 @@ async def _row(one: Ours, wanted: _Wanted, resolver: Resolver, suspended: bool) 
     about = About(subject, wanted.name)
     label = label_of(one, about) if subject else ""
     row = {"name": one.name, "suspended": suspended, "answer": "not asked", "weight": 0.0,
-           "says": f"is asked only about {asked_about(one.settings)}"}  # fmt: skip
+           "says": _unasked(wanted, subject)}  # fmt: skip
     return {**row, **_heard(one, about, await resolver.lookup(label + one.suffix, "A"))} if label else row
+
+
+def _unasked(wanted: _Wanted, subject: str) -> str:
+    if subject == "address":
+        return f"is not asked about addresses of IPv{6 if ':' in wanted.name else 4}"
+    if subject:
+        return "is asked about whole mail addresses, not about domains"
+    asked, other = ("addresses", "domains") if wanted.is_address else ("domains", "addresses")
+    return f"is asked about {other}, not about {asked}"
 
 
 def _heard(one: Ours, about: About, answer: Answer) -> dict[str, Any]:

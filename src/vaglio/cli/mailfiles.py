@@ -58,7 +58,7 @@ def _path(path: str, most: int, recursive: bool) -> Iterator[Piece]:
         else:
             yield from _file(path, most)
     except OSError as error:
-        yield Piece(path, b"", trouble=said(error))
+        yield Piece(path, b"", trouble=_refused(error))
 
 
 def _directories(path: str, most: int, recursive: bool) -> Iterator[Piece]:
@@ -69,7 +69,7 @@ def _directories(path: str, most: int, recursive: bool) -> Iterator[Piece]:
         try:
             files, folders = _contents(directory)
         except OSError as error:
-            yield Piece(directory.path, b"", trouble=said(error))
+            yield Piece(directory.path, b"", trouble=_refused(error))
             continue
         for file in files:
             yield from _file(file, most)
@@ -124,7 +124,14 @@ def _opened(path: str, flags: int) -> int:
 
 
 def _why(error: OSError) -> str:
-    return "it is a symbolic link: name what it leads to" if error.errno == errno.ELOOP else said(error)
+    return "it is a symbolic link: name what it leads to" if error.errno == errno.ELOOP else _refused(error)
+
+
+def _refused(error: OSError) -> str:
+    """Return what the system says. The daemon's user may write what is learned, and not read everybody's mail."""
+    if isinstance(error, PermissionError):
+        return f'{error.strerror}: run this as root, or hand messages over one by one ("-" is standard input)'
+    return said(error)
 
 
 def _read(file: BinaryIO, place: str, most: int) -> Iterator[Piece]:

@@ -203,7 +203,7 @@ def _headline(document: Mapping[str, Any], recipients: int, labels: Mapping[str,
 
 def _tell(document: Mapping[str, Any], labels: Mapping[str, str]) -> None:
     print(clean(document["headline"]))
-    if document["why"]:
+    if document["why"] not in ("", document["reason"]):  # a check that found nothing has no more to say
         print(f"\n{labels['why']} ({clean(document['reason'])}):\n{paragraph(document['why'])}")
         if document["next"]:
             print(paragraph(document["next"]))
