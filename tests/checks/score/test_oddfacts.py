@@ -262,6 +262,7 @@ LONG = "<p>Una pagina con abbastanza testo perche' qualcuno la legga davvero, e 
         ("base64-needless", {"Content-Transfer-Encoding": "base64"}, "Q2lhbyBhIHR1dHRpLCBjb21lIHN0YXRlPwo="),
         ("url-address", {}, "http://203.0.113.9/a"),
         ("url-other-shown", HTML, f"{LONG}<a href='http://x.it/'>https://www.poste.it/accesso</a>"),
+        ("url-other-shown", HTML, f"{LONG}<a href='http://192.0.2.99/x'>http://www.paypal.com/</a>"),
         ("url-punycode", {}, "http://xn--mnchen-3ya.de/"),
         ("url-scripts", {}, "http://xn--pypal-4ve.com/"),
         ("url-scripts", {}, "http://xn--80ak6aa92e.com/"),

@@ -71,7 +71,7 @@ NAMED = (Part("application/zip", name="Invoice.pdf.exe"),)
         ("bayes = [0.9, 1.0]", case(probability=1.0), "1.0000"),
         ("bayes = [0.9, 0.99]", case(probability=0.9), "0.9000"),
         ('not = ["LISTED_X"]', case(), ""),
-        ('any = ["LISTED_X", "LISTED_Y"]', case(listed=(Hit("LISTED_Y", 1, "", ""),)), "LISTED_Y"),
+        ('any = ["LISTED_X", "LISTED_Y"]', case(listed=(Hit("LISTED_Y", 1, "", "", "y.it"),)), "y.it"),
     ],
 )
 def test_a_rule_finds_what_it_looks_for_and_says_what(what: str, message: Case, detail: str) -> None:
@@ -134,7 +134,7 @@ def test_metas_look_at_other_metas_wherever_these_stand(facts: set[str]) -> None
 
 def test_a_rule_switched_off_never_fits_and_one_with_no_points_serves() -> None:
     text = rule("IT", 'fact = "a"') + rule("META", 'all = ["IT"]')
-    assert details(rules(text).judge(case({"a": ""}))) == {"IT": "", "META": "IT"}
+    assert details(rules(text).judge(case({"a": "x"}))) == {"IT": "x", "META": "x"}
     assert rules(text, scores={"IT": 0}).judge(case({"a": ""})) == Judgement(0, ())
 
 

@@ -174,7 +174,7 @@ def _link(url: Url) -> Found:
         yield "url-port", url.whole
     if "%" in place or (not url.domain and url.host not in place.lower()):
         yield "url-hidden-host", url.whole
-    if url.shown and url.domain and (found := _SHOWN.match(url.shown[:300])):
+    if url.shown and (found := _SHOWN.match(url.shown[:300])):
         host = found[1].lower()
         if host != url.host and registered_domain(host) not in ("", url.domain):
             yield "url-other-shown", f"{host} -> {url.host}"

@@ -129,14 +129,15 @@ class Ruleset:
 
 
 def _judge_meta(symbol: str, meta: Meta, found: dict[str, str]) -> None:
-    """Add the symbol to ``found`` if its rule fits: the detail is what made it so."""
+    """Add the symbol to ``found`` if its rule fits: the detail is what those found that made it so."""
     some = [one for one in meta.any if one in found]
     if (
         all(one in found for one in meta.all)
         and not any(one in found for one in meta.none)
         and (not meta.any or len(some) >= meta.at_least)
     ):
-        found[symbol] = ", ".join((*meta.all, *some))[:MAX_DETAIL]
+        details = dict.fromkeys(found[one] for one in (*meta.all, *some))
+        found[symbol] = ", ".join(filter(None, details))[:MAX_DETAIL]
 
 
 def _in_order(rules: Iterable[Rule]) -> list[tuple[str, Meta]]:
