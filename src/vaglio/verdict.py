@@ -125,5 +125,11 @@ FAILED = "error"
 FORGED = "forged"
 """The fact that says how many results in our name a message brought along."""
 
+REHEARSAL = "rehearsal"
+"""The fact that says that a rehearsal left the header of a message as it was, which would have been changed."""
+
+SENTENCES = ("because", "because_it")
+"""Facts, and ends of the names of a chain's, that say in words what others say: for ``vaglio why``, and for no log."""
+
 TIMED_OUT = "timeout"
 """Reason of a verdict that the failure policy gave, since the check missed its deadline."""

@@ -240,7 +240,7 @@ def test_the_journal_is_filtered(busy: Host, words: tuple[str, ...], recipients:
 
 def test_the_journal_is_a_table(busy: Host) -> None:
     head, *rows = busy.fine("journal").splitlines()
-    assert head.split() == ["when", "ref", "daemon", "verdict", "reason", "client", "from", "to", "queue", "id"]
+    assert " ".join(head.split()) == "when ref daemon verdict reason score client from to queue id"
     assert len(rows) == 5
     assert rows[0].split()[3:] == ["greylist", "defer", "first-contact", "2001:db8::1", "<>", "bounce@caio.it"]
 
@@ -375,3 +375,45 @@ def test_entries_of_a_check_without_words_show_at_least_its_reason(host: Host) -
     assert "what: refused for good, ref ABCD-0000" in said
     assert "why: too-many" in said
     assert "now: " not in said
+
+
+@pytest.fixture
+def scored(host: Host) -> Host:
+    """Messages of a chain and of the milter alone, spam and not, one of them in rehearsal."""
+    chain: dict[str, Any] = {"daemon": "chain.inbound", "check": "chain", "reason": "passed"}
+    alone: dict[str, Any] = {"daemon": "score", "check": "score", "reason": "clean"}
+    spam = {"score.score": 13.5, "score.required": 5.0, "score.spam": True, "score.because": "+13.5 a prize"}
+    journal = JournalWriter(host.state / "journal.sqlite", 1e9, 10**9, pytest.fail, host.clock.now)
+    rows: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+        ("G7K2-9QF1", "spam", chain, spam),
+        ("G7K2-9QF2", "rehearsed", chain, {**spam, "rehearsal": True}),
+        ("G7K2-9QF3", "alone", {**alone, "reason": "spam"}, {"score": 7.0, "spam": True}),
+        ("G7K2-9QF4", "ham", alone, {"score": 0.5, "required": 5.0, "spam": False, "symbols": '"spam":true'}),
+    ]
+    for ref, recipient, whose, facts in rows:
+        journal.record(Entry(ref=ref, at=float(NOW), action="pass", recipient=f"{recipient}@caio.it", facts=facts,
+                             **whose))  # fmt: skip
+    journal.flush()
+    journal.close()
+    return host
+
+
+def test_spam_is_found_whatever_was_done_with_it(scored: Host) -> None:
+    found = [one["recipient"].partition("@")[0] for one in scored.json("journal", "--spam")]
+    assert found == ["alone", "rehearsed", "spam"]
+
+
+def test_the_table_tells_scores_and_rehearsals(scored: Host) -> None:
+    rows = {line.split()[2]: line.split()[4:7] for line in scored.fine("journal").splitlines()[1:]}
+    assert rows == {
+        "G7K2-9QF1": ["pass", "passed", "13.5/5"], "G7K2-9QF2": ["(pass)", "passed", "13.5/5"],
+        "G7K2-9QF3": ["pass", "spam", "7"], "G7K2-9QF4": ["pass", "clean", "0.5/5"],
+    }  # fmt: skip
+
+
+def test_facts_do_not_say_again_what_why_says(scored: Host) -> None:
+    said = scored.fine("why", "G7K2-9QF1")
+    (line,) = [line for line in said.splitlines() if line.strip().startswith("facts:")]
+    assert "score.score=13.5" in line
+    assert "because" not in line
+    assert said.count("+13.5 a prize") == 1

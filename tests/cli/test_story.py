@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from vaglio.cli.story import explain, story
+from vaglio.cli.story import explain, outcome, rehearsed, story
 from vaglio.facts import Client, Envelope, Facts, Session, Stage
 from vaglio.journal.entry import Entry
 from vaglio.milter.session import TOO_MANY_FORGED
+from vaglio.verdict import Fact
 
 FACTS = Facts(Client("", b""), Envelope("", ""), Session(Stage.END_OF_MESSAGE))
 PASSED = Entry("G7K2-9QFD", 0.0, "chain.inbound", "chain", "pass", reason="passed")
@@ -72,8 +73,65 @@ def test_where_one_check_decided_the_move_is_its_own() -> None:
 
 
 def test_the_story_of_a_refused_message_tells_of_no_mark_that_anybody_would_see() -> None:
-    facts = {"score.reason": "spam", "score.score": 16.5, "score.required": 5.0, "score.symbols": "PRIZE 16.5",
-             "tag.reason": "tagged", "tag.tags": "[SPAM]", "decided_by": "score"}  # fmt: skip
+    facts: dict[str, Fact] = {
+        "score.reason": "spam", "score.score": 16.5, "score.required": 5.0, "score.symbols": "PRIZE 16.5",
+        "tag.reason": "tagged", "tag.tags": "[SPAM]", "decided_by": "score",
+    }  # fmt: skip
     passed = PASSED._replace(facts=facts)
     assert story(passed, "en") == "spam score 16.5 of 5 (PRIZE 16.5); subject marked [SPAM]; delivered"
     assert story(passed._replace(action="reject"), "en") == "spam score 16.5 of 5 (PRIZE 16.5); refused for good"
+
+
+SPAM: dict[str, Fact] = {
+    "score.reason": "spam", "score.score": 13.5, "score.spam": True, "score.required": 5.0,
+    "score.symbols": "PRIZE 13.5", "score.because": "+13.5 it promises a prize",
+    "score.because_it": "+13.5 c'e' un premio, E' piu' di un'offerta",
+}  # fmt: skip
+MARKED: dict[str, Fact] = {"tag.reason": "tagged", "tag.tags": "[SPAM]", "tag.rules": "tag.rule[0]: spam"}
+
+
+def test_a_chain_that_rehearses_says_what_would_have_come_and_that_nothing_did() -> None:
+    entry = PASSED._replace(facts={**SPAM, **MARKED, "rehearsal": True})
+    assert story(entry, "en") == (
+        "spam score 13.5 of 5 (PRIZE 13.5), in rehearsal; subject would have been marked [SPAM]; "
+        "delivered as it came, since this is a rehearsal"
+    )
+    assert outcome(entry, "en") == "let through as it came; in earnest its header would have been changed"
+    why, then = explain(entry, "en")
+    assert "In earnest its headers would have said so (X-Spam-Flag: YES)." in why
+    assert "Its subject would have been marked [SPAM]" in why
+    assert then.startswith("This was a rehearsal: its header stayed as it was. If it is not spam:")
+    assert rehearsed(entry) == "pass"
+    assert rehearsed(PASSED) == ""
+    assert story(entry._replace(rehearsed="reject"), "en").endswith("in earnest it would have been refused for good")
+    assert "marked" not in story(entry._replace(rehearsed="reject"), "en")
+
+
+def test_a_score_that_rehearses_in_a_chain_in_earnest_says_what_would_have_come() -> None:
+    entry = PASSED._replace(facts={**SPAM, "score.rehearsal": True, "tag.reason": "nothing", "tag.would": "[SPAM]"})
+    assert "in earnest the subject would be marked [SPAM]; delivered" in story(entry, "en")
+    assert "X-Spam-Flag: YES" in explain(entry, "en")[0]
+    assert "sul serio" in story(entry, "it")
+    assert rehearsed(entry) == "pass"
+
+
+def test_a_milter_whose_check_does_not_know_of_its_rehearsal_says_so_too() -> None:
+    entry = PASSED._replace(check="dkim_sign", reason="signed", facts={"domain": "tizio.it", "rehearsal": True})
+    assert explain(entry, "en")[1].startswith("This was a rehearsal")
+    assert story(entry, "it").endswith("consegnato com'era, perché è una prova")
+
+
+def test_sentences_of_rules_have_their_accents_where_they_are_no_reply() -> None:
+    assert "c'è un premio, È più di un'offerta" in explain(PASSED._replace(facts=SPAM), "it")[0]
+
+
+@pytest.mark.parametrize(("problem", "italian"), [
+    ("the domain has no SPF record", "il dominio non ha un record SPF"),
+    ("TXT of tizio.it can't be looked up (network)", "TXT di tizio.it non si può consultare (rete)"),
+    ("something else", "something else"),
+])
+def test_what_is_wrong_with_a_record_is_italian_where_the_rest_is(problem: str, italian: str) -> None:
+    facts = {"spf.reason": "none", "spf.result": "none", "spf.problem": problem}
+    assert italian in explain(PASSED._replace(facts=facts), "it")[0]
+    assert italian in story(PASSED._replace(facts=facts), "it")
+    assert problem in explain(PASSED._replace(facts=facts), "en")[0]

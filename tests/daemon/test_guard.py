@@ -250,14 +250,16 @@ def test_a_failed_commit_is_judged_like_a_failed_check() -> None:
 def test_a_rehearsal_passes_and_keeps_what_would_have_been_done() -> None:
     verdict = Bench(giving(DEFER), mode="rehearse").answer()
     assert (verdict.action, verdict.rehearsed, verdict.reply, verdict.headers) == (Action.PASS, Action.DEFER, None, ())
-    assert (verdict.reason, verdict.ref, verdict.facts) == ("first", "G7K2-9QFD", {"delay": 300})
+    assert (verdict.reason, verdict.ref, verdict.facts["delay"]) == ("first", "G7K2-9QFD", 300)
     assert verdict.journalled
 
 
-def test_a_rehearsal_leaves_no_header_on_the_mail() -> None:
+def test_a_rehearsal_leaves_no_header_on_the_mail_and_says_that_one_would_have_come() -> None:
     verdict = Bench(giving(PASS), mode="rehearse").answer()
-    assert verdict == Verdict(Action.PASS, "greylist", "known")
+    assert verdict == Verdict(Action.PASS, "greylist", "known", facts={"rehearsal": True})
     assert not verdict.journalled
+    plain = Bench(giving(PASS._replace(headers=())), mode="rehearse").answer()
+    assert not plain.facts
 
 
 def test_a_rehearsal_passes_mail_even_when_it_fails() -> None:

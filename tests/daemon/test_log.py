@@ -326,3 +326,10 @@ def test_a_throttle_does_not_grow_with_the_kinds() -> None:
     for kind in range(Throttle.MOST * 2):
         throttle(kind)
     assert len(throttle._kinds) <= Throttle.MOST
+
+
+def test_sentences_for_people_are_left_to_the_journal() -> None:
+    said = {"score.symbols": "PRIZE 6", "score.because": "+6 it promises a prize", "because_it": "+6 un premio"}
+    verdict = Verdict(Action.PASS, "chain", "passed", facts=said)
+    assert decision_line(facts(), verdict, 0).endswith(' score.symbols="PRIZE 6"')
+    assert "because" not in decision_json(facts(), verdict, 0, 0)

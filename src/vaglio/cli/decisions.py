@@ -32,10 +32,12 @@ from vaglio.cli.common import (
     warn,
 )
 from vaglio.cli.greylist_since import Since, since
-from vaglio.cli.story import explain, outcome, story
+from vaglio.cli.story import explain, outcome, rehearsed, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normalise
+from vaglio.milter.combine import CHAIN
+from vaglio.verdict import SENTENCES
 
 T = TypeVar("T")
 
@@ -71,14 +73,17 @@ def add_to(commands: Commands) -> None:
         "vaglio journal --client 198.51.100.0/24 --reason early-retry\n"
         "vaglio journal --since 1d --user tizio@tizio.it\n"
         "vaglio journal --daemon inbound --verdict reject\n"
+        "vaglio journal --since 1d --spam\n"
         "vaglio journal --queue 4YbT1z3mKjz9vN2\n"
         "vaglio journal --to caio.it --since 2026-11-01 --until 2026-11-08 --limit 1000 --json",
-        "A verdict in parentheses was not carried out, since the daemon was rehearsing. Each message that a milter\n"
-        "judged is here; what simply passed a policy daemon is not: see that daemon's log.",
+        "A verdict in parentheses was not carried out, since the daemon was rehearsing; (pass) is mail whose header\n"
+        "would have been changed. Behind a score stand the points from which on mail is spam: 7.3/5. Each message\n"
+        "that a milter judged is here; what simply passed a policy daemon is not: see that daemon's log.",
     )  # fmt: skip
     _filters(journal)
     journal.add_argument("--verdict", choices=["defer", "reject", "hold", "discard", "pass"], help="only these")
     journal.add_argument("--reason", metavar="SLUG", help="only this reason, such as first-contact")
+    journal.add_argument("--spam", action="store_true", help="only messages whose score says spam, whatever was done")
     journal.add_argument("--daemon", metavar="NAME",
                          help="only this daemon, such as greylist, spf, or inbound; chain is all chains")  # fmt: skip
     journal.add_argument("--queue", metavar="ID", help="only of the message with this queue id")
@@ -223,7 +228,7 @@ def _in_words(entry: Entry, later: Since | None, language: str) -> str:
         entry.recipient,
         entry.queue_id,
         f"{entry.daemon}: {entry.reason}",
-        " ".join(f"{name}={value}" for name, value in entry.facts.items()),
+        " ".join(f"{name}={value}" for name, value in entry.facts.items() if not name.endswith(SENTENCES)),
         why,
         entry.reply,
         then,
@@ -270,20 +275,36 @@ def _journal(args: argparse.Namespace) -> int:
     loaded = configuration(args)
     daemon = _daemon(args.daemon, loaded) if args.daemon else None
     queue_ids = [args.queue] if args.queue else None
-    entries = _search(args, loaded, action=args.verdict, reason=args.reason, daemon=daemon, queue_ids=queue_ids)
+    entries = _search(
+        args, loaded, action=args.verdict, reason=args.reason, daemon=daemon, queue_ids=queue_ids, spam=args.spam
+    )
     if args.json:
         print_json([entry._asdict() for entry in entries])
         return 0
     print_table(
-        ("when", "ref", "daemon", "verdict", "reason", "client", "from", "to", "queue id"),
+        ("when", "ref", "daemon", "verdict", "reason", "score", "client", "from", "to", "queue id"),
         (
-            (moment(one.at), one.ref, one.daemon, f"({one.rehearsed})" if one.rehearsed else one.action, one.reason,
+            (moment(one.at), one.ref, one.daemon, _verdict(one), one.reason, _score(one),
              one.client, one.sender or "<>", one.recipient, one.queue_id)
             for one in entries
         ),
         f"no such decisions; {_NOT_THERE}",
     )  # fmt: skip
     return 0
+
+
+def _verdict(entry: Entry) -> str:
+    would = rehearsed(entry)
+    return f"({would})" if would else entry.action
+
+
+def _score(entry: Entry) -> str:
+    """Return "7.3/5"; "" for what has no score."""
+    of = "score." if entry.check == CHAIN else ""
+    score, required = entry.facts.get(f"{of}score"), entry.facts.get(f"{of}required")
+    if not isinstance(score, int | float):
+        return ""
+    return f"{score:g}/{required:g}" if isinstance(required, int | float) else f"{score:g}"
 
 
 def _daemon(named: str, loaded: Loaded) -> str:

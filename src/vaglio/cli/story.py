@@ -15,7 +15,7 @@ from vaglio.checks.tag import explain as tag
 from vaglio.journal.entry import Entry
 from vaglio.milter.combine import CHAIN
 from vaglio.milter.session import MAX_FORGED, TOO_MANY_FORGED
-from vaglio.verdict import FAILED, FORGED, TIMED_OUT, Fact
+from vaglio.verdict import FAILED, FORGED, REHEARSAL, TIMED_OUT, Fact
 
 _Explainer = Callable[[str, Mapping[str, Fact], str, bool], tuple[str, str]]
 _TOO_MANY = {
@@ -56,10 +56,12 @@ _FAILURES = {
 
 _WORDS = {
     "en": {"defer": "deferred (come back later)", "reject": "refused for good", "hold": "put on hold",
-           "discard": "discarded", "pass": "let through", "would": "let through; in earnest it would have been "},
+           "discard": "discarded", "pass": "let through", "would": "let through; in earnest it would have been ",
+           "header": "let through as it came; in earnest its header would have been changed"},
     "it": {"defer": "rimandato (riprovare più tardi)", "reject": "rifiutato", "hold": "trattenuto",
            "discard": "scartato", "pass": "lasciato passare",
-           "would": "lasciato passare; fuori dalla prova sarebbe stato "},
+           "would": "lasciato passare; fuori dalla prova sarebbe stato ",
+           "header": "lasciato passare com'era; fuori dalla prova l'intestazione sarebbe stata cambiata"},
 }  # fmt: skip
 _PASSED_ALL_THE_SAME = {
     "en": "Nothing: this was a rehearsal, and the message went on its way.",
@@ -78,9 +80,18 @@ _BRIEFS: Mapping[str, Callable[[str, Mapping[str, Fact], str], str]] = {
 """By check of messages: one clause of the story. Given reason, facts and language."""
 
 _END = {
-    "en": {"pass": "delivered", "would": "delivered, since this is a rehearsal; in earnest it would have been "},
-    "it": {"pass": "consegnato", "would": "consegnato, perché è una prova; sul serio sarebbe stato "},
+    "en": {"pass": "delivered", "would": "delivered, since this is a rehearsal; in earnest it would have been ",
+           "header": "delivered as it came, since this is a rehearsal"},
+    "it": {"pass": "consegnato", "would": "consegnato, perché è una prova; sul serio sarebbe stato ",
+           "header": "consegnato com'era, perché è una prova"},
 }
+
+_LEFT = {
+    "en": "This was a rehearsal: its header stayed as it was.",
+    "it": "Era una prova: l'intestazione è rimasta com'era.",
+}
+
+_TELL_IT_THEMSELVES = ("score", "tag")
 
 _FAILED = {"en": "{check} failed", "it": "{check} non è riuscito"}
 
@@ -90,7 +101,21 @@ def outcome(entry: Entry, language: str) -> str:
     words = _WORDS[language]
     if entry.rehearsed:
         return words["would"] + words.get(entry.rehearsed, entry.rehearsed)
+    if entry.action == "pass" and entry.facts.get(REHEARSAL):
+        return words["header"]
     return words.get(entry.action, entry.action)
+
+
+def rehearsed(entry: Entry) -> str:
+    """Return what was only rehearsed, if anything was: the action, or "pass" where it is a change of the header."""
+    if entry.rehearsed or entry.action != "pass":
+        return entry.rehearsed
+    return "pass" if any(fact is True for name, fact in entry.facts.items() if _of(name) == REHEARSAL) else ""
+
+
+def _of(name: str) -> str:
+    """Return the name that a fact of a chain has with its check."""
+    return name.rpartition(".")[2]
 
 
 def explain(entry: Entry, language: str) -> tuple[str, str]:
@@ -101,6 +126,8 @@ def explain(entry: Entry, language: str) -> tuple[str, str]:
         why, then = _explain(entry.check, entry.reason, entry.facts, language, bool(entry.rehearsed))
     if entry.rehearsed:
         then = _PASSED_ALL_THE_SAME[language]
+    elif entry.facts.get(REHEARSAL) and entry.check not in _TELL_IT_THEMSELVES:
+        then = f"{_LEFT[language]} {then}".strip()
     if forged := entry.facts.get(FORGED):
         why = f"{why} {_FORGED[language].format(count=forged)}".strip()
     return why or entry.reason, then
@@ -115,7 +142,7 @@ def _explain(check: str, reason: str, facts: Mapping[str, Fact], language: str, 
 
 def _explain_chain(entry: Entry, language: str) -> tuple[str, str]:
     """Explain the check that decided, else each in turn, with what somebody must do all the same."""
-    told = told_by(entry.facts)
+    told = _told(entry)
     decided = str(entry.facts.get("decided_by", ""))
     if decided in told:
         return _explain(decided, entry.reason, told[decided], language, bool(entry.rehearsed))
@@ -126,6 +153,14 @@ def _explain_chain(entry: Entry, language: str) -> tuple[str, str]:
         if check in _ADVICE:
             moves.append(_ADVICE[check](reason, facts, language)[1])
     return " ".join(filter(None, whys)), " ".join(filter(None, moves))
+
+
+def _told(entry: Entry) -> dict[str, dict[str, Fact]]:
+    """Return the facts of a chain's entry by check; where the whole chain rehearses, each of them does."""
+    told = told_by(entry.facts)
+    if entry.facts.get(REHEARSAL):
+        return {check: {**facts, REHEARSAL: True} for check, facts in told.items()}
+    return told
 
 
 def told_by(facts: Mapping[str, Fact]) -> dict[str, dict[str, Fact]]:
@@ -149,8 +184,8 @@ def story(entry: Entry, language: str) -> str:
 
 def clauses(entry: Entry, language: str) -> list[str]:
     """Return what each check of messages found, in a clause: "SPF pass for tizio.it"."""
-    told = told_by(entry.facts) if entry.check == CHAIN else {entry.check: {"reason": entry.reason, **entry.facts}}
-    if entry.action == "reject":
+    told = _told(entry) if entry.check == CHAIN else {entry.check: {"reason": entry.reason, **entry.facts}}
+    if "reject" in (entry.action, entry.rehearsed):
         told.pop("tag", None)  # nobody gets the message, with or without a mark
     return list(filter(None, (_brief(check, facts, language) for check, facts in told.items())))
 
@@ -167,4 +202,6 @@ def _end(entry: Entry, language: str) -> str:
     words, end = _WORDS[language], _END[language]
     if entry.rehearsed:
         return end["would"] + words.get(entry.rehearsed, entry.rehearsed)
+    if entry.action == "pass" and entry.facts.get(REHEARSAL):
+        return end["header"]
     return end["pass"] if entry.action == "pass" else words.get(entry.action, entry.action)

@@ -19,7 +19,7 @@ from vaglio.examination import Examination, Field, Message, MessageCheck
 from vaglio.facts import Facts
 from vaglio.ports import StoreError
 from vaglio.text import is_field_name
-from vaglio.verdict import FAILED, TIMED_OUT, Action, AuthResult, Reply, Verdict
+from vaglio.verdict import FAILED, REHEARSAL, TIMED_OUT, Action, AuthResult, Reply, Verdict
 
 TROUBLE = Reply(451, "4.3.0", "Temporary problem on our side, please try again later")
 """What a client hears when ``on_error = "defer"`` decides (RFC 5321 4.2.3, RFC 3463 3.4)."""
@@ -152,10 +152,13 @@ def rehearsed(verdict: Verdict, results: Sequence[str] = ()) -> Verdict:
     """Return what a rehearsal answers in place of ``verdict``: mail passes untouched, without reply, and without header
     but for ``results``.
 
-    What would have been done stays in ``rehearsed``; facts, reason and reference are kept for the journal.
+    What would have been done stays in ``rehearsed``, and that the header would have been changed in a fact; facts,
+    reason and reference are kept for the journal.
     """
     if verdict.headers or verdict.changes:
-        verdict = verdict._replace(headers=tuple(one for one in verdict.headers if one.name in results), changes=())
+        left = tuple(one for one in verdict.headers if one.name in results)
+        if verdict.changes or len(left) < len(verdict.headers):
+            verdict = verdict._replace(headers=left, changes=(), facts={**verdict.facts, REHEARSAL: True})
     if verdict.action is Action.PASS:
         return verdict
     return verdict._replace(action=Action.PASS, rehearsed=verdict.action, reply=None, immediate=False)

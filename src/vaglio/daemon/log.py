@@ -25,7 +25,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Literal, TextIO
 
 from vaglio.facts import Facts
-from vaglio.verdict import Fact, Verdict
+from vaglio.verdict import SENTENCES, Fact, Verdict
 
 VALUE = 256
 """Most characters of one value in a line, as written."""
@@ -165,7 +165,11 @@ def _more(facts: Mapping[str, Fact], room: int) -> str:
     text = _more_plain(facts)
     if text and len(text) <= room:
         return text
-    return _fitting([f" {key}={_fact(value)}" for key, value in facts.items() if key not in _STANDARD], room)
+    return _fitting([f" {key}={_fact(value)}" for key, value in facts.items() if _is_logged(key)], room)
+
+
+def _is_logged(key: str) -> bool:
+    return key not in _STANDARD and not key.endswith(SENTENCES)
 
 
 def _fitting(pieces: list[str], room: int) -> str:
@@ -192,7 +196,7 @@ def decision_json(facts: Facts, verdict: Verdict, ms: float, now: float) -> str:
 def _more_json(facts: Mapping[str, Fact], room: int) -> str:
     members = [
         f',"{key}":{_json(value) if isinstance(value, str) else _json_number(value)}'
-        for key, value in facts.items() if key not in _STANDARD
+        for key, value in facts.items() if _is_logged(key)
     ]  # fmt: skip
     return _fitting(members, room)
 

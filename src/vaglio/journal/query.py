@@ -22,6 +22,10 @@ from vaglio.ports import StoreError
 from vaglio.store.database import look_into
 from vaglio.store.trouble import unreadable
 
+_SPAM = ('"spam":true', '"score.spam":true')
+"""How the facts say so, of a milter and of a chain. Nothing that a stranger writes looks like it: its quotes are
+escaped."""
+
 _Row = tuple[Any, ...]  # text as bytes: most rows are looked at and thrown away
 _Test = Callable[[_Row], bool]
 
@@ -83,6 +87,7 @@ class JournalReader:
         sender: str | None = None,
         recipient: str | None = None,
         user: str | None = None,
+        spam: bool = False,
         limit: int | None = None,
     ) -> list[Entry]:
         """Return the entries to which all that is given applies, newest first, at most ``limit``.
@@ -92,6 +97,7 @@ class JournalReader:
         are those of the mail server, of which any may apply. ``client`` is an address or a network. ``sender`` and
         ``recipient`` are addresses or whole domains (``caio.it``, ``@caio.it``) in any case; ``""`` and ``<>`` are the
         null sender. ``user`` is a login, or all logins of a domain; ``""`` is who has not logged in.
+        ``spam`` are messages whose score says so.
         """
         clauses: list[str] = []
         values: list[object] = []
@@ -105,6 +111,9 @@ class JournalReader:
             if value is not None:
                 clauses.append(clause)
                 values.append(value)
+        if spam:
+            clauses.append(f"({' OR '.join('instr(facts, ?)' for _ in _SPAM)})")
+            values.extend(_SPAM)
         if queue_ids is not None:
             clauses.append(f"queue_id IN ({', '.join('?' * len(queue_ids))})")
             values.extend(queue_ids)

@@ -6,6 +6,7 @@ import pytest
 
 from vaglio.checks.score.case import Hit
 from vaglio.checks.score.decide import Found, Reason, Thresholds, basis, decide, screen, sentences, symbols, thresholds
+from vaglio.checks.score.explain import advice
 from vaglio.checks.score.settings import Ladder, ScoreSettings
 from vaglio.checks.score.text import foreign, headers, reply
 from vaglio.examination import Field
@@ -182,3 +183,21 @@ def test_headers_of_strangers_are_taken_out_whatever_their_case_each_by_its_plac
 def test_what_was_found_is_not_told_twice() -> None:
     hit = Hit("LISTED_X", 2.0, "a link leads to bad.example, which is on the list x", "", "bad.example")
     assert sentences([hit], "en") == "+2 a link leads to bad.example, which is on the list x"
+
+
+def test_what_weighs_against_is_told_by_its_size_and_the_rest_in_a_sum() -> None:
+    small = [Hit(f"SMALL_{place}", 0.1 * place, "it is small", "") for place in range(1, 10)]
+    said = sentences([*small, Hit("BAYES_00", -2.0, "learned as wanted", "imparato come desiderato")], "en")
+    assert said.startswith("-2 learned as wanted; +0.9 it is small; ")
+    assert said.endswith("; 2 more: +0.3 in all")
+    assert sentences(small, "it").endswith("; ancora 1: +0.1 in tutto")
+
+
+def test_headers_of_strangers_that_go_are_counted() -> None:
+    limits = Thresholds(3, 8, 15)
+    assert "foreign_fields" not in basis(FOUND, decide(3.25, limits), limits)
+    known = basis(FOUND._replace(foreign=2), decide(3.25, limits), limits)
+    assert known["foreign_fields"] == 2
+    assert "X-Spam headers that it brought along were taken out: 2." in advice("spam", known, "en")[0]
+    assert "would have been taken out: 2." in advice("spam", {**known, "rehearsal": True}, "en")[0]
+    assert "If it is not spam" in advice("spam", known, "en")[1]

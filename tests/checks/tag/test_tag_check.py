@@ -142,9 +142,6 @@ def test_no_subject_makes_it_fail(subjects: list[bytes], bad: bool) -> None:
     plan_of(judged(check(), message(*subjects, earlier=SPAM if bad else {})))
 
 
-def test_a_rehearsal_says_so() -> None:
-    assert judged(check(mode="rehearse"), message(b" offer")).facts["rehearsal"] is True
-
 
 # --- whose mail ---
 
@@ -239,5 +236,8 @@ def test_results_in_headers_are_believed_only_of_our_own_milters() -> None:
     assert subject(whole, "mx.caio.it", rule=DMARC) == ""
 
 
-def test_a_score_that_rehearses_marks_nothing() -> None:
-    assert not judged(check(score_rehearses=True), message(b" offer")).changes
+def test_a_score_that_rehearses_marks_nothing_and_what_would_be_is_told() -> None:
+    verdict = judged(check(score_rehearses=True), message(b" offer"))
+    assert not verdict.changes
+    assert verdict.facts["would"] == "[SPAM]"
+    assert "would" not in judged(check(), message(b" offer")).facts

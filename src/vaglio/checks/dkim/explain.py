@@ -72,7 +72,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         Reason.WRONG_KEY: ("The key of {domain} is not for this signature: {problem}.",
                            _SIGNER["en"] + "repair " + _KEY["en"] + ", or sign with the key that belongs to it."),
         Reason.DNS: ("The key of {domain} could not be looked up: {problem}.",
-                     "It may do next time; if it lasts for many domains, see vaglio dns check."),
+                     "The look-up may succeed next time; if it lasts for many domains, see vaglio dns check."),
     },
     "it": {
         Reason.PASS: ("Il messaggio è come {domain} lo ha firmato ({algorithm}, selettore {selector}).", ""),

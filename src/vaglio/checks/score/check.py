@@ -79,7 +79,7 @@ class _Scored(Examination):
             return Verdict(Action.REJECT, NAME, Reason.TOO_MANY_FOREIGN, told, ref=ref)
         results = results_of(message.headers, context.authserv_id) if context.authserv_id else ()
         found = await context.scorer.score(message, results)
-        return self._verdict(found, message)._replace(changes=tuple(removals))
+        return self._verdict(found._replace(foreign=len(removals)), message)._replace(changes=tuple(removals))
 
     def _verdict(self, found: Found, message: Message) -> Verdict:
         settings, context = self._check.settings, self._check.context

@@ -20,8 +20,10 @@ keep Postfix busy for minutes."""
 
 _TOLD = 8
 """Hits whose sentences the journal keeps."""
+_MORE = {"en": "{} more: {:+g} in all", "it": "ancora {}: {:+g} in tutto"}
 _ROOM = 900
 """Bytes of these sentences, in either language: an entry of the journal has room for 4,096 bytes of facts."""
+_MORE_ROOM = 50
 
 
 class Reason(StrEnum):
@@ -110,7 +112,8 @@ def decide(score: float, limits: Thresholds) -> Decision:
 class Found(NamedTuple):
     """All that was found out about a message. ``hits`` are the weightiest first; ``capped`` is what caps of groups took
     away, by group; ``silent`` are lists that did not answer; ``learned`` is as what it was learned by itself, "" if it
-    was not; ``size`` bytes of the body, ``read`` how many of them were looked at.
+    was not; ``size`` bytes of the body, ``read`` how many of them were looked at; ``foreign`` X-Spam fields that
+    it brought along are taken out.
     """
 
     score: float
@@ -121,6 +124,7 @@ class Found(NamedTuple):
     learned: str = ""
     size: int = 0
     read: int = 0
+    foreign: int = 0
 
 
 def basis(found: Found, decision: Decision, limits: Thresholds) -> Mapping[str, Fact]:
@@ -140,6 +144,8 @@ def basis(found: Found, decision: Decision, limits: Thresholds) -> Mapping[str, 
         facts["silent"] = ", ".join(found.silent[:20])
     if found.learned:
         facts["learned"] = found.learned
+    if found.foreign:
+        facts["foreign_fields"] = found.foreign
     if found.read < found.size:
         facts["read"], facts["size"] = found.read, found.size
     facts["because"] = sentences(found.hits, "en")
@@ -153,15 +159,21 @@ def symbols(hits: Iterable[Hit]) -> str:
 
 
 def sentences(hits: Iterable[Hit], language: str, most: int = _TOLD) -> str:
-    """Return in words what weighed, the weightiest first: ``+1.2 it has no subject; +0.5 ...``."""
-    told, room = "", _ROOM
-    for hit in list(hits)[:most]:
-        one = f"{hit.score:+g} {sentence(hit, language)}"
+    """Return in words what weighed most, for or against it: ``+1.2 it has no subject; -0.5 ...; 3 more: +0.4 in all``.
+    """
+    told: list[str] = []
+    left = sorted(hits, key=lambda hit: -abs(hit.score))
+    room = _ROOM - _MORE_ROOM
+    while left and len(told) < most:
+        one = f"{left[0].score:+g} {sentence(left[0], language)}"
         room -= len(one.encode("utf-8", "replace")) + 2
         if room < 0:
             break
-        told += f"; {one}" if told else one
-    return told
+        told.append(one)
+        del left[0]
+    if left:
+        told.append(_MORE.get(language, _MORE["en"]).format(len(left), round(sum(hit.score for hit in left), 2)))
+    return "; ".join(told)
 
 
 def sentence(hit: Hit, language: str) -> str:

@@ -6,10 +6,11 @@ lacks reads ``?``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from vaglio.checks.score.decide import MAX_FOREIGN, Reason
-from vaglio.verdict import Fact
+from vaglio.verdict import REHEARSAL, Fact
 
 _WHY: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -38,16 +39,19 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "capped": "Caps of groups took away: {capped}.",
         "silent": "Lists that did not answer: {silent}.",
         "read": "Only its first {read} bytes of {size} were read.",
-        "learned": "It was learned by itself as {learned}.",
+        "learned": "It was learned automatically as {learned}.",
+        "foreign_fields": "X-Spam headers that it brought along were taken out: {foreign_fields}.",
+        "foreign_left": "X-Spam headers that it brought along would have been taken out: {foreign_fields}.",
         "tagged": "It was taken, and says so in its headers (X-Spam-Flag: YES).",
         "decided": "{by} decided, which is {threshold}.",
-        "move": 'If it is none: "vaglio score FILE" tells what each rule gave; change the points of a rule that errs '
-        "(score.scores), and teach Bayes: vaglio learn ham FILE.",
+        "move": 'If it is not spam: "vaglio score FILE" tells what each rule gave; change the points of a rule that '
+        "errs (score.scores), and teach Bayes: vaglio learn ham FILE.",
         "missed": 'If it is spam all the same, teach Bayes: vaglio learn spam FILE.',
         "sender": "It is the sender's move, who was told: write it otherwise, or by other means.",
         "held": "It is the admin's move: look at it, release or delete it.",
         "foreign": "It is the move of whoever sent it: no honest message has them. It was not taken.",
-        "rehearsed": 'This is a rehearsal (score.mode = "rehearse"): nothing was done to it.',
+        "rehearsed": "This was a rehearsal: nothing was done to it.",
+        "would": "In earnest its headers would have said so (X-Spam-Flag: YES).",
     },
     "it": {
         "of": " su {required}",
@@ -55,16 +59,19 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "capped": "I tetti dei gruppi hanno tolto: {capped}.",
         "silent": "Liste che non hanno risposto: {silent}.",
         "read": "Ne sono stati letti solo i primi {read} byte su {size}.",
-        "learned": "È stato imparato da solo come {learned}.",
+        "learned": "È stato imparato automaticamente come {learned}.",
+        "foreign_fields": "Intestazioni X-Spam che portava con sé, e che sono state tolte: {foreign_fields}.",
+        "foreign_left": "Intestazioni X-Spam che portava con sé, e che sarebbero state tolte: {foreign_fields}.",
         "tagged": "È stato accettato, e lo dice nelle intestazioni (X-Spam-Flag: YES).",
         "decided": "Ha deciso {by}, che è {threshold}.",
-        "move": 'Se non lo è: "vaglio score FILE" dice quanto ha dato ogni regola; si cambino i punti di quella che '
+        "move": 'Se non è spam: "vaglio score FILE" dice quanto ha dato ogni regola; si cambino i punti di quella che '
         "sbaglia (score.scores), e si insegni a Bayes: vaglio learn ham FILE.",
         "missed": "Se è spam lo stesso, si insegni a Bayes: vaglio learn spam FILE.",
         "sender": "Tocca al mittente, che lo sa dalla risposta: scriva in altro modo, o per altra via.",
         "held": "Tocca all'amministratore: guardarlo, rilasciarlo o cancellarlo.",
         "foreign": "Tocca a chi l'ha spedito: nessun messaggio onesto ne ha. Non è stato accettato.",
-        "rehearsed": 'È una prova (score.mode = "rehearse"): non gli è stato fatto nulla.',
+        "rehearsed": "Era una prova: non gli è stato fatto nulla.",
+        "would": "Sul serio le intestazioni lo avrebbero detto (X-Spam-Flag: YES).",
     },
 }
 
@@ -74,16 +81,37 @@ class _Facts(dict[str, str]):
         return "?"
 
 
+_SAID = ("because", "capped", "silent", "foreign_fields", "read", "learned")
+
+_ACCENTED = re.compile(r"\b(c'e|da|e|gia|perche|piu|pubblicita|puo|sara|verra|cio|cosi|eredita)'(?!\w)", re.IGNORECASE)
+_ACCENTS = {"a": "à", "e": "è", "i": "ì", "o": "ò", "u": "ù"}
+
+
+def accented(italian: str) -> str:
+    """Return a sentence of a rule, which is ASCII since a reply may carry it, as one writes it."""
+    return _ACCENTED.sub(_with_accent, italian)
+
+
+def _with_accent(found: re.Match[str]) -> str:
+    word = found[1]
+    last = "é" if word.lower() == "perche" else _ACCENTS[word[-1].lower()]
+    return word[:-1] + (last.upper() if word[-1].isupper() else last)
+
+
 def advice(reason: str, facts: Mapping[str, Fact], language: str) -> tuple[str, str]:
     """Return what is so, and who must do what; "" where nobody must."""
     language = language if language in _WHY else "en"
     words, filled = _WORDS[language], _filled(facts, language)
     filled["of"] = words["of"].format_map(filled) if "required" in facts else ""
     said = [_WHY[language].get(reason, "")]
-    said += [words[name] for name in ("because", "capped", "silent", "read", "learned") if facts.get(name)]
+    rehearsal = facts.get(REHEARSAL)
+    renamed = {"foreign_fields": "foreign_left"} if rehearsal else {}
+    said += [words[renamed.get(name, name)] for name in _SAID if facts.get(name)]
     if reason == Reason.TOO_MANY_FOREIGN:
         return said[0], words["foreign"]
     move = words["move"] if reason == Reason.SPAM else words["missed"] if reason == Reason.CLEAN else ""
+    if facts.get("spam") and rehearsal and "by" not in facts:
+        said.append(words["would"])
     return " ".join(filter(None, said)).format_map(filled), move
 
 
@@ -95,7 +123,7 @@ def explain(reason: str, facts: Mapping[str, Fact], language: str, rehearsed: bo
     if reason == Reason.TOO_MANY_FOREIGN:
         return why, move
     done = []
-    if rehearsed:
+    if rehearsed or facts.get(REHEARSAL):
         done.append(words["rehearsed"])
     elif by := facts.get("by"):
         done += [words["decided"].format_map(_filled(facts, language)), words[_DONE[str(by)]]]
@@ -110,7 +138,7 @@ _DONE = {"score.reject": "sender", "score.hold": "held"}
 def _filled(facts: Mapping[str, Fact], language: str) -> _Facts:
     filled = _Facts({name: f"{fact:g}" if isinstance(fact, float) else str(fact) for name, fact in facts.items()})
     if language == "it":
-        filled["because"] = str(facts.get("because_it", facts.get("because", "?")))
+        filled["because"] = accented(str(facts.get("because_it", facts.get("because", "?"))))
     return filled
 
 
@@ -122,4 +150,6 @@ def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:
     of = words["of"].format_map(filled) if "required" in facts else ""
     heaviest = ", ".join(str(facts.get("symbols", "")).split(", ")[:3])
     said = {"en": "spam score", "it": "punti di spam"}.get(language, "spam score")
-    return f"{said} {filled['score']}{of}" + (f" ({heaviest})" if heaviest and reason == Reason.SPAM else "")
+    text = f"{said} {filled['score']}{of}" + (f" ({heaviest})" if heaviest and reason == Reason.SPAM else "")
+    rehearsed = facts.get("spam") and facts.get(REHEARSAL)
+    return text + {"en": ", in rehearsal", "it": ", per prova"}.get(language, ", in rehearsal") * bool(rehearsed)

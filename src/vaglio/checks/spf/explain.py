@@ -5,6 +5,7 @@ The sentences are filled from the facts of the journal; a fact that an older ent
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from vaglio.checks.spf.decide import Reason
@@ -39,7 +40,7 @@ _SENTENCES: Mapping[str, Mapping[str, tuple[str, str]]] = {
                            "It is the move of the admin of {domain}: repair the record "
                            '("vaglio spf check --trace" shows where it fails).'),
         Reason.TEMPERROR: ("The SPF record of {domain} ({identity}) could not be looked up: {problem}.",
-                           "It may do next time; if it lasts for many domains, see vaglio dns check."),
+                           "The look-up may succeed next time; if it lasts for many domains, see vaglio dns check."),
         Reason.NO_MAIL: ('The record of {domain} ({identity}) is "v=spf1 -all": it never sends any mail.',
                          "If it does send, its admin must say from where: {add} in the record."),
         Reason.NOT_PASS: ("{domain} stands in spf.reject_unless_pass, and the result is {result} ({problem}).",
@@ -144,6 +145,38 @@ _REHEARSED = {
 _FOR = {"en": "for", "it": "per"}
 
 
+_PROBLEMS_IT = {
+    re.compile(r"the domain has no SPF record"): "il dominio non ha un record SPF",
+    re.compile(r"([A-Z]+) of (\S+) can't be looked up \((.*)\)"): r"\1 di \2 non si può consultare (\3)",
+    re.compile(r"there is no domain"): "non c'è un dominio",
+    re.compile(r"the client's address can't be read"): "l'indirizzo del client non si può leggere",
+    re.compile(r"the mail server gave no headers"): "il server di posta non ha dato le intestazioni",
+    re.compile(r"The SPF record is too long(.*)"): r"il record SPF è troppo lungo\1",
+    re.compile(r"A control character in the SPF record(.*)"): r"un carattere di controllo nel record SPF\1",
+    re.compile(r"A term of the SPF record is too long(.*)"): r"un termine del record SPF è troppo lungo\1",
+    re.compile(r"Two or more type TXT spf records found\.(.*)"): r"ci sono due o più record SPF\1",
+    re.compile(r"Void lookup limit of (\d+) exceeded(.*)"): r"più di \1 domande DNS senza risposta\2",
+    re.compile(r"Too many DNS lookups(.*)"): r"troppe domande DNS\1",
+    re.compile(r"syntax error: (.*)"): r"errore di sintassi: \1",
+}
+"""What goes wrong most often. What pyspf says besides stays as it is."""
+_CAUSES_IT = {"network": "rete", "timeout": "tempo scaduto", "temporary failure": "errore temporaneo",
+              "loop": "giro senza fine"}  # fmt: skip
+
+
+def _problem(said: str, language: str) -> str:
+    if language != "it":
+        return said
+    for pattern, italian in _PROBLEMS_IT.items():
+        if found := pattern.fullmatch(said):
+            text = found.expand(italian)
+            return _CAUSE.sub(lambda cause: f"({_CAUSES_IT.get(cause[1], cause[1])})", text)
+    return said
+
+
+_CAUSE = re.compile(r"\(([a-z ]+)\)\Z")
+
+
 class _Facts(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "?"
@@ -161,6 +194,8 @@ def advice(reason: str, facts: Mapping[str, Fact], language: str) -> tuple[str, 
         filled["allows"] = in_language(filled["allows"], language)
     if "problem" not in filled and "result" in filled:
         filled["problem"] = filled["result"]
+    if "problem" in filled:
+        filled["problem"] = _problem(filled["problem"], language)
     filled["what"] = (_LACKS[language] if "allows" in filled else "{problem}").format_map(filled)
     said = {Reason.BACKUP_MX.value: "backup_mx", Reason.FORWARDER.value: "forwarder"}.get(reason)
     for name, sentence in _MORE[language].items():
@@ -192,7 +227,7 @@ def brief(reason: str, facts: Mapping[str, Fact], language: str) -> str:
     """Return a clause of the message's story: "SPF pass for tizio.it"; "" where SPF was not asked for."""
     if "result" not in facts:
         return ""
-    domain, problem = facts.get("domain"), facts.get("problem")
+    domain, problem = facts.get("domain"), _problem(str(facts.get("problem", "")), language)
     about = f" {_FOR.get(language, _FOR['en'])} {domain}" if domain else f" ({problem})" if problem else ""
     text = f"SPF {facts['result']}{about}"
     return f"{text} ({facts['ip']})" if reason == Reason.OWN_MAIL_FAILS else text

@@ -45,15 +45,15 @@ class Tag:
         """Begin with a message."""
         return Marking(self)
 
-    def decide(self, message: Message) -> Decision:
-        """Return what becomes of a message's subject."""
+    def decide(self, message: Message, *, earnest: bool = False) -> Decision:
+        """Return what becomes of a message's subject; ``earnest``: what would, if vaglio-score did not rehearse."""
         policy, recipients = self.policy, message.recipients
         if policy.is_own(message.facts):
             return OWN_MAIL
         if message.facts.envelope.recipient_count > len(recipients):
             recipients = ()  # what all of them have in common can't be known
         earlier = message.earlier
-        if self.context.score_rehearses:
+        if self.context.score_rehearses and not earnest:
             earlier = {name: one for name, one in earlier.items() if name != SCORE_CHECK}
         ours = self.context.authserv_id
         results = results_of(message.headers, ours) if ours else ()
@@ -73,11 +73,11 @@ class Marking(Examination):
         """Let the message pass, with its subject as it is to be."""
         check = self._check
         decision = check.decide(message)
-        if not decision.changes_anything:
-            return Verdict(Action.PASS, NAME, decision.reason, facts=basis(decision))
         facts = basis(decision)
-        if check.settings.mode == "rehearse":
-            facts["rehearsal"] = True
+        if check.context.score_rehearses and (more := check.decide(message, earnest=True)).puts != decision.puts:
+            facts["would"] = " ".join(put.tag for put in more.puts)
+        if not decision.changes_anything:
+            return Verdict(Action.PASS, NAME, decision.reason, facts=facts)
         return Verdict(
             Action.PASS, NAME, decision.reason, headers=decision.headers, facts=facts,
             ref=check.context.references(), changes=decision.changes,
