@@ -357,3 +357,7 @@ def test_any_two_marks_can_stand_side_by_side() -> None:
     texts = ["[SPAM]", "***SPAM***", "[SPAM 7.5]", "[EXTERNAL]", "#suspect"]
     for pair in itertools.permutations(texts, 2):
         assert bare(marked(b" offer", *pair)) == b" offer"
+
+
+def test_letters_of_no_charset_are_shown_as_mail_programs_show_them() -> None:
+    assert shown(b" Perch\xe9 no, citt\xe0", 100) == "Perché no, città"

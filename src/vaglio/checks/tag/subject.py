@@ -115,9 +115,13 @@ def _decoded(charset: str, quoted: bool, text: bytes) -> str | None:
     return in_charset(raw, charset)[0]
 
 
+_WESTERN = {0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") for byte in range(0x80, 0x100)}
+"""How mail programs show bytes that are neither UTF-8 nor of a charset that is named."""
+
+
 def shown(value: bytes, limit: int) -> str:
     """Return a subject as a reader sees it, on one line, in at most ``limit`` bytes."""
-    return one_line("".join(piece.shown for piece in _pieces(value[:MAX_READ])), limit)
+    return one_line("".join(piece.shown for piece in _pieces(value[:MAX_READ])).translate(_WESTERN), limit)
 
 
 # --- what it looks like -----------------------------------------------------------------------------------------------
