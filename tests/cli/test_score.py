@@ -140,3 +140,23 @@ def test_rules_that_are_wrong_are_told_and_the_others_hold(host: Host, mail: Pat
 def test_one_says_a_file_or_a_corpus(host: Host, mail: Path) -> None:
     assert host.run("score").status == 2
     assert host.run("score", "x", "--corpus", str(mail)).status == 2
+
+
+def test_italian_is_italian_from_the_first_line_to_the_last(host: Host, mail: Path) -> None:
+    said = host.fine("score", str(mail / "2.eml"), "--no-lists", "--language", "it").splitlines()
+    assert said[0].endswith("punti su 5: è spam: lo direbbero le intestazioni")
+    assert ["punti", "us", "simbolo", "perché"] in map(str.split, said)
+    assert "ms in tutto; le regole più lente" in " ".join(said)
+    assert host.fine("score", "--corpus", str(mail), "--language", "it").startswith("3 messaggi: 2 non spam, 1 spam; ")
+    assert "found x and --corpus, wanted a FILE or a --corpus" in host.run("score", "x", "--corpus", str(mail)).err
+
+
+def test_who_sent_a_message_is_its_author_where_nobody_says_otherwise(host: Host, mail: Path) -> None:
+    facts = host.json("score", str(mail / "2.eml"), "--no-lists")["facts"]
+    assert "sender-other" not in facts
+    other = host.json("score", str(mail / "2.eml"), "--no-lists", "--from", "x@sempronio.it")["facts"]
+    assert other["sender-other"] == "sempronio.it"
+
+
+def test_a_corpus_of_one_message_is_counted_as_one(host: Host, mail: Path) -> None:
+    assert host.fine("score", "--corpus", str(mail / "1.eml")).startswith("1 message: 1 no spam; ")

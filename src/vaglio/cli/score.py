@@ -12,8 +12,9 @@ from contextlib import closing, contextmanager
 from math import inf
 from typing import Any, NamedTuple
 
-from vaglio.checks.score.case import UNKNOWN
+from vaglio.checks.score.case import UNKNOWN, Hit
 from vaglio.checks.score.decide import Found, decide, sentence, thresholds
+from vaglio.checks.score.explain import accented
 from vaglio.checks.score.opinion import Opinion
 from vaglio.checks.score.rulefiles import load_rules
 from vaglio.checks.score.rules import Ruleset
@@ -41,6 +42,7 @@ from vaglio.config.load import Loaded
 from vaglio.daemon.clock import timer
 from vaglio.examination import MAX_HEADER, Field, Message
 from vaglio.facts import Client, Envelope, Facts, Session, Stage
+from vaglio.mailboxes import mailboxes
 from vaglio.milter.replay import read
 from vaglio.verdict import Action
 
@@ -78,13 +80,14 @@ def add_to(commands: Commands) -> None:
                         help="ask the lists of links' domains (of a corpus: not, unless it is said)")  # fmt: skip
     parser.add_argument("--zone", default="", metavar="FILE", help="answer from this zone file, ask nobody")
     parser.add_argument("--now", type=unix_time, metavar="UNIX", help="judge as of this time (Unix seconds)")
-    parser.add_argument("--language", choices=("en", "it"), default="en", help="of the sentences: en (default) or it")
+    parser.add_argument("--language", choices=("en", "it"), default="en", help="of what is said: en (default) or it")
     usual_options(parser)
 
 
 def _score(args: argparse.Namespace) -> int:
     if (args.file is None) == (args.corpus is None):
-        raise WrongUsage("say what to judge: a FILE, or a --corpus")
+        found = "nothing to judge" if args.file is None else f"{args.file} and --corpus"
+        raise WrongUsage(f"found {found}, wanted a FILE or a --corpus, which may be repeated")
     if args.lists is None:
         args.lists = not args.corpus or bool(args.zone)
     loaded = configuration(args)
@@ -149,9 +152,14 @@ def _sender(args: argparse.Namespace, fields: list[Field]) -> str:
         return str(args.sender)
     path = next((value for name, value in fields if name.lower() == b"return-path"), None)
     if path is None:
-        # Somebody, since nobody (the null sender) is what bounces have.
-        return "unknown@unknown.invalid"
+        return _author(fields)
     return path.decode("utf-8", "surrogateescape").strip().removeprefix("<").removesuffix(">")
+
+
+def _author(fields: list[Field]) -> str:
+    """Return who is most likely to have sent it: the author; else somebody, since nobody is who sends bounces."""
+    field = next((value for name, value in fields if name.lower() == b"from"), b"")
+    return next((f"{one.local}@{one.domain}" for one in mailboxes(field)), "unknown@unknown.invalid")
 
 
 @contextmanager
@@ -179,7 +187,7 @@ def _one(args: argparse.Namespace, settings: ScoreSettings, judging: _Judging) -
     if args.json:
         print_json(document)
     else:
-        _tell(document)
+        _tell(document, args.language)
     return 0
 
 
@@ -196,7 +204,7 @@ def _document(
         "bayes": None if outcome.probability == UNKNOWN else outcome.probability,
         "learned": {**said.learned._asdict(), "wanted": wanted},
         "hits": [
-            {"symbol": hit.symbol, "score": hit.score, "why": sentence(hit, language), "group": hit.group,
+            {"symbol": hit.symbol, "score": hit.score, "why": _why(hit, language), "group": hit.group,
              "seconds": seconds.get(hit.symbol)}
             for hit in outcome.hits
         ],
@@ -208,40 +216,73 @@ def _document(
     }  # fmt: skip
 
 
-def _tell(document: dict[str, Any]) -> None:
-    of = f" of {document['required']:g}" if document["required"] else ""
-    print(f"{document['score']:g} points{of}: {_ACTIONS[document['action']]}")
+def _why(hit: Hit, language: str) -> str:
+    said = sentence(hit, language)
+    return accented(said) if language == "it" else said
+
+
+def _tell(document: dict[str, Any], language: str) -> None:
+    words = _WORDS[language]
+    of = words["of"].format(document["required"]) if document["required"] else ""
+    print(words["points"].format(document["score"], of, words[document["action"]]))
     rows = [(f"{hit['score']:+g}", _microseconds(hit["seconds"]), hit["symbol"], hit["why"])
             for hit in document["hits"]]  # fmt: skip
     if rows:
         print()
-    print_table(("points", "us", "symbol", "why"), rows, "no rule fits")
+    print_table(words["columns"].split(), rows, words["none"])
     print()
     for group, cut in document["capped"].items():
-        print(f"the cap of the group {group} takes away {cut:g}")
+        print(words["capped"].format(group, cut))
     if document["silent"]:
-        print(f"lists that did not answer: {', '.join(document['silent'])}")
-    print(_bayes(document))
+        print(words["silent"].format(", ".join(document["silent"])))
+    print(_bayes(document, words))
     slowest = ", ".join(f"{name} {_microseconds(took)}" for name, took in list(document["rule_seconds"].items())[:3])
-    print(paragraph(f"{document['seconds'] * 1000:.2f} ms in all; the slowest rules, in microseconds: {slowest}", ""))
+    print(paragraph(words["took"].format(document["seconds"] * 1000, slowest), ""))
 
 
-_ACTIONS = {
-    "pass": "no spam", "tag": "spam: its headers would say so", "hold": "it would be held",
-    "reject": "it would be refused",
-}  # fmt: skip
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "points": "{:g} points{}: {}",
+        "of": " of {:g}",
+        "pass": "no spam",
+        "tag": "spam: its headers would say so",
+        "hold": "it would be held",
+        "reject": "it would be refused",
+        "columns": "points us symbol why",
+        "none": "no rule fits",
+        "capped": "the cap of the group {} takes away {:g}",
+        "silent": "lists that did not answer: {}",
+        "bayes": "Bayes: {:.6g} ({} spam and {} wanted messages learned)",
+        "no bayes": "Bayes has no say: {} spam and {} wanted messages were learned, {} of each are wanted",
+        "took": "{:.2f} ms in all; the slowest rules, in microseconds: {}",
+    },
+    "it": {
+        "points": "{:g} punti{}: {}",
+        "of": " su {:g}",
+        "pass": "non è spam",
+        "tag": "è spam: lo direbbero le intestazioni",
+        "hold": "sarebbe trattenuto",
+        "reject": "sarebbe rifiutato",
+        "columns": "punti us simbolo perché",
+        "none": "non vale nessuna regola",
+        "capped": "il tetto del gruppo {} toglie {:g}",
+        "silent": "liste che non hanno risposto: {}",
+        "bayes": "Bayes: {:.6g} (messaggi imparati: {} di spam e {} desiderati)",
+        "no bayes": "Bayes non ha voce: messaggi imparati {} di spam e {} desiderati, ne servono {} di ogni tipo",
+        "took": "{:.2f} ms in tutto; le regole più lente, in microsecondi: {}",
+    },
+}
 
 
 def _microseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1e6:.0f}"
 
 
-def _bayes(document: dict[str, Any]) -> str:
+def _bayes(document: dict[str, Any], words: Mapping[str, str]) -> str:
     learned = document["learned"]
     if document["bayes"] is not None:
-        return f"Bayes: {document['bayes']:.6g} ({learned['spam']} spam and {learned['ham']} wanted messages learned)"
-    return (f"Bayes has no say: {learned['spam']} spam and {learned['ham']} wanted messages were learned, "
-            f"{learned['wanted']} of each are wanted")  # fmt: skip
+        return words["bayes"].format(document["bayes"], learned["spam"], learned["ham"])
+    return words["no bayes"].format(learned["spam"], learned["ham"], learned["wanted"])
 
 
 # --- many messages ---
@@ -280,7 +321,7 @@ def _corpus(args: argparse.Namespace, settings: ScoreSettings, judging: _Judging
         progress(f"{actions.total()} messages")
     progress("")
     if not args.json:
-        _tell_corpus(actions, rows, took)
+        _tell_corpus(actions, rows, took, args.language)
     return 1 if unread or not actions else 0
 
 
@@ -297,20 +338,33 @@ def _print_line(piece: Piece, judged: _Judged) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
 
 
-def _tell_corpus(actions: Counter[str], rows: Mapping[str, _Row], took: float) -> None:
-    total = actions.total()
+def _tell_corpus(actions: Counter[str], rows: Mapping[str, _Row], took: float, language: str) -> None:
+    total, words = actions.total(), _COUNTED[language]
     if not total:
-        print("there is no message")
+        print(words["nothing"])
         return
-    parts = ", ".join(f"{actions[one]} {word}" for one, word in _COUNTED.items() if actions[one])
-    print(f"{total} messages: {parts}; {took / total * 1000:.2f} ms each\n")
+    parts = ", ".join(f"{actions[one]} {words[one]}" for one in ("pass", "tag", "hold", "reject") if actions[one])
+    each = words["each"].format(took / total * 1000)
+    print(f"{total} {words['message' if total == 1 else 'messages']}: {parts}; {each}\n")
     ordered = sorted(rows.items(), key=lambda one: (-one[1].hits, one[0]))
     print_table(
-        ("hits", "share", "of these spam", "points", "symbol"),
+        words["columns"].split("|"),
         [(row.hits, f"{row.hits / total:.1%}", row.with_spam, f"{row.points:+g}", clean(symbol))
          for symbol, row in ordered],
-        "no rule fits any of them",
+        words["none"],
     )  # fmt: skip
 
 
-_COUNTED = {"pass": "no spam", "tag": "spam", "hold": "to be held", "reject": "to be refused"}
+_COUNTED: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "message": "message", "messages": "messages", "nothing": "there is no message", "each": "{:.2f} ms each",
+        "pass": "no spam", "tag": "spam", "hold": "to be held", "reject": "to be refused",
+        "columns": "hits|share|of these spam|points|symbol", "none": "no rule fits any of them",
+    },
+    "it": {
+        "message": "messaggio", "messages": "messaggi", "nothing": "non c'è nessun messaggio",
+        "each": "{:.2f} ms l'uno",
+        "pass": "non spam", "tag": "spam", "hold": "da trattenere", "reject": "da rifiutare",
+        "columns": "casi|quota|di cui spam|punti|simbolo", "none": "nessuna regola vale per nessuno",
+    },
+}  # fmt: skip
