@@ -151,7 +151,7 @@ def test_the_test_message_is_refused_and_why_tells_it_in_both_languages(host: Ho
         assert sent(client, recipient, message()).code == 250  # the session goes on
     assert answer.code == 550
     found = re.fullmatch(
-        r"5\.7\.1 This message looks like spam\. It is the test message for spam filters\. If it is none, tell the "
+        r"5\.7\.1 This message looks like spam\. It is the test message for spam filters\. If it is not spam, tell the "
         rf"recipient by other means; ref ({spamletters.REFERENCE})",
         answer.text,
     )
@@ -160,7 +160,7 @@ def test_the_test_message_is_refused_and_why_tells_it_in_both_languages(host: Ho
     english = why(host.space, found[1])
     assert "It is the test message for spam filters" in english
     italian = until(lambda: said(host.space, "why", found[1], "--language", "it"), "the explanation")
-    assert "E' il messaggio di prova per i filtri antispam" in italian
+    assert "È il messaggio di prova per i filtri antispam" in italian
 
 
 @BOTH_ENGINES

@@ -100,7 +100,7 @@ def test_the_test_message_is_refused_and_its_story_is_told(host: Host, recipient
     with host.client() as client:
         answer = sent(client, recipient, message(GTUBE))
         assert sent(client, recipient, message()).code == 250  # the session goes on
-    said = "5.7.1 This message looks like spam. It is the test message for spam filters. If it is none, tell the "
+    said = "5.7.1 This message looks like spam. It is the test message for spam filters. If it is not spam, tell the "
     found = re.fullmatch(rf"{re.escape(said)}recipient by other means; ref ({spamletters.REFERENCE})", answer.text)
     assert (answer.code, bool(found)) == (550, True)
     assert found

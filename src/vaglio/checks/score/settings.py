@@ -165,7 +165,7 @@ class ScoreSettings(MilterSection):
     """Clients whose mail is not looked at, as Postfix's mynetworks: of this machine, which is where Postfix says that
     the sendmail command's mail is from, or of yours. Behind a content filter that hands mail back from 127.0.0.1, let
     it be []."""
-    reply: Template = "This message looks like spam. {reasons}. If it is none, tell the recipient by other means"
+    reply: Template = "This message looks like spam. {reasons}. If it is not spam, tell the recipient by other means"
     """What the sender hears of a refusal, in English; {score} and {reasons} (the two that weighed most) are filled in,
     and the reference for "vaglio why" is put behind it."""
     reply_it: Template = (
