@@ -208,7 +208,8 @@ class _Book:
 
     def _wanted(self, symbol: str) -> str:
         what = "a list (vaglio links lists --all)" if symbol.startswith(LISTED) else "a rule"
-        return f"the symbol of {what}" + meant(near(symbol, self._symbols))
+        alike = 0.8 if symbol.startswith(LISTED) else 0.6  # those of all lists begin alike
+        return f"the symbol of {what}" + meant(near(symbol, self._symbols, alike))
 
     def _leave_out(self, rule: Rule, found: str, wanted: str) -> None:
         self.problems.append(RuleProblem(rule.file, rule.line, rule.symbol, found, wanted))
