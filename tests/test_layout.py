@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,11 @@ def test_a_file_fits_in_the_head_and_says_what_it_does(path: Path) -> None:
 
 def test_tests_are_no_packages() -> None:
     assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_group_is_repeated_possessively(path: Path) -> None:
+    """Python before 3.11.5, which Debian 12 has, matches ``(...)*+`` wrongly (gh-106052): ``(?>(...)*)`` does it right.
+    Of single characters and classes, ``[a-z]*+``, it is sound.
+    """
+    assert re.findall(r"\)[*+?]\+[^+]{0,10}", path.read_text()) == []

@@ -18,7 +18,7 @@ MAX_FIELD = 8192
 MAX_FIELDS = 50
 """Fields that are read."""
 
-_QUOTED = r'"(?:[^"\\]|\\.)*+"'
+_QUOTED = r'"(?>(?:[^"\\]|\\.)*)"'
 _TOKEN = re.compile(rf'{_QUOTED}|[();]|\\.|[^"();\\]+', re.DOTALL)
 _RESINFO = re.compile(r"\s*([A-Za-z0-9-]{1,40})\s*(?:/\s*[0-9]{1,4}\s*)?=\s*([A-Za-z]{1,40})(?=\s|\Z)(.*)", re.DOTALL)
 _PROPERTY = re.compile(rf'{_QUOTED}|([a-z-]{{1,20}}\.[a-z0-9-]{{1,20}})\s*=\s*({_QUOTED}|[^\s"]*)', re.DOTALL)

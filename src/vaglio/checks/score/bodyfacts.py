@@ -103,8 +103,8 @@ def _alternative(seen: Seen) -> Found:
 
 
 _MAKES = re.compile(r"\batob\s*\(|fromCharCode|Uint8Array|charCodeAt|unescape\s*\(|decodeURIComponent\s*\(")
-_GIVES = re.compile(r"createObjectURL|msSave(?:OrOpen)?Blob|new\s+Blob|document\.write|location\s*+(?:\.href\s*+)?+=|"
-                    r"data:(?:application|text/html)")  # fmt: skip
+_GIVES = re.compile(r"createObjectURL|msSave(?:OrOpen)?Blob|new\s+Blob|document\.write|"
+                    r"location\s*+(?>(?:\.href\s*+)?)=|data:(?:application|text/html)")  # fmt: skip
 MAX_PAGE = 300_000
 """Characters of a page in which scripts are looked at."""
 

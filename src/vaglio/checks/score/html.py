@@ -347,7 +347,7 @@ class _Reader:
 
 _HREF = re.compile(r"[\s\"'/](?:href|action)\s*+=\s*+[\"']?+([^\s\"'<>]++)", re.IGNORECASE)
 _UNSEEN = re.compile(r"<!--[\s\S]*?(?:--!?>|\Z)|<(style|script|title)\b[\s\S]*?(?:</\1[^<>]*+>?|\Z)", re.IGNORECASE)
-_INLINE_TAG = re.compile(r"</?(?:[abisu]|big|em|font|small|span|strong|tt)(?:[\s/][^<>]*+)?+>", re.IGNORECASE)
+_INLINE_TAG = re.compile(r"</?(?:[abisu]|big|em|font|small|span|strong|tt)(?>(?:[\s/][^<>]*+)?)>", re.IGNORECASE)
 _OTHER_TAG = re.compile(r"<[a-z/!?][^<>]*+>?+", re.IGNORECASE)
 
 _SOURCES = ("src", "href", "xlink:href", "poster")

@@ -117,7 +117,7 @@ _DECLARATION = re.compile(
     r"|overflow|text-indent|left|top|position)\s*+:\s*+([^;]*)",
     re.IGNORECASE,
 )
-_CSS_COMMENT = re.compile(r"/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z)")
+_CSS_COMMENT = re.compile(r"/\*(?>(?:[^*]++|\*(?!/))*)(?:\*/|\Z)")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -155,7 +155,7 @@ def _unfolded(value: bytes) -> bytes:
     return value.replace(b"\r", b"").replace(b"\n", b"") if b"\n" in value else value
 
 
-_MAILBOX = re.compile(r'(?P<name>(?:"(?:[^"\\]|\\.)*+"|[^"<,;])*+)<(?P<address>[^<>]*)>', re.DOTALL)
+_MAILBOX = re.compile(r'(?P<name>(?>(?:"(?>(?:[^"\\]|\\.)*)"|[^"<,;])*))<(?P<address>[^<>]*)>', re.DOTALL)
 _BARE = re.compile(r"[^\s<>()\",;:]+@[^\s<>()\",;]+")
 _COMMENT = re.compile(r"\(([^()]*)\)")
 

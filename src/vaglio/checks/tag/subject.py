@@ -182,7 +182,7 @@ _ANSWERS = as_seen(
     "re|r|res|ref|rif|rv|fwd?|i|aw|antw|wg|sv|vs|vb|tr|enc|odp|pd|ynt|ilt|doorst|回复|答复|转发|回覆|轉寄|отв"
 )
 _AHEAD = re.compile(
-    rf"(?:{_ANSWERS}){_BLANKS}(?:[\[(][0-9]{{1,4}}[\])]|[0-9]{{1,4}})?+{_BLANKS}:|\[[^\[\]]{{1,60}}\]", re.IGNORECASE
+    rf"(?:{_ANSWERS}){_BLANKS}(?>(?:[\[(][0-9]{{1,4}}[\])]|[0-9]{{1,4}})?){_BLANKS}:|\[[^\[\]]{{1,60}}\]", re.IGNORECASE
 )
 """What may stand in front of a mark that counts: what answers and forwarded mail begin with, in the languages of mail
 programs, and the mark of a mailing list."""
@@ -192,7 +192,7 @@ def _pattern(tag: str) -> str:
     """Return an expression for what a mark looks like, as strangers and mail programs may have changed it."""
     tag = _visible(tag)
     before, score, after = tag.partition(SCORE)
-    points = rf"{_BLANKS}(?:[-+]?[0-9]{{1,5}}(?:[.,][0-9]{{1,3}})?)?+{_BLANKS}" if score else ""
+    points = rf"{_BLANKS}(?>(?:[-+]?[0-9]{{1,5}}(?:[.,][0-9]{{1,3}})?)?){_BLANKS}" if score else ""
     end = r"(?!\w)" if _ends_in_a_word(tag) else ""
     return _letters(before) + points + _letters(after) + end
 
@@ -315,7 +315,7 @@ def _left(pieces: Iterable[_Piece], keep: bytearray) -> Iterator[bytes]:
 _ROOM = 45
 """Bytes of text in an encoded word: with all around it has 72, and RFC 2047 2 allows 75."""
 # Whoever writes the field makes blanks of control characters.
-_WORD_FIRST = re.compile(rb"(?:[\x00-\x20\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9])*+" + _START.pattern)
+_WORD_FIRST = re.compile(rb"(?>(?:[\x00-\x20\x7f]|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9])*)" + _START.pattern)
 
 
 def put(value: bytes, tags: Sequence[str]) -> bytes:
