@@ -6,10 +6,11 @@ Nobody makes a disk read-only while a file on it is open for writing, except ext
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from lab.space import HOME, Space
-from lab.waiting import LabError, Unavailable
+from lab.waiting import LabError, Unavailable, until
 
 _BLOCK = 4096
 _IMAGE = f"{HOME}/disk.img"
@@ -50,8 +51,14 @@ class Disk:
         self._ballast.unlink()
 
     def read_only(self) -> None:
-        """Take no more writes; LabError while a file is open for writing."""
-        self._space.run("mount", "-o", "remount,ro", self._where)
+        """Take no more writes, as soon as no file is open for writing: those of a process that was killed are for a
+        moment. LabError if one stays open.
+        """
+        until(self._is_read_only, "a disk on which nothing is open for writing", 20)
+
+    def _is_read_only(self) -> bool:
+        self._space.run("mount", "-o", "remount,ro", self._where, check=False)
+        return bool(os.statvfs(self.root).f_flag & os.ST_RDONLY)
 
     def writable(self) -> None:
         """Take writes again."""
