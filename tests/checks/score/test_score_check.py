@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -63,7 +63,23 @@ class Clock:
         raise AssertionError
 
 
-class Broken(MemoryTokens):
+OPENED: list[MemoryTokens] = []
+
+
+@pytest.fixture(autouse=True)
+def stores_are_closed() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
+
+
+class Tokens(MemoryTokens):
+    def __init__(self) -> None:
+        super().__init__()
+        OPENED.append(self)
+
+
+class Broken(Tokens):
     """A store that fails."""
 
     def counts(self, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
@@ -101,7 +117,7 @@ def judged(score: Score, whole: Message) -> Verdict:
 
 
 def taught(number: int) -> MemoryTokens:
-    tokens = MemoryTokens()
+    tokens = Tokens()
     for kind, text in ((Kind.SPAM, SPAM), (Kind.HAM, HAM)):
         bodies = [text + b"%d\r\n" % place for place in range(number)]
         tokens.learn([lesson_of([], body, len(body)) for body in bodies], kind, 0)
@@ -198,10 +214,10 @@ def test_a_store_that_fails_takes_bayes_its_say_and_no_more() -> None:
 
 
 def test_headers_that_filters_put_in_are_no_words_of_a_message() -> None:
-    tokens = MemoryTokens()
+    tokens = Tokens()
     asked: list[set[int]] = []
 
-    class Listening(MemoryTokens):
+    class Listening(Tokens):
         def counts(self, ids: Sequence[int]) -> Mapping[int, tuple[int, int]]:
             asked.append(set(ids))
             return tokens.counts(ids)
@@ -250,7 +266,7 @@ def test_what_can_not_be_looked_up_is_not_learned_either() -> None:
         TEACHES_ITSELF,
     )  # fmt: skip
     warnings: list[str] = []
-    for store, learned in ((Sure(), None), (MemoryTokens(), "spam")):
+    for store, learned in ((Sure(), None), (Tokens(), "spam")):
         opinion = Opinion(TEACHES_ITSELF.bayes, store, warnings.append)
         scorer = Scorer(TEACHES_ITSELF, lambda: rules, Clock(), "", opinion, learner=Learner(store, Idle()))
         score = Score(TEACHES_ITSELF, Context(scorer, lambda: "", lambda _: "en", ""))
