@@ -7,12 +7,13 @@ order and on the event loop. Nothing is read or decided here, and no protocol is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Flag, auto
 from typing import NamedTuple, Protocol
 
 from vaglio.facts import Facts
-from vaglio.verdict import Verdict
+from vaglio.verdict import AuthResult, Verdict
 
 MAX_FIELDS = 2000
 MAX_HEADER = 2 * 1024 * 1024
@@ -27,6 +28,17 @@ class Field(NamedTuple):
 
     name: bytes
     value: bytes
+
+
+def counted(fields: Iterable[Field], wanted: Callable[[bytes], bool]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield the fields whose names are ``wanted``: name, which of this name it is, from 1, and value. So a ``Change``
+    names it: a mail server counts by the name in any case, and takes one with a blank before the colon for another.
+    """
+    counts: Counter[bytes] = Counter()
+    for name, value in fields:
+        if wanted(name):
+            counts[name.lower()] += 1
+            yield name.decode("utf-8", "surrogateescape"), counts[name.lower()], value
 
 
 class Needs(Flag):
@@ -62,6 +74,11 @@ class Message(NamedTuple):
     size: int = 0
     earlier: Mapping[str, Verdict] = {}
 
+    @property
+    def results(self) -> tuple[AuthResult, ...]:
+        """What the checks before this one in the chain have found, by their methods."""
+        return tuple(result for verdict in self.earlier.values() for result in verdict.results)
+
 
 class Examination:
     """One message under one check. Any method may raise anything: that costs this check's own result, no more."""
@@ -84,6 +101,19 @@ class Examination:
 
     def close(self) -> None:
         """Let go of what is still under way: the message is judged, or was given up. Called once, in any state."""
+
+
+class Foregone(Examination):
+    """A message of which the verdict is known before anything of it has come."""
+
+    __slots__ = ("_verdict",)
+
+    def __init__(self, verdict: Verdict) -> None:
+        self._verdict = verdict
+
+    async def verdict(self, message: Message) -> Verdict:  # noqa: ARG002
+        """Return it."""
+        return self._verdict
 
 
 class MessageCheck(Protocol):

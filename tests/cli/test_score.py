@@ -96,6 +96,17 @@ def test_what_was_learned_has_a_say_unless_it_is_left_out(host: Host, mail: Path
     assert host.json("score", str(mail / "2.eml"), "--no-lists", "--no-bayes")["bayes"] is None
 
 
+def test_the_words_by_which_bayes_judged_are_told(host: Host, mail: Path) -> None:
+    host.fine("learn", "ham", str(mail / "1.eml"), str(mail / "3.eml"))
+    (mail / "4.eml").write_text(SPAM.replace("friend", "customer"))
+    host.fine("learn", "spam", str(mail / "2.eml"), str(mail / "4.eml"))
+    words = host.json("score", str(mail / "2.eml"), "--no-lists")["words"]
+    assert 0 < len(words) <= 10
+    assert all((one["spam"], one["wanted"]) == (2, 0) for one in words)
+    assert f"{words[0]['word']} 2:0" in host.fine("score", str(mail / "2.eml"), "--no-lists")
+    assert host.json("score", str(mail / "2.eml"), "--no-lists", "--no-bayes")["words"] == []
+
+
 def test_a_corpus_gives_a_table_of_what_rules_fit(host: Host, mail: Path) -> None:
     said = host.fine("score", "--corpus", str(mail))
     assert said.startswith("3 messages: 2 no spam, 1 spam; ")

@@ -72,16 +72,6 @@ def test_where_one_check_decided_the_move_is_its_own() -> None:
     assert "signed" not in then
 
 
-def test_the_story_of_a_refused_message_tells_of_no_mark_that_anybody_would_see() -> None:
-    facts: dict[str, Fact] = {
-        "score.reason": "spam", "score.score": 16.5, "score.required": 5.0, "score.symbols": "PRIZE 16.5",
-        "tag.reason": "tagged", "tag.tags": "[SPAM]", "decided_by": "score",
-    }  # fmt: skip
-    passed = PASSED._replace(facts=facts)
-    assert story(passed, "en") == "spam score 16.5 of 5 (PRIZE 16.5); subject marked [SPAM]; delivered"
-    assert story(passed._replace(action="reject"), "en") == "spam score 16.5 of 5 (PRIZE 16.5); refused for good"
-
-
 SPAM: dict[str, Fact] = {
     "score.reason": "spam", "score.score": 13.5, "score.spam": True, "score.required": 5.0,
     "score.symbols": "PRIZE 13.5", "score.because": "+13.5 it promises a prize",
@@ -104,7 +94,6 @@ def test_a_chain_that_rehearses_says_what_would_have_come_and_that_nothing_did()
     assert rehearsed(entry) == "pass"
     assert rehearsed(PASSED) == ""
     assert story(entry._replace(rehearsed="reject"), "en").endswith("in earnest it would have been refused for good")
-    assert "marked" not in story(entry._replace(rehearsed="reject"), "en")
 
 
 def test_a_score_that_rehearses_in_a_chain_in_earnest_says_what_would_have_come() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from vaglio.checks.score.learning import comes_later
 from vaglio.checks.score.links import SCHEMA, Context, Links
 from vaglio.cli.common import CliError, is_there, said
 from vaglio.config.load import Loaded
@@ -53,8 +54,6 @@ def content(name: str) -> bytes:
 
 
 _BY = re.compile(rb"(?:^|\s)by\s+([^\s;()]+)", re.IGNORECASE)
-_DELIVERY = re.compile(rb"return-path|delivered-to|x-original-to|envelope-to|authentication-results|received-spf|"
-                       rb"x-spam.*|x-dnsbl|x-greylist", re.IGNORECASE)  # fmt: skip
 
 
 def as_it_came(fields: Sequence[Field], hostname: str) -> list[Field]:
@@ -68,7 +67,7 @@ def as_it_came(fields: Sequence[Field], hostname: str) -> list[Field]:
             if by is None or by[1].lower() != hostname.lower().encode():
                 break
             came = place
-        elif not _DELIVERY.fullmatch(name):
+        elif not comes_later(name):
             break
     return list(fields[came:])
 

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from math import inf
 from typing import Any, NamedTuple
 
+from vaglio.checks.score.bayes import Clue
 from vaglio.checks.score.case import UNKNOWN, Hit
 from vaglio.checks.score.decide import Found, decide, sentence, thresholds
 from vaglio.checks.score.explain import accented
@@ -44,6 +45,7 @@ from vaglio.examination import MAX_HEADER, Field, Message
 from vaglio.facts import Client, Envelope, Facts, Session, Stage
 from vaglio.mailboxes import mailboxes
 from vaglio.milter.replay import read
+from vaglio.ports import StoreError
 from vaglio.verdict import Action
 
 _MORE = """\
@@ -115,10 +117,19 @@ class _Judged(NamedTuple):
 class _Judging:
     """Judges one message after the other on one event loop."""
 
-    def __init__(self, args: argparse.Namespace, loaded: Loaded, scorer: Scorer, runner: asyncio.Runner) -> None:
-        self._args, self._settings, self._runner = args, loaded.config.score, runner
+    def __init__(
+        self, args: argparse.Namespace, loaded: Loaded, scorer: Scorer, opinion: Opinion | None, runner: asyncio.Runner
+    ) -> None:
+        self._args, self._settings, self._opinion, self._runner = args, loaded.config.score, opinion, runner
         self._hostname = loaded.config.identity.hostname
         self.scorer = scorer
+
+    def clues(self, judged: _Judged) -> list[Clue]:
+        """Return the words by which Bayes judged."""
+        try:
+            return self._opinion.clues(judged.asked.said) if self._opinion else []
+        except StoreError as error:
+            raise CliError(str(error)) from error
 
     def judge(self, raw: bytes, more: int = 0) -> _Judged | None:
         """Judge a message, of which ``more`` bytes were left out; None for what has no header."""
@@ -169,10 +180,13 @@ def _judging(args: argparse.Namespace, loaded: Loaded, rules: Ruleset) -> Iterat
         opinion = Opinion(settings.bayes, tokens, warn) if args.bayes and settings.bayes.enabled else None
         with links_of(args.zone, loaded, clock, args.lists) as links:
             scorer = Scorer(settings, lambda: rules, clock, loaded.config.identity.hostname, opinion, links)
-            yield _Judging(args, loaded, scorer, runner)
+            yield _Judging(args, loaded, scorer, opinion, runner)
 
 
 # --- one message ---
+
+_TOLD = 10
+"""Words of Bayes that are shown."""
 
 
 def _one(args: argparse.Namespace, settings: ScoreSettings, judging: _Judging) -> int:
@@ -180,10 +194,10 @@ def _one(args: argparse.Namespace, settings: ScoreSettings, judging: _Judging) -
     judged = judging.judge(raw)
     if judged is None:
         raise CliError(f"{args.file}: this is no message: no header found")
-    judging.judge(raw)  # what is learned by a first message, such as the Public Suffix List, is there for the second
-    judged = judging.judge(raw) or judged
+    judged = judging.judge(raw) or judged  # by the time of the second: the first loads the Public Suffix List
     _, seconds = judging.scorer.rules().timed(judged.asked.case, timer)
     document = _document(judged, settings, seconds, args.language)
+    document["words"] = [clue._asdict() for clue in judging.clues(judged)[:_TOLD]]
     if args.json:
         print_json(document)
     else:
@@ -236,6 +250,9 @@ def _tell(document: dict[str, Any], language: str) -> None:
     if document["silent"]:
         print(words["silent"].format(", ".join(document["silent"])))
     print(_bayes(document, words))
+    if document["words"]:
+        told = ", ".join(f"{one['word']} {one['spam']}:{one['wanted']}" for one in document["words"])
+        print(paragraph(words["words"].format(clean(told)), ""))
     slowest = ", ".join(f"{name} {_microseconds(took)}" for name, took in list(document["rule_seconds"].items())[:3])
     print(paragraph(words["took"].format(document["seconds"] * 1000, slowest), ""))
 
@@ -253,6 +270,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "capped": "the cap of the group {} takes away {:g}",
         "silent": "lists that did not answer: {}",
         "bayes": "Bayes: {:.6g} ({} spam and {} wanted messages learned)",
+        "words": "The words that told most, each with how many of spam and of wanted mail had it: {}",
         "no bayes": "Bayes has no say: {} spam and {} wanted messages were learned, {} of each are wanted",
         "took": "{:.2f} ms in all; the slowest rules, in microseconds: {}",
     },
@@ -268,6 +286,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "capped": "il tetto del gruppo {} toglie {:g}",
         "silent": "liste che non hanno risposto: {}",
         "bayes": "Bayes: {:.6g} (messaggi imparati: {} di spam e {} desiderati)",
+        "words": "Le parole che hanno detto di più, e in quanti messaggi di spam e in quanti desiderati erano: {}",
         "no bayes": "Bayes non ha voce: messaggi imparati {} di spam e {} desiderati, ne servono {} di ogni tipo",
         "took": "{:.2f} ms in tutto; le regole più lente, in microsecondi: {}",
     },

@@ -185,8 +185,6 @@ def story(entry: Entry, language: str) -> str:
 def clauses(entry: Entry, language: str) -> list[str]:
     """Return what each check of messages found, in a clause: "SPF pass for tizio.it"."""
     told = _told(entry) if entry.check == CHAIN else {entry.check: {"reason": entry.reason, **entry.facts}}
-    if "reject" in (entry.action, entry.rehearsed):
-        told.pop("tag", None)  # nobody gets the message, with or without a mark
     return list(filter(None, (_brief(check, facts, language) for check, facts in told.items())))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +40,7 @@ from vaglio.journal.entry import Entry
 from vaglio.milter.replay import Letter, Outcome, applied, play, read
 from vaglio.milter.session import Session
 from vaglio.milter.wire import Peer
+from vaglio.ports import TokenStore
 from vaglio.store.memory import MemoryStore
 from vaglio.verdict import Fact, Verdict
 
@@ -124,21 +127,23 @@ class _Told(NamedTuple):
 
 
 async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _Told:
-    resolver = resolver_of(args.zone, loaded)
     verdicts: list[tuple[Facts, Verdict]] = []
-    try:
-        section, service = _milter(args, loaded, resolver)
+    with ExitStack() as stack:
+        resolver = resolver_of(args.zone, loaded)
+        stack.callback(resolver.close)
+        tokens = cache(lambda: stack.enter_context(closing(learned_of(loaded))))  # one for all, if any asks
+        section, service = _milter(args, loaded, resolver, tokens)
         around = Surroundings(
             f"chain.{args.chain}", (), lambda: None, lambda facts, verdict, _: verdicts.append((facts, verdict)),
             lambda *_: None, warn, lambda _: False, lambda: _REF,
         )  # fmt: skip
         host = hosted(service, section, loaded.config.identity.authserv_id, around)
         return _Told(await play(Session(lambda: host, timer), letter), verdicts)
-    finally:
-        resolver.close()
 
 
-def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) -> tuple[MilterSection, Service]:
+def _milter(
+    args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver, tokens: Callable[[], TokenStore]
+) -> tuple[MilterSection, Service]:
     def untold(text: str) -> None:  # what a daemon logs of itself
         pass
 
@@ -147,7 +152,7 @@ def _milter(args: argparse.Namespace, loaded: Loaded, resolver: OpenResolver) ->
 
     ports = Ports(
         Still(now(args)), MemoryStore(NO_TABLES), lambda: _REF, Path(), warn, untold, MemoryStore, lambda: resolver,
-        no_alarm, lambda: learned_of(loaded),
+        no_alarm, tokens,
     )  # fmt: skip
     return chain.settings(args.chain, loaded.config), chain.build(args.chain, loaded.config, ports)
 

@@ -117,14 +117,7 @@ class JournalReader:
         if queue_ids is not None:
             clauses.append(f"queue_id IN ({', '.join('?' * len(queue_ids))})")
             values.extend(queue_ids)
-        tests = [
-            make(COLUMNS.index(column), wanted)
-            for column, make, wanted in (
-                ("client", _client_in, client), ("sender", _address_is, sender), ("recipient", _address_is, recipient),
-                ("sasl_username", _address_is, user),
-            )
-            if wanted is not None
-        ]
+        tests = _tests(client=client, sender=sender, recipient=recipient, sasl_username=user)
         return self._select(" AND ".join(clauses) or "1", values, "ORDER BY at DESC, rowid DESC", tests, limit)
 
     def _select(
@@ -136,6 +129,14 @@ class JournalReader:
             return [entry_of(row) for row in islice(kept, limit)]
         except (sqlite3.Error, ValueError) as error:
             raise _unreadable(error, self._path) from error
+
+
+def _tests(**wanted: str | None) -> list[_Test]:
+    """Return what a row must pass to be what is wanted, by columns."""
+    return [
+        (_client_in if column == "client" else _address_is)(COLUMNS.index(column), value)
+        for column, value in wanted.items() if value is not None
+    ]  # fmt: skip
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -174,10 +174,10 @@ def test_headers_of_strangers_are_taken_out_whatever_their_case_each_by_its_plac
         Field(b"Subject", b" X-Spam-Flag: YES"), Field(b"X-Spam-Flag", b" NO"), Field(b"x-spam-flag", b" NO"),
         Field(b"X-Spam-Status ", b" No"), Field(b"X-Spamd-Result", b" default: False"), Field(b"X-Spa", b" well"),
     ]  # fmt: skip
-    assert foreign(fields) == [
+    assert foreign(fields) == (
         Change("X-Spam-Flag", 1, ""), Change("x-spam-flag", 2, ""), Change("X-Spam-Status ", 1, ""),
         Change("X-Spamd-Result", 1, ""),
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def test_what_was_found_is_not_told_twice() -> None:

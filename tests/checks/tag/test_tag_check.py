@@ -241,3 +241,21 @@ def test_a_score_that_rehearses_marks_nothing_and_what_would_be_is_told() -> Non
     assert not verdict.changes
     assert verdict.facts["would"] == "[SPAM]"
     assert "would" not in judged(check(), message(b" offer")).facts
+
+
+@pytest.mark.parametrize("action", [Action.REJECT, Action.DEFER, Action.DISCARD])
+def test_a_message_that_nobody_gets_is_not_marked(action: Action) -> None:
+    refused = {"score": Verdict(action, "score", "spam", facts=FOUND)}
+    verdict = judged(check(), message(b" [SPAM] Ciao", earlier=refused))
+    assert (verdict.reason, verdict.changes, verdict.facts) == ("refused", (), {})
+
+
+def test_while_only_the_score_rehearses_a_refusal_no_mark_would_come_in_earnest() -> None:
+    rehearsed = {"score": Verdict(Action.PASS, "score", "spam", facts=FOUND, rehearsed=Action.REJECT)}
+    assert "would" not in judged(check(score_rehearses=True), message(b" Ciao", earlier=rehearsed)).facts
+    assert judged(check(score_rehearses=True), message(b" Ciao")).facts["would"] == "[SPAM]"
+
+
+def test_a_message_of_which_a_refusal_was_only_rehearsed_is_marked_since_it_arrives() -> None:
+    spf = Verdict(Action.PASS, "spf", "fail", rehearsed=Action.REJECT)
+    assert judged(check(), message(b" Ciao", earlier={**SPAM, "spf": spf})).changes[0].value == "[SPAM] Ciao"

@@ -11,7 +11,7 @@ from vaglio.checks.tag.explain import advice, brief, explain
 from vaglio.verdict import Fact
 
 FACTS = {"tags": "[SPAM]", "rules": "tag.rule[0]: spam", "removed": "[spam 3]", "subject": "x {y}"}
-SILENT = (Reason.NOTHING, Reason.OWN_MAIL)
+SILENT = (Reason.NOTHING, Reason.OWN_MAIL, Reason.REFUSED)
 
 
 @pytest.mark.parametrize("language", ["en", "it", "de"])

@@ -59,7 +59,8 @@ def test_of_spf_mail_from_counts_before_helo() -> None:
 
 
 def test_earlier_checks_are_heard_in_memory() -> None:
-    found = known(earlier("spf", AuthResult("spf", "fail"), domain="tizio.it"), (), NOTHING)
+    fail = AuthResult("spf", "fail")
+    found = known(earlier("spf", fail, domain="tizio.it"), [fail], NOTHING)
     assert found.results == {"spf": "fail"}
     assert found.facts == {"spf": {"reason": "reason", "domain": "tizio.it"}}
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from vaglio.checks.ownresults import results_of
-from vaglio.checks.score.decide import MAX_FOREIGN, Exempt, Found, Reason, basis, decide, screen, thresholds
+from vaglio.checks.score.decide import MAX_FOREIGN, Found, Reason, basis, decide, screen, thresholds
 from vaglio.checks.score.scorer import Scorer
 from vaglio.checks.score.settings import ScoreSettings
 from vaglio.checks.score.text import foreign, headers, reply, too_many
-from vaglio.examination import Examination, Message, Needs
+from vaglio.examination import Examination, Foregone, Message, Needs
 from vaglio.facts import Facts
 from vaglio.lists import NetworkSet
 from vaglio.ports import References
@@ -47,19 +47,9 @@ class Score:
     def examine(self, facts: Facts) -> Examination:
         """Begin with a message."""
         exempt = screen(facts, self.settings, self._networks)
-        return _Scored(self) if exempt is None else _Exempt(exempt)
-
-
-class _Exempt(Examination):
-    """A message that is not scored, and not journalled."""
-
-    __slots__ = ("_exempt",)
-
-    def __init__(self, exempt: Exempt) -> None:
-        self._exempt = exempt
-
-    async def verdict(self, message: Message) -> Verdict:  # noqa: ARG002
-        return Verdict(Action.PASS, NAME, self._exempt.reason, facts={"by": self._exempt.by})
+        if exempt is None:
+            return _Scored(self)
+        return Foregone(Verdict(Action.PASS, NAME, exempt.reason, facts={"by": exempt.by}))  # and not journalled
 
 
 class _Scored(Examination):
@@ -79,7 +69,7 @@ class _Scored(Examination):
             return Verdict(Action.REJECT, NAME, Reason.TOO_MANY_FOREIGN, told, ref=ref)
         results = results_of(message.headers, context.authserv_id) if context.authserv_id else ()
         found = await context.scorer.score(message, results)
-        return self._verdict(found._replace(foreign=len(removals)), message)._replace(changes=tuple(removals))
+        return self._verdict(found._replace(foreign=len(removals)), message)._replace(changes=removals)
 
     def _verdict(self, found: Found, message: Message) -> Verdict:
         settings, context = self._check.settings, self._check.context

@@ -26,7 +26,8 @@ from vaglio.ports import Clock, Kind, Learned, Lesson, TokenStore, Word
 
 _OURS = (b"x-spam-", b"x-vaglio-")
 _LATER = frozenset({
-    b"authentication-results", b"received-spf", b"x-greylist", b"return-path", b"delivered-to", b"x-original-to",
+    b"authentication-results", b"received-spf", b"x-greylist", b"x-dnsbl", b"return-path", b"delivered-to",
+    b"x-original-to",
     b"envelope-to", b"delivery-date", b"status", b"x-status", b"x-keywords", b"x-uid", b"x-uidl", b"x-imap",
     b"x-imapbase", b"content-length", b"lines", b"x-mozilla-status", b"x-mozilla-status2", b"x-mozilla-keys",
     b"x-evolution-source", b"x-gmail-labels", b"x-bogosity", b"x-rspamd-server", b"x-rspamd-queue-id",
@@ -44,7 +45,13 @@ def unmarked(fields: Sequence[Field]) -> list[Field]:
     learn its own verdict, and words that no message has when it is judged. Senders' own are no loss: anyone can write
     them.
     """
-    return [one for one in fields if not ((name := one.name.strip().lower()) in _LATER or name.startswith(_OURS))]
+    return [one for one in fields if not comes_later(one.name)]
+
+
+def comes_later(name: bytes) -> bool:
+    """Say whether a field of this name is put in once a message is there, and not by who wrote it."""
+    name = name.strip().lower()
+    return name in _LATER or name.startswith(_OURS)
 
 
 def digest_of(fields: Sequence[Field], body: bytes) -> bytes:

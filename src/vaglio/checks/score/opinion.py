@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from vaglio.checks.score.bayes import ids_of, probability
+from vaglio.checks.score.bayes import Clue, clues, ids_of, probability
 from vaglio.checks.score.case import UNKNOWN
 from vaglio.checks.score.learning import unmarked
 from vaglio.checks.score.reading import Reading
@@ -45,6 +45,12 @@ class Opinion:
             self._warn(f"score.bayes: it has no say: {error}")
             return Said()
         return Said(probability(counts, (learned.spam, learned.ham)), words, learned)
+
+    def clues(self, said: Said) -> list[Clue]:
+        """Return the words that counted, the strongest first; none where it had no say. Raises StoreError."""
+        if said.probability == UNKNOWN:
+            return []
+        return clues(said.words, self._store.counts(list(said.words)), said.learned)
 
 
 def before_delivery(reading: Reading) -> Reading:

@@ -6,7 +6,7 @@ do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from vaglio.checks.score.case import Case
@@ -21,7 +21,7 @@ from vaglio.checks.score.settings import ScoreSettings
 from vaglio.checks.score.tokens import VERSION
 from vaglio.examination import Message
 from vaglio.ports import Clock, Lesson
-from vaglio.verdict import AuthResult, Verdict
+from vaglio.verdict import AuthResult
 
 
 class Asked(NamedTuple):
@@ -74,7 +74,7 @@ class Scorer:
         client, envelope, session = message.facts
         return Circumstances(
             client, envelope, session, message.recipients, self._clock.now(), self._hostname,
-            (*_results(message.earlier), *results),
+            (*message.results, *results),
         )  # fmt: skip
 
     def _learned(self, message: Message, asked: Asked, judgement: Judgement) -> str:
@@ -106,7 +106,3 @@ def found(asked: Asked, judgement: Judgement, message: Message, learned: str = "
         message.size,
         len(message.body),
     )
-
-
-def _results(earlier: Mapping[str, Verdict]) -> list[AuthResult]:
-    return [result for verdict in earlier.values() for result in verdict.results]

@@ -11,7 +11,7 @@ from math import inf
 from vaglio.checks.replytext import filled
 from vaglio.checks.score.decide import Decision, Found, Thresholds
 from vaglio.checks.score.settings import ScoreSettings
-from vaglio.examination import Field
+from vaglio.examination import Field, counted
 from vaglio.verdict import Action, Change, Header, Reply
 
 _MAX_STARS = 50
@@ -73,15 +73,12 @@ def _tests(found: Found) -> str:
     return ", ".join(tests) or "none"
 
 
-def foreign(fields: Sequence[Field]) -> list[Change]:
+def foreign(fields: Sequence[Field]) -> tuple[Change, ...]:
     """Return the removal of the X-Spam fields that a message brought along: nobody believes what a stranger writes of
     himself, and filters behind us must not.
     """
-    counts: dict[bytes, int] = {}
-    removals = []
-    for field in fields:
-        if field.name[:6].lower() == b"x-spam":  # X-Spam, X-Spam-Flag, X-Spamd-Result ...
-            name = field.name.lower()
-            nth = counts[name] = counts.get(name, 0) + 1
-            removals.append(Change(field.name.decode("utf-8", "surrogateescape"), nth, ""))
-    return removals
+    return tuple(Change(name, nth, "") for name, nth, _ in counted(fields, _tells_of_spam))
+
+
+def _tells_of_spam(name: bytes) -> bool:
+    return name[:6].lower() == b"x-spam"  # X-Spam, X-Spam-Flag, X-Spamd-Result ...

@@ -38,7 +38,7 @@ from vaglio.checks.spf.record import allows, clean, term_for
 from vaglio.checks.spf.settings import CIRCUMSTANCES, SpfSettings
 from vaglio.checks.spf.text import received_spf, reply, results
 from vaglio.eager import Rest, rest, start, together
-from vaglio.examination import Examination, Field, Message, Needs
+from vaglio.examination import Examination, Field, Foregone, Message, Needs
 from vaglio.facts import Client, Facts
 from vaglio.ports import Clock, References, Resolver
 from vaglio.verdict import Action, Fact, Header, Verdict
@@ -89,7 +89,7 @@ class Spf:
             return _Judged(self, facts)
         if self.settings.own_addresses and exempt.reason in _ALARMS and "@" in facts.envelope.sender:
             return _OwnMail(self, facts)
-        return _Exempt(exempt)
+        return Foregone(_left_alone(exempt))
 
     async def evaluate(self, questions: Sequence[Question]) -> list[Evaluation]:
         """Evaluate within the limits of the settings."""
@@ -113,18 +113,6 @@ class Spf:
             self._alarmed.clear()
         self._alarmed.add(key)
         return True
-
-
-class _Exempt(Examination):
-    """A message that is not judged, and not journalled."""
-
-    __slots__ = ("_exempt",)
-
-    def __init__(self, exempt: Exempt) -> None:
-        self._exempt = exempt
-
-    async def verdict(self, message: Message) -> Verdict:  # noqa: ARG002
-        return _left_alone(self._exempt)
 
 
 def _left_alone(exempt: Exempt) -> Verdict:

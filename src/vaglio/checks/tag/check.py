@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from vaglio.checks.ownresults import results_of
-from vaglio.checks.tag.decide import OWN_MAIL, Decision, Policy, basis
+from vaglio.checks.tag.decide import OWN_MAIL, REFUSED, Decision, Policy, basis, is_refused
 from vaglio.checks.tag.heard import NOTHING, SCORE_CHECK, known, spam_of
 from vaglio.checks.tag.settings import TagSettings
 from vaglio.examination import Examination, Message, Needs
@@ -50,13 +50,15 @@ class Tag:
         policy, recipients = self.policy, message.recipients
         if policy.is_own(message.facts):
             return OWN_MAIL
+        if any(is_refused(one, earnest) for one in message.earlier.values()):
+            return REFUSED
         if message.facts.envelope.recipient_count > len(recipients):
             recipients = ()  # what all of them have in common can't be known
         earlier = message.earlier
         if self.context.score_rehearses and not earnest:
             earlier = {name: one for name, one in earlier.items() if name != SCORE_CHECK}
         ours = self.context.authserv_id
-        results = results_of(message.headers, ours) if ours else ()
+        results = (*(results_of(message.headers, ours) if ours else ()), *message.results)
         spam = spam_of(message.headers) if self.settings.trust_spam_headers else NOTHING
         return policy.decide(message.headers, policy.puts(known(earlier, results, spam), recipients))
 
@@ -74,8 +76,10 @@ class Marking(Examination):
         check = self._check
         decision = check.decide(message)
         facts = basis(decision)
-        if check.context.score_rehearses and (more := check.decide(message, earnest=True)).puts != decision.puts:
-            facts["would"] = " ".join(put.tag for put in more.puts)
+        if check.context.score_rehearses:
+            more = check.decide(message, earnest=True)
+            if more.puts and more.puts != decision.puts:
+                facts["would"] = " ".join(put.tag for put in more.puts)
         if not decision.changes_anything:
             return Verdict(Action.PASS, NAME, decision.reason, facts=facts)
         return Verdict(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -10,10 +9,10 @@ from typing import NamedTuple
 from vaglio.checks.tag.conditions import Condition, Known, parse
 from vaglio.checks.tag.settings import Rule, TagSettings
 from vaglio.checks.tag.subject import Marks, filled, shown
-from vaglio.examination import Field
+from vaglio.examination import Field, counted
 from vaglio.facts import Facts
 from vaglio.lists import AddressList, NetworkSet
-from vaglio.verdict import Change, Fact, Header
+from vaglio.verdict import Action, Change, Fact, Header, Verdict
 
 MAX_SUBJECTS = 20
 """Subject fields of a message that are looked at: of more, the first and the last ones. RFC 5322 3.6 allows one; mail
@@ -36,6 +35,8 @@ class Reason(StrEnum):
     """No rule holds, and no mark was there."""
     OWN_MAIL = "own-mail"
     """It is mail of our own users: not looked at."""
+    REFUSED = "refused"
+    """An earlier check of the chain lets nobody have it: not looked at."""
 
 
 class Put(NamedTuple):
@@ -63,6 +64,14 @@ class Decision(NamedTuple):
 
 
 OWN_MAIL = Decision(Reason.OWN_MAIL)
+REFUSED = Decision(Reason.REFUSED)
+
+_UNSEEN = (Action.REJECT, Action.DEFER, Action.DISCARD)
+
+
+def is_refused(verdict: Verdict, earnest: bool) -> bool:
+    """Say whether nobody gets a message after this verdict; ``earnest``: or would, if it were no rehearsal."""
+    return verdict.action in _UNSEEN or (earnest and verdict.rehearsed in _UNSEEN)
 
 
 class _Ready(NamedTuple):
@@ -140,13 +149,8 @@ class _Subject(NamedTuple):
 
 
 def _subjects(headers: Sequence[Field]) -> Iterator[_Subject]:
-    """Yield all subjects; blanks before the colon (RFC 5322 4.5) do not count for readers, and do for mail servers."""
-    counts: Counter[bytes] = Counter()
-    for field in headers:
-        name = field.name.lower()
-        if name.rstrip(b" \t") == b"subject":
-            counts[name] += 1
-            yield _Subject(field.name.decode("ascii"), counts[name], field.value)
+    """Return all subjects; blanks before the colon (RFC 5322 4.5) do not count for readers, and do for mail servers."""
+    return (_Subject(*one) for one in counted(headers, lambda name: name.rstrip(b" \t").lower() == b"subject"))
 
 
 def _looked_at(fields: Sequence[_Subject]) -> Sequence[_Subject]:

@@ -17,6 +17,7 @@ _WHY: Mapping[str, Mapping[str, str]] = {
         Reason.CLEANED: "The mark {removed} was taken from its subject, since no rule holds: it was not we who put it "
         "there, or it came back with an answer.",
         Reason.NOTHING: "",
+        Reason.REFUSED: "",
         Reason.OWN_MAIL: "",
     },
     "it": {
@@ -25,6 +26,7 @@ _WHY: Mapping[str, Mapping[str, str]] = {
         Reason.CLEANED: "Il contrassegno {removed} è stato tolto dall'oggetto, perché nessuna regola vale: lo ha messo "
         "qualcun altro, o è tornato con una risposta.",
         Reason.NOTHING: "",
+        Reason.REFUSED: "",
         Reason.OWN_MAIL: "",
     },
 }  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vaglio.checks.tag.conditions import Known
@@ -43,16 +43,15 @@ class Spam(NamedTuple):
 NOTHING = Spam()
 
 
-def known(earlier: Mapping[str, Verdict], results: Iterable[AuthResult], spam: Spam) -> Known:
-    """Put together what earlier checks found, with ``results`` of our other milters and ``spam`` of filters before us.
+def known(earlier: Mapping[str, Verdict], results: Sequence[AuthResult], spam: Spam) -> Known:
+    """Put together what earlier checks found, with all ``results`` and with ``spam`` of filters before us.
 
     Where vaglio-score is one of the checks, what headers say of spam does not count.
     """
     facts = {name: {"reason": verdict.reason, **verdict.facts} for name, verdict in earlier.items()}
     if SCORE_CHECK in facts:
         spam = _of_score(facts[SCORE_CHECK])
-    all_results = [*results, *(one for verdict in earlier.values() for one in verdict.results)]
-    return Known(spam.spam, spam.score, spam.symbols, _by_method(all_results), facts)
+    return Known(spam.spam, spam.score, spam.symbols, _by_method(results), facts)
 
 
 def _of_score(facts: Mapping[str, Fact]) -> Spam:

@@ -17,7 +17,7 @@ from vaglio.checks.dkim.signing.settings import DkimSignSettings
 from vaglio.checks.dkim.signing.sign import Signer, Style, TooLarge, signatures
 from vaglio.checks.dkim.signing.text import reply
 from vaglio.checks.dkim.verify import is_signature
-from vaglio.examination import MAX_FIELDS, MAX_HEADER, Examination, Field, Message, Needs
+from vaglio.examination import MAX_FIELDS, MAX_HEADER, Examination, Field, Message, Needs, counted
 from vaglio.facts import Facts
 from vaglio.mailboxes import Mailbox, mailboxes
 from vaglio.ports import Clock, References
@@ -189,16 +189,8 @@ class Signing(Examination):
         return tuple(Header(*one) for one in signatures(self._signers, self._fields, digest, style, now))
 
     def _removals(self) -> tuple[Change, ...]:
-        """Return the edits that take out the signatures that the message came with. They count by name, as a mail
-        server does, which takes no two ways to write one for the same if there is a blank before the colon.
-        """
-        nths: dict[bytes, int] = {}
-        found = []
-        for name, _ in self._fields:
-            if is_signature(name):
-                nths[name.lower()] = nth = nths.get(name.lower(), 0) + 1
-                found.append(Change(name.decode("ascii"), nth, ""))
-        return tuple(found)
+        """Return the edits that take out the signatures that the message came with."""
+        return tuple(Change(name, nth, "") for name, nth, _ in counted(self._fields, is_signature))
 
     def _basis(self, decision: Decision) -> dict[str, Fact]:
         """Return what the decision rests on, for log and journal."""
