@@ -355,6 +355,26 @@ def tick(text: str) -> None:
         print(f"\r\033[K{text}", end="", flush=True)
 
 
+def write(
+    outcomes: Sequence[Outcome], stolen: hijack.Hijack, taught: lessons.Lessons, not_as_told: Sequence[str],
+    not_learned: Sequence[str], heard: tuple[str, str, str],
+) -> None:  # fmt: skip
+    """Write the table of all that was played, and what commands said at the end: why, try and the lists' status."""
+    why, tried, status = heard
+    sections = [(outcome.played.scene.title, rows(outcome)) for outcome in outcomes]
+    sections.append((hijack.TITLE, hijack.rows(stolen, not_as_told)))
+    sections.append((lessons.TITLE, lessons.rows(taught, not_learned)))
+    FILE.write_text(
+        f"{table(COLUMNS, sections, (22, 28, 32, 26, 5), 160)}\n"
+        f"\nThe message with the copied signature, as vaglio why tells of it:\n\n{why}"
+        f"\nand as vaglio try does, which plays it through the chain without a mail server:\n\n{tried}"
+        f"\nvaglio dnsbl status says in the end:\n\n{status}"
+        f"\nvaglio bayes status says:\n\n{taught.status}\n"
+        f"\nvaglio ratelimit quota {hijack.LOGIN} says:\n\n{stolen.quota}\n",
+        "utf-8",
+    )
+
+
 def main() -> int:
     """Set up the world, play all scenes, print the summary, write the table."""
     try:
@@ -389,18 +409,7 @@ def main() -> int:
         print(f"The story could not be played: {error}", file=sys.stderr)
         return 2
     not_as_told, not_learned = hijack.judge(stolen), lessons.judge(taught)
-    sections = [(outcome.played.scene.title, rows(outcome)) for outcome in outcomes]
-    sections.append((hijack.TITLE, hijack.rows(stolen, not_as_told)))
-    sections.append((lessons.TITLE, lessons.rows(taught, not_learned)))
-    FILE.write_text(
-        f"{table(COLUMNS, sections, (22, 28, 32, 26, 5), 160)}\n"
-        f"\nThe message with the copied signature, as vaglio why tells of it:\n\n{why}"
-        f"\nand as vaglio try does, which plays it through the chain without a mail server:\n\n{tried}"
-        f"\nvaglio dnsbl status says in the end:\n\n{status}"
-        f"\nvaglio bayes status says:\n\n{taught.status}\n"
-        f"\nvaglio ratelimit quota {hijack.LOGIN} says:\n\n{stolen.quota}\n",
-        "utf-8",
-    )
+    write(outcomes, stolen, taught, not_as_told, not_learned, (why, tried, status))
     wrong = [f"{outcome.played.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
     wrong += [f"{hijack.TITLE}: {what}" for what in not_as_told]
     wrong += [f"{lessons.TITLE}: {what}" for what in not_learned]

@@ -15,7 +15,7 @@ from lab.dns import Zones
 from lab.logs import Delivery, decisions, deliveries, pairs
 from lab.policy import PolicyClient, encode
 from lab.postfix import MailHost
-from lab.retold import as_it_came, trials
+from lab.retold import trials
 from lab.scenes import PASSWORDS, PHISHING, SCENES, TIZIOS_POSTFIX, TRIED, Attempt, Scene
 from lab.story import Decision, Played, Seen, end, forged, judge
 from lab.table import table
@@ -301,15 +301,6 @@ def test_what_others_send_is_tried_as_they_sent_it() -> None:
     assert (trial.chain, trial.message, trial.options[:2]) == (
         "inbound", b"sent", ("--ip", "mail.sempronio.it[198.51.100.30]"),
     )  # fmt: skip
-
-
-def test_what_arrived_is_tried_without_what_the_host_that_judged_it_has_added() -> None:
-    came = (b"Received: from x\n\tby mail.tizio.it; now\nX-Greylist: by mail.caio.it\nFrom: a\n"
-            b"\nReceived: by mail.caio.it\n")  # fmt: skip
-    added = (b"Return-Path: <a>\nDelivered-To: b\nReceived: from mail.caio.it\n\tby mail.caio.it with LMTP\n\tid 1;\n"
-             b"Received: from y by mail.caio.it (Postfix)\n\tid 2; now\n")  # fmt: skip
-    assert as_it_came(added + came) == came
-    assert as_it_came(came) == came
 
 
 # --- submission -----------------------------------------------------------------------------------------------------

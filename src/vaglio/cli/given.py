@@ -53,7 +53,7 @@ def content(name: str) -> bytes:
     return found
 
 
-_BY = re.compile(rb"(?:^|\s)by\s+([^\s;()]+)", re.IGNORECASE)
+_HOSTS = re.compile(rb"(?:^|\s)(?:from|by)\s+([^\s;()]+)", re.IGNORECASE)
 
 
 def as_it_came(fields: Sequence[Field], hostname: str) -> list[Field]:
@@ -63,8 +63,8 @@ def as_it_came(fields: Sequence[Field], hostname: str) -> list[Field]:
     came = 0
     for place, (name, value) in enumerate(fields, 1):
         if name.lower() == b"received":
-            by = _BY.search(value)
-            if by is None or by[1].lower() != hostname.lower().encode():
+            # Who files it, such as Dovecot, may call himself otherwise: then this host is whom he has it from.
+            if hostname.lower().encode() not in map(bytes.lower, _HOSTS.findall(value)[:2]):
                 break
             came = place
         elif not comes_later(name):
