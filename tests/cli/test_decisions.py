@@ -9,7 +9,8 @@ import pytest
 
 from vaglio.cli.decisions import references_in
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
-from vaglio.journal import Entry, JournalWriter
+from vaglio.journal.entry import Entry
+from vaglio.journal.writer import JournalWriter
 from vaglio.verdict import FAILED, Action, Reply, Verdict
 
 Host = Any  # of conftest.py

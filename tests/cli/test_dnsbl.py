@@ -28,7 +28,9 @@ from vaglio.dns.open import open_resolver
 from vaglio.dns.zonefile import Zone, parse_lines
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.hints import SCHEMA as HINTS
-from vaglio.journal import FILE_NAME, Entry, JournalWriter
+from vaglio.journal.entry import Entry
+from vaglio.journal.schema import FILE_NAME
+from vaglio.journal.writer import JournalWriter
 from vaglio.ports import Answer
 from vaglio.store import open_store
 from vaglio.store.memory import MemoryStore

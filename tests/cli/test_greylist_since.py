@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vaglio.cli.greylist_since import _SENTENCES
-from vaglio.journal import FILE_NAME
+from vaglio.journal.schema import FILE_NAME
 
 Host = Any  # of conftest.py
 NOW = 1_790_000_000  # 2026-09-21 14:13:20 UTC

@@ -20,7 +20,7 @@ import pytest
 from vaglio.cli import greylist_look
 from vaglio.cli.main import COMMANDS as MODULES
 from vaglio.cli.main import main, parser
-from vaglio.journal import Entry
+from vaglio.journal.entry import Entry
 
 Host = Any  # of conftest.py
 NOBODY = 65534

@@ -23,7 +23,9 @@ from vaglio.checks.ratelimit.usage import SCHEMA, USAGE, Usage, usage_key
 from vaglio.config.load import load
 from vaglio.daemon.guard import rehearsed
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
-from vaglio.journal import FILE_NAME, Entry, JournalWriter
+from vaglio.journal.entry import Entry
+from vaglio.journal.schema import FILE_NAME
+from vaglio.journal.writer import JournalWriter
 from vaglio.ports import Transaction
 from vaglio.store import open_store
 from vaglio.verdict import Verdict

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from vaglio.cli.main import main
-from vaglio.journal import Entry, JournalWriter
+from vaglio.journal.entry import Entry
+from vaglio.journal.writer import JournalWriter
 
 NOW = 1_790_000_000  # of the host in conftest.py
 

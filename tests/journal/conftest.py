@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from vaglio.journal import FILE_NAME, Entry, JournalReader, JournalWriter
+from vaglio.journal.entry import Entry
+from vaglio.journal.query import JournalReader
+from vaglio.journal.schema import FILE_NAME
+from vaglio.journal.writer import JournalWriter
 
 START = 1_760_000_000.0
 

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
-from vaglio.journal import Entry, JournalReader
+from vaglio.journal.entry import Entry
+from vaglio.journal.query import JournalReader
 from vaglio.journal.schema import MAX_FACTS, MAX_TEXT, decode, entry_of, pack_facts, row_of
 from vaglio.verdict import Action, Reply, Verdict
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vaglio.journal import JournalError, JournalReader
+from vaglio.journal.query import JournalError, JournalReader
 
 Desk = Any  # of conftest.py
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from vaglio.journal import Entry, JournalWriter, writer
+from vaglio.journal import writer
+from vaglio.journal.entry import Entry
 from vaglio.journal.schema import VERSION
+from vaglio.journal.writer import JournalWriter
 
 Desk = Any  # of conftest.py
 PROCESSES = multiprocessing.get_context("forkserver")

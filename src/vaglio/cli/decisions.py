@@ -35,7 +35,10 @@ from vaglio.cli.greylist_since import Since, since
 from vaglio.cli.story import explain, outcome, rehearsed, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
-from vaglio.journal import FILE_NAME, Entry, JournalError, JournalReader, normalise
+from vaglio.journal.entry import Entry
+from vaglio.journal.query import JournalError, JournalReader
+from vaglio.journal.references import normalise
+from vaglio.journal.schema import FILE_NAME
 from vaglio.milter.combine import CHAIN
 from vaglio.verdict import SENTENCES
 

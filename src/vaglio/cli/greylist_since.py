@@ -13,7 +13,7 @@ from vaglio.cli.greylist_judge import Judgement, judge
 from vaglio.config.load import Loaded
 from vaglio.config.types import format_duration
 from vaglio.facts import Envelope, Facts, Session, Stage, Standing, client_of
-from vaglio.journal import Entry
+from vaglio.journal.entry import Entry
 
 
 class State(StrEnum):

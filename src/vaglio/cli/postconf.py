@@ -19,7 +19,7 @@ from vaglio.config.chain import ChainSettings, is_for_own_mail
 from vaglio.config.load import Loaded
 from vaglio.config.model import VaglioConfig
 from vaglio.config.types import DaemonSection, MilterSection
-from vaglio.daemon.front import LONGEST_JUDGEMENT
+from vaglio.daemon.milterfront import LONGEST_JUDGEMENT
 from vaglio.facts import pack_address
 from vaglio.lists import NetworkSet
 

@@ -29,7 +29,7 @@ from vaglio.cli.common import (
 from vaglio.cli.decisions import ask_journal
 from vaglio.cli.story import told_by
 from vaglio.config.types import format_duration
-from vaglio.journal import Entry
+from vaglio.journal.entry import Entry
 from vaglio.milter.combine import CHAIN
 from vaglio.verdict import Action, Fact
 

@@ -31,7 +31,8 @@ from vaglio.cli.story import clauses, explain, outcome, story
 from vaglio.config.load import Loaded
 from vaglio.config.types import MilterSection
 from vaglio.daemon.clock import timer
-from vaglio.daemon.front import Surroundings, hosted
+from vaglio.daemon.front import Surroundings
+from vaglio.daemon.milterfront import hosted
 from vaglio.daemon.service import NO_TABLES, Ports, Service
 from vaglio.dns.open import OpenResolver
 from vaglio.examination import Field

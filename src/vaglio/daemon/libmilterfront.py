@@ -23,8 +23,9 @@ from vaglio.config.model import VaglioConfig
 from vaglio.config.sense import WANT_PYMILTER
 from vaglio.config.types import DaemonSection, MilterSection
 from vaglio.daemon.clock import timer
-from vaglio.daemon.front import Surroundings, hosted
+from vaglio.daemon.front import Surroundings
 from vaglio.daemon.guard import safely
+from vaglio.daemon.milterfront import hosted
 from vaglio.daemon.seldom import seldom
 from vaglio.daemon.service import Service
 from vaglio.milter import wire

@@ -29,7 +29,7 @@ from vaglio.config.sense import doubtful_name
 from vaglio.config.types import DaemonSection, MilterSection, parse_socket
 from vaglio.daemon import log
 from vaglio.daemon.accept import Shares
-from vaglio.daemon.front import obstacle
+from vaglio.daemon.front import front_for, obstacle
 from vaglio.daemon.lifeline import Lifeline
 from vaglio.daemon.metrics import SharedFiles
 from vaglio.daemon.notify import Notifier, watchdog_interval
@@ -133,8 +133,10 @@ class _Process:
         self._introduce(workers)
         with ExitStack() as stack:
             listeners, metrics = self._sockets(stack)
-            if problem := obstacle(self._daemon.settings(self._config), listeners):
+            section = self._daemon.settings(self._config)
+            if problem := obstacle(section, listeners):
                 raise SocketError(f"can't begin: {problem}")
+            front_for(section)  # loads it, once for all workers
             files = SharedFiles("on" if metrics else "")
             stack.callback(files.close)
             state = self._config.state.directory

@@ -154,13 +154,10 @@ class _Worker:
         self._resolvers = Resolvers(self._loop)
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
-        self._front = front_for(
-            job.daemon.settings(job.config),
-            Surroundings(
-                job.daemon.name, job.listeners, store.settle, self._record, self._note_failure, self._warn,
-                partial(job.shares.has_most, number), lambda: self._reference(),
-            ),
-        )  # fmt: skip
+        self._front = front_for(job.daemon.settings(job.config))(Surroundings(
+            job.daemon.name, job.listeners, store.settle, self._record, self._note_failure, self._warn,
+            partial(job.shares.has_most, number), lambda: self._reference(),
+        ))  # fmt: skip
         self._fit(job.config)
         self._use()
         self._accepting = self._front, self._metrics_acceptor()

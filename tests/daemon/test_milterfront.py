@@ -11,8 +11,9 @@ import pytest
 
 from tests.milter.fakes import Listener
 from vaglio.config.types import DaemonSection, MilterSection
-from vaglio.daemon import front
-from vaglio.daemon.front import LONGEST_AT_RCPT, LONGEST_JUDGEMENT, Surroundings, hosted
+from vaglio.daemon import milterfront
+from vaglio.daemon.front import Surroundings
+from vaglio.daemon.milterfront import LONGEST_AT_RCPT, LONGEST_JUDGEMENT, hosted
 from vaglio.daemon.service import Hosted, Milter, Service
 from vaglio.examination import Message, Needs
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
@@ -90,14 +91,14 @@ def test_no_check_takes_longer_than_its_section_or_the_chains_allows() -> None:
 
 def test_all_checks_together_answer_before_the_mail_server_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LONGEST_JUDGEMENT < 300
-    monkeypatch.setattr(front, "LONGEST_JUDGEMENT", 0.02)
+    monkeypatch.setattr(milterfront, "LONGEST_JUDGEMENT", 0.02)
     found = judged(host_of(section(on_error="defer"), (never(Listener()), section())))
     assert (found.check, found.action, found.reason) == ("trivial", Action.DEFER, TIMED_OUT)
 
 
 def test_a_recipient_is_answered_before_sendmail_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LONGEST_AT_RCPT < 10
-    monkeypatch.setattr(front, "LONGEST_AT_RCPT", 0.02)
+    monkeypatch.setattr(milterfront, "LONGEST_AT_RCPT", 0.02)
 
     class Slow(Listener):
         def examine(self, facts: Facts) -> Any:
