@@ -19,6 +19,7 @@ from vaglio.examination import Message, Needs
 from vaglio.facts import Envelope, Facts, Session, Stage, client_of
 from vaglio.milter.host import Host, Manner
 from vaglio.milter.plan import UNTOUCHED
+from vaglio.turn import Turn
 from vaglio.verdict import TIMED_OUT, Action, AuthResult, Header, Reply, Verdict
 
 FACTS = Facts(client_of("192.0.2.1"), Envelope("a@tizio.it", "anna@caio.it"), Session(Stage.RCPT))
@@ -34,7 +35,7 @@ def nothing(*_: object) -> None:
     pass
 
 
-AROUND = Surroundings("trivial", (), nothing, nothing, nothing, nothing, lambda _: False, lambda: "G7K2-9QFD")
+AROUND = Surroundings("trivial", (), Turn(), nothing, nothing, nothing, nothing, lambda _: False, lambda: "G7K2-9QFD")
 
 
 def host_of(whole: MilterSection, *checks: tuple[Listener, DaemonSection], results: bool = True) -> Host:

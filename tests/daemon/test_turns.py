@@ -10,6 +10,7 @@ import pytest
 from vaglio.daemon.turns import TurnStore
 from vaglio.ports import Schema, StoreError, Table, Transaction
 from vaglio.store.memory import MemoryStore
+from vaglio.turn import Turn
 
 
 class Row(NamedTuple):
@@ -34,18 +35,24 @@ class Counting(MemoryStore):
             raise StoreError("the disk is full")
 
 
+async def ended(turn: Turn) -> None:
+    end = asyncio.Event()
+    turn.at_end(end.set)
+    await end.wait()
+
+
 def write(tx: Transaction) -> None:
     tx.put(ROWS, b"0" * 16, Row(1))
 
 
 def test_what_a_turn_changed_is_settled_once_at_its_end_with_nobody_asking() -> None:
     async def scenario() -> int:
-        inner = Counting()
-        store = TurnStore(inner, pytest.fail)
+        inner, turn = Counting(), Turn()
+        store = TurnStore(inner, turn, pytest.fail)
         await store.transact(write)
         await store.transact(write)
         assert inner.settled == 0
-        await asyncio.sleep(0)
+        await ended(turn)
         assert await store.count(ROWS) == 1
         assert len(await store.scan(ROWS, b"", 10)) == 1
         return inner.settled
@@ -55,7 +62,8 @@ def test_what_a_turn_changed_is_settled_once_at_its_end_with_nobody_asking() -> 
 
 def test_the_answers_of_the_turn_hear_of_a_failure() -> None:
     async def scenario() -> None:
-        store = TurnStore(Counting(fails=True), pytest.fail)
+        turn = Turn()
+        store = TurnStore(Counting(fails=True), turn, pytest.fail)
         heard: list[StoreError] = []
 
         def answer() -> None:
@@ -65,8 +73,8 @@ def test_the_answers_of_the_turn_hear_of_a_failure() -> None:
                 heard.append(error)
 
         await store.transact(write)
-        asyncio.get_running_loop().call_soon(answer)  # as the server does, after the check
-        await asyncio.sleep(0)
+        turn.at_end(answer)  # as the server does, after the check
+        await ended(turn)
         assert [str(error) for error in heard] == ["the disk is full"]
         store.settle()
         await asyncio.sleep(0)
@@ -78,9 +86,10 @@ def test_a_failure_that_concerns_no_answer_is_a_warning_and_no_later_answers_tro
     warned: list[str] = []
 
     async def scenario() -> None:
-        store = TurnStore(Counting(fails=True), warned.append)
+        turn = Turn()
+        store = TurnStore(Counting(fails=True), turn, warned.append)
         await store.transact(write)
-        await asyncio.sleep(0)
+        await ended(turn)
         await asyncio.sleep(0)
         store.settle()
         store.close()

@@ -30,6 +30,7 @@ from vaglio.daemon.guard import safely
 from vaglio.examination import Needs
 from vaglio.milter import handover, wire
 from vaglio.milter.wire import Answer, Command, Peer
+from vaglio.turn import Turn
 from vaglio.verdict import Action, Reply, Verdict
 
 needs_engine("libmilter")
@@ -234,7 +235,7 @@ def surroundings() -> Surroundings:
     def nothing(*_: object) -> None:
         pass
 
-    return Surroundings("x", [], nothing, nothing, nothing, nothing, lambda _: False, lambda: "")
+    return Surroundings("x", [], Turn(), nothing, nothing, nothing, nothing, lambda _: False, lambda: "")
 
 
 # --- callbacks ---

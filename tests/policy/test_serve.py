@@ -10,6 +10,7 @@ from vaglio.eager import start
 from vaglio.facts import Facts
 from vaglio.policy.serve import MAX_WAITING, Connection, Server
 from vaglio.ports import StoreError
+from vaglio.turn import Turn
 from vaglio.verdict import Action, Header, Reply, Verdict
 
 
@@ -22,7 +23,7 @@ class House:
         self.settled = 0
         self.broken = False
         self.gate = asyncio.Event()
-        self.server = Server(self.settle, self.failed, self.record, lambda: 0.0, self.warnings.append)
+        self.server = Server(Turn(), self.settle, self.failed, self.record, lambda: 0.0, self.warnings.append)
         self.server.answer = lambda facts: start(self.answer(facts))
 
     async def answer(self, facts: Facts) -> Verdict:

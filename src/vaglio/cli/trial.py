@@ -43,6 +43,7 @@ from vaglio.milter.session import Session
 from vaglio.milter.wire import Peer
 from vaglio.ports import TokenStore
 from vaglio.store.memory import MemoryStore
+from vaglio.turn import Turn
 from vaglio.verdict import Fact, Verdict
 
 _REF = "XXXX-XXXX"
@@ -127,6 +128,10 @@ class _Told(NamedTuple):
     verdicts: list[tuple[Facts, Verdict]]
 
 
+def _nothing(*_: object) -> None:
+    pass
+
+
 async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _Told:
     verdicts: list[tuple[Facts, Verdict]] = []
     with ExitStack() as stack:
@@ -135,8 +140,8 @@ async def _played(args: argparse.Namespace, loaded: Loaded, letter: Letter) -> _
         tokens = cache(lambda: stack.enter_context(closing(learned_of(loaded))))  # one for all, if any asks
         section, service = _milter(args, loaded, resolver, tokens)
         around = Surroundings(
-            f"chain.{args.chain}", (), lambda: None, lambda facts, verdict, _: verdicts.append((facts, verdict)),
-            lambda *_: None, warn, lambda _: False, lambda: _REF,
+            f"chain.{args.chain}", (), Turn(), _nothing, lambda facts, verdict, _: verdicts.append((facts, verdict)),
+            _nothing, warn, lambda _: False, lambda: _REF,
         )  # fmt: skip
         host = hosted(service, section, loaded.config.identity.authserv_id, around)
         return _Told(await play(Session(lambda: host, timer), letter), verdicts)

@@ -19,17 +19,19 @@ from vaglio.daemon.accept import Acceptor
 from vaglio.daemon.service import Service
 from vaglio.daemon.sockets import Listener
 from vaglio.facts import Facts
+from vaglio.turn import Turn
 from vaglio.verdict import Verdict
 
 
 class Surroundings(NamedTuple):
-    """What a worker lends to its front: ``settle`` makes the store's changes durable, ``record`` keeps account of an
-    answer, ``note_failure`` hears of each failure of a check, ``has_most`` tells whether another worker has fewer
-    connections than so many; ``references`` names decisions.
+    """What a worker lends to its front: at the end of each ``turn`` ``settle`` makes the store's changes durable,
+    ``record`` keeps account of an answer, ``note_failure`` hears of each failure of a check, ``has_most`` tells whether
+    another worker has fewer connections than so many; ``references`` names decisions.
     """
 
     name: str
     listeners: Sequence[Listener]
+    turn: Turn
     settle: Callable[[], None]
     record: Callable[[Facts, Verdict, float], None]
     note_failure: Callable[[BaseException | None, Facts], None]

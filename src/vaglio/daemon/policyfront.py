@@ -25,7 +25,7 @@ class PolicyFront(Listening):
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._policy = server = Server(around.settle, self._failed, around.record, timer, around.warn)
+        self._policy = server = Server(around.turn, around.settle, self._failed, around.record, timer, around.warn)
         acceptor = Acceptor(
             around.listeners, server, lambda: server.connections, MAX_CONNECTIONS, around.warn, around.has_most
         )

@@ -1,4 +1,4 @@
-"""A store whose changes are settled at the end of the event-loop turn that made them, whoever made them.
+"""A store whose changes are settled at the end of the turn that made them, whoever made them.
 
 Answers are settled by the server that sends them; but a check that changes something and then waits (a tarpit), and
 housekeeping, answer nothing in that turn, and an open change keeps the other workers from writing. Stores nothing
@@ -12,17 +12,18 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from vaglio.ports import R, Store, StoreError, T, Table, Transaction
+from vaglio.turn import Turn
 
 
 class TurnStore:
-    """``inner``, a ``Store`` (see ports), on the running event loop. ``warn`` hears of changes that could not be
-    kept and that no answer rested on.
+    """``inner``, a ``Store`` (see ports), on the running event loop. ``turn`` says when changes are settled; ``warn``
+    hears of those that could not be kept and that no answer rested on.
     """
 
-    def __init__(self, inner: Store, warn: Callable[[str], None]) -> None:
+    def __init__(self, inner: Store, turn: Turn, warn: Callable[[str], None]) -> None:
         self._inner = inner
+        self._turn = turn
         self._warn = warn
-        self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self._problem: StoreError | None = None
 
@@ -30,7 +31,7 @@ class TurnStore:
         """Run ``step`` atomically; what it changed is settled before the turn's answers go out."""
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._end_turn)
+            self._turn.at_end(self._end_turn)
         return self._inner.transact(step)
 
     def scan(self, table: Table[R], after: bytes, limit: int) -> Coroutine[Any, Any, Sequence[tuple[bytes, R]]]:
@@ -58,7 +59,7 @@ class TurnStore:
             self._inner.settle()
         except StoreError as error:
             self._problem = error  # for the answers of this turn: the server settles them next, before ...
-            self._loop.call_soon(self._disown)
+            asyncio.get_running_loop().call_soon(self._disown)
 
     def _disown(self) -> None:
         problem, self._problem = self._problem, None

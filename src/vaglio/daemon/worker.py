@@ -42,6 +42,7 @@ from vaglio.journal.writer import JournalWriter
 from vaglio.ports import Schema, Store, StoreError, TokenStore
 from vaglio.store import open_store
 from vaglio.store.tokens import open_tokens
+from vaglio.turn import Turn
 from vaglio.verdict import Fact, Verdict
 
 MAX_FILES = 10_100
@@ -123,9 +124,10 @@ async def _work(job: Job, number: int, lifeline: Lifeline) -> int:
         if not job.shares.served:
             return os.EX_UNAVAILABLE
         inner = LateStore(opener, error, monotonic)
-    store = TurnStore(inner, warn)
+    turn = Turn()
+    store = TurnStore(inner, turn, warn)
     try:
-        worker = _Worker(job, number, lifeline, logger, clock, store)
+        worker = _Worker(job, number, lifeline, logger, clock, store, turn)
     except OSError as error:
         logger.error("can't begin: %s", error)
         return os.EX_UNAVAILABLE
@@ -140,10 +142,11 @@ class _Worker:
     """The parts of a running worker, and what happens to them when."""
 
     def __init__(
-        self, job: Job, number: int, lifeline: Lifeline, logger: logging.Logger, clock: SystemClock, store: Store
-    ) -> None:
+        self, job: Job, number: int, lifeline: Lifeline, logger: logging.Logger, clock: SystemClock, store: Store,
+        turn: Turn,
+    ) -> None:  # fmt: skip
         self._job, self._number, self._lifeline = job, number, lifeline
-        self._logger, self._clock, self._store = logger, clock, store
+        self._logger, self._clock, self._store, self._turn = logger, clock, store, turn
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._upkeep: asyncio.Task[float] | None = None
@@ -155,7 +158,7 @@ class _Worker:
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
         self._front = front_for(job.daemon.settings(job.config))(Surroundings(
-            job.daemon.name, job.listeners, store.settle, self._record, self._note_failure, self._warn,
+            job.daemon.name, job.listeners, turn, store.settle, self._record, self._note_failure, self._warn,
             partial(job.shares.has_most, number), lambda: self._reference(),
         ))  # fmt: skip
         self._fit(job.config)
@@ -235,7 +238,7 @@ class _Worker:
             except StoreError as error:
                 self._warn(f"store: {error}")
                 inner = LateStore(opener, error, monotonic)
-            self._shared[schema.name] = TurnStore(inner, self._warn)
+            self._shared[schema.name] = TurnStore(inner, self._turn, self._warn)
         return self._shared[schema.name]
 
     def _learned_tokens(self) -> TokenStore:

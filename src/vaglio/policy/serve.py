@@ -1,8 +1,8 @@
 """Policy connections: requests in, answers out, in order, none lost.
 
 An asyncio protocol on whole buffers (a stream's readline per attribute costs four times as much). The answers of
-one turn of the event loop go out together, after ``settle`` made durable what they rest on: one commit for many
-requests, and never an answer that a crash could turn into a lie. Knows no check, opens no socket.
+one turn go out together, after ``settle`` made durable what they rest on: one commit for many requests, and never an
+answer that a crash could turn into a lie. Knows no check, opens no socket.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from vaglio.facts import Facts
 from vaglio.policy.parse import Parser
 from vaglio.policy.render import PASS, render
 from vaglio.ports import StoreError
+from vaglio.turn import Turn
 from vaglio.verdict import Verdict
 
 MAX_WAITING = 100
 """Requests of one connection that may wait for an answer before no more is read from it. Postfix sends one."""
 
 MAX_AT_ONCE = 20
-"""Requests of one connection that are judged in one turn of the loop, so that no flood holds up the others."""
+"""Requests of one connection that are judged in one turn, so that no flood holds up the others."""
 
 REMEMBERED = 4096
 """Messages whose header was already given: a message has one header, however many recipients."""
@@ -32,16 +33,17 @@ REMEMBERED = 4096
 class Server:
     """Makes protocol objects for connections; call it to get one.
 
-    ``answer``, to be set before the first connection, judges, or begins to where it must wait (it must not raise);
-    ``settle`` makes the turn's changes durable, ``failed`` gives the verdict for when it can't, ``record`` is told of
-    every answer with the seconds it took, ``timer`` is a monotonic clock in seconds, ``warn`` takes a line for the
-    admin.
+    ``answer``, to be set before the first connection, judges, or begins to where it must wait (it must not raise); at
+    the end of each ``turn`` ``settle`` makes its changes durable, ``failed`` gives the verdict for when it can't,
+    ``record`` is told of every answer with the seconds it took, ``timer`` is a monotonic clock in seconds, ``warn``
+    takes a line for the admin.
     """
 
     answer: Callable[[Facts], Verdict | Rest[Verdict]]
 
     def __init__(
         self,
+        turn: Turn,
         settle: Callable[[], None],
         failed: Callable[[Facts, StoreError], Verdict],
         record: Callable[[Facts, Verdict, float], None],
@@ -51,9 +53,10 @@ class Server:
         self.failed = failed
         self.timer = timer
         self.warn = warn
+        self._turn = turn
         self._settle = settle
         self._record = record
-        self._turn: list[tuple[Connection, Facts, Verdict, float]] = []  # the last: when it was begun
+        self._answers: list[tuple[Connection, Facts, Verdict, float]] = []  # the last: when it was begun
         self._accounts = 0  # turns that were answered and are not recorded yet
         self._prepended: OrderedDict[str, None] = OrderedDict()
         self._open: set[Connection] = set()
@@ -79,29 +82,30 @@ class Server:
         self._wake_drain()
 
     def give(self, connection: Connection, facts: Facts, verdict: Verdict, started: float) -> None:
-        """Answer at the end of this turn of the event loop."""
-        if not self._turn:
-            asyncio.get_running_loop().call_soon(self._end_turn)
-        self._turn.append((connection, facts, verdict, started))
+        """Answer at the end of this turn."""
+        if not self._answers:
+            self._turn.at_end(self._end_turn)
+        self._turn.count()
+        self._answers.append((connection, facts, verdict, started))
 
     def _end_turn(self) -> None:
-        turn, self._turn = self._turn, []
+        answers, self._answers = self._answers, []
         self._accounts += 1
         try:
             self._settle()
         except StoreError as error:
-            turn = [(connection, facts, self.failed(facts, error), started) for connection, facts, _, started in turn]
-        for connection, facts, verdict, _ in turn:
+            answers = [(one, facts, self.failed(facts, error), started) for one, facts, _, started in answers]
+        for connection, facts, verdict, _ in answers:
             connection.write(self._rendered(facts, verdict))
         # uvloop sends what was written when this callback has returned: no client waits for our accounts.
-        asyncio.get_running_loop().call_soon(self._account, turn, self.timer())
-        for connection, *_ in turn:
+        asyncio.get_running_loop().call_soon(self._account, answers, self.timer())
+        for connection, *_ in answers:
             if connection.unfinished:
                 connection.go_on()
 
-    def _account(self, turn: list[tuple[Connection, Facts, Verdict, float]], done: float) -> None:
+    def _account(self, answers: list[tuple[Connection, Facts, Verdict, float]], done: float) -> None:
         record = self._record
-        for _, facts, verdict, started in turn:
+        for _, facts, verdict, started in answers:
             record(facts, verdict, done - started)
         self._accounts -= 1
         self._wake_drain()
@@ -128,7 +132,7 @@ class Server:
             connection.close()
 
     def _wake_drain(self) -> None:
-        busy = self._turn or self._accounts or self.tasks
+        busy = self._answers or self._accounts or self.tasks
         if self._idle and not busy and not any(c.waiting for c in self._open):
             self._idle.set()
 
