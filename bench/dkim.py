@@ -19,13 +19,12 @@ from bench.dkimservers import (
     DkimpySign,
     DkimSign,
     DkimVerify,
-    Inbound,
     OpendkimSign,
     OpendkimVerify,
 )
 from bench.generator import MILTER, Generator, Measured
 from bench.milterruns import FULL, LARGE, MEDIUM, QUICK, SMALL, MilterRuns, Part, Plan, rows_of, worker_rows
-from bench.milterservers import PYSPF, MilterServer, Ours, PyspfMilter
+from bench.milterservers import PYSPF, Inbound, MilterServer, Ours, PyspfMilter
 from bench.report import Row, Target
 from bench.runs import Pair, Say, Subject, open_directory
 from bench.signed import ED25519, RSA
@@ -34,6 +33,7 @@ Figures = Sequence[Measured]
 
 _SAID = {"verify": ("dkim=pass",), "chain": ("spf=pass", "dkim=pass"), "opendkim": ("dkim=pass",),
          "pyspf": ("spf=pass",)}  # fmt: skip
+_TWO = ("spf", "dkim_verify")
 _A_RSA, _A_ED25519 = "a=rsa-sha256", "a=ed25519-sha256"
 _SIGNED = {
     "rsa": (_A_RSA,), "ed25519": (_A_ED25519,), "both": (_A_RSA, _A_ED25519), "opendkim": (_A_RSA,),
@@ -100,7 +100,7 @@ class Bench(MilterRuns):
         self._say("verifying, alone and with SPF")
         address, core = self._names.address, self._server
         servers: dict[str, MilterServer] = {
-            "verify": self._verifier(), "chain": Inbound(self._fresh(), core, address),
+            "verify": self._verifier(), "chain": Inbound(self._fresh(), core, address, _TWO),
             **self._there({
                 "opendkim": lambda: OpendkimVerify(self._fresh(), core, address),
                 "pyspf": lambda: PyspfMilter(self._fresh(), core, address),
@@ -162,12 +162,12 @@ class Bench(MilterRuns):
         peer = self._there({"opendkim": lambda: OpendkimVerify(self._fresh(), both, address)})
         ours: list[Ours] = [self._verifier(count, both) for count in (1, 2)]
         theirs, (one, two) = self._on_both([*peer.values()], ours, self._signed[SMALL], "dkim=pass")
-        yield from worker_rows("verify", theirs, one, two)
+        yield from worker_rows("verify", theirs, one, two, None)
         self._say("signing, all on both cores")
         peer = self._there({"opendkim": lambda: OpendkimSign(self._fresh(), both, RSA, key)})
         ours = [self._signer(RSA, workers=count, cores=both) for count in (1, 2)]
         theirs, (one, two) = self._on_both([*peer.values()], ours, self._plain[SMALL], _A_RSA)
-        yield from worker_rows("sign, RSA", theirs, one, two)
+        yield from worker_rows("sign, RSA", theirs, one, two, None)
 
     def postfix(self) -> Iterator[Row]:
         """Real Postfixes, which throw the mail away: SPF and DKIM by ours, DKIM alone by opendkim."""
@@ -175,7 +175,7 @@ class Bench(MilterRuns):
         address, both = self._names.address, self._both
         with open_directory() as home:
             servers: dict[str, MilterServer] = {
-                "chain": Inbound(home / "chain", both, address),
+                "chain": Inbound(home / "chain", both, address, _TWO),
                 **self._there({"opendkim": lambda: OpendkimVerify(home / "opendkim", both, address)}),
             }
             found = self._through_postfix(servers, self._signed[SMALL], _SAID)

@@ -44,21 +44,6 @@ class DkimSign(Ours):
         super().__init__(directory, cores, "native", workers, nameserver, settings)
 
 
-class Inbound(Ours):
-    """vaglio-chain with SPF and DKIM, in one process."""
-
-    program = "vaglio-chain"
-    section = "chain.inbound"
-
-    def __init__(self, directory: Path, cores: Sequence[int], nameserver: str) -> None:
-        super().__init__(directory, cores, "native", 1, nameserver, 'checks = ["spf", "dkim_verify"]\n')
-
-    def command(self) -> list[str]:
-        """Return the command and its arguments."""
-        program, *options = super().command()
-        return [program, "inbound", *options]
-
-
 class _Opendkim(MilterServer):
     """Debian's opendkim, which has a thread for each connection. It logs nothing, which is in its favour."""
 

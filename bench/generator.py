@@ -41,8 +41,8 @@ MILTER = Program("milter_bench", "VAGLIO_MILTER_BENCH", "bench.milterload")
 
 class Measured(NamedTuple):
     """What one run gave. ``p50`` and ``p99`` in milliseconds; ``cpu`` is the server's processor time in microseconds a
-    request; ``helper`` is how many processors the helper took, ``other`` those who had no part in it. ``answers`` says
-    how many there were after the warm-up.
+    request, ``load`` that of the generator and the helper; ``helper`` is how many processors the helper took, ``other``
+    those who had no part in it. ``answers`` says how many there were after the warm-up.
     """
 
     rate: float
@@ -52,6 +52,7 @@ class Measured(NamedTuple):
     other: float
     helper: float = 0.0
     answers: int = 0
+    load: float = 0.0
 
 
 class Generator(NamedTuple):
@@ -82,12 +83,13 @@ class Generator(NamedTuple):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
         served, *helped = (used_seconds(pid) - before for pid, before in zip(pids, used, strict=True))
-        other = (busy_seconds() - busy - served - sum(helped) - (_children() - ours)) / seconds
+        load = _children() - ours + sum(helped)
+        other = (busy_seconds() - busy - served - load) / seconds
         if not done.stdout:
             raise BenchError(f"the generator failed: {done.stderr}")
         figures = alike(json.loads(done.stdout))
         complain(figures, expect, server.name)
-        return measured(figures, warmup, served, other)._replace(helper=sum(helped) / seconds)
+        return measured(figures, warmup, served, other, load)._replace(helper=sum(helped) / seconds)
 
 
 def _children() -> float:
@@ -115,13 +117,15 @@ def complain(figures: Mapping[str, Any], expect: str, name: str) -> None:
         )
 
 
-def measured(figures: Mapping[str, Any], warmup: float, served: float, other: float) -> Measured:
-    """Read the generator's ``figures`` of a run that took ``served`` seconds of the server's processor time."""
+def measured(figures: Mapping[str, Any], warmup: float, served: float, other: float, load: float) -> Measured:
+    """Read the generator's ``figures`` of a run that took ``served`` seconds of processor time in the server, and ``load``
+    in the generator.
+    """
     rate, latency = figures["requests_per_s"], figures["latency_us"]
     answered = rate * (figures["seconds"] + warmup)  # those of the warm-up took the server's time too
-    cpu = served / answered * 1e6 if answered else 0.0
-    found = Measured(rate, latency["p50"] / 1000, latency["p99"] / 1000, cpu, max(other, 0.0))
-    return found._replace(answers=figures["requests"])
+    each = 1e6 / answered if answered else 0.0
+    found = Measured(rate, latency["p50"] / 1000, latency["p99"] / 1000, served * each, max(other, 0.0))
+    return found._replace(answers=figures["requests"], load=load * each)
 
 
 def find(cache: Path, program: Program = POLICY) -> Generator:

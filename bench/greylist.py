@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import fill, runs
 from bench.generator import ANONYMOUS, Generator, Measured
 from bench.processes import Memory, family, memory
 from bench.report import Row, Target
-from bench.runs import Lengths, Pair, Runs, Say, Subject, rates
+from bench.runs import Lengths, Pair, Runs, Say, Subject, ceiling, rates
 from bench.servers import Postgrey, Server, Vaglio
 
 DEFER, PREPEND, PASS = "DEFER_IF_PERMIT", "PREPEND", "DUNNO"
@@ -119,18 +120,21 @@ class Bench(Runs):
         yield from _rows("auto-whitelisted client", pair, 5)
 
     def workers(self) -> Iterator[Row]:
-        """One worker and two, whitelisted client: server and generator both on both cores, so they compete."""
+        """One worker and two, who pass all: server and generator both on both cores, so they compete."""
         self._say("two workers and one, all on both cores")
-        both = self._server + self._load
+        both, known = self._server + self._load, ("-T", str(self._plan.repeated), "-R", "1", *ANONYMOUS)
         with (
-            Vaglio(self._fresh(), both, listed=PARTNER) as one,
-            Vaglio(self._fresh(), both, listed=PARTNER, workers=2) as two,
+            Vaglio(self._fresh(), both, listed=PARTNER, delay=1) as one,
+            Vaglio(self._fresh(), both, listed=PARTNER, delay=1, workers=2) as two,
         ):
-            pair = self._in_turns(
-                lambda: self._timed(one, PASS, *ONE_CLIENT, both_cores=True),
-                lambda: self._timed(two, PASS, *ONE_CLIENT, both_cores=True),
-            )
-        yield from _growth(pair, "whitelisted client, one worker on both cores", "two workers on both cores", 1.5)
+            for server in (one, two):
+                self._make_known(server, self._plan.repeated, *ANONYMOUS)
+            for name, options in (("known triplets", known), ("whitelisted client", ONE_CLIENT)):
+                pair = self._in_turns(*(
+                    partial(self._timed, server, PASS, *options, both_cores=True) for server in (one, two)
+                ))  # fmt: skip
+                yield from _growth(pair, f"{name}, one worker on both cores", "two workers on both cores", 1.5)
+                yield Row("the most that these cores have for two", "", (), ceiling(pair.peer))
 
     def stored(self) -> Iterator[Row]:
         """What grows with the number of stored triplets, and what should not."""

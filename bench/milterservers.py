@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import grp
+import json
 import os
 import socket
 import struct
@@ -106,6 +107,24 @@ class Spf(Ours):
 
     program = "vaglio-spf"
     section = "spf"
+
+
+class Inbound(Ours):
+    """vaglio-chain inbound, in one process, with those checks that ship, or with others."""
+
+    program = "vaglio-chain"
+    section = "chain.inbound"
+
+    def __init__(
+        self, directory: Path, cores: Sequence[int], nameserver: str, checks: Sequence[str] = (), workers: int = 1
+    ) -> None:
+        settings = f"checks = {json.dumps(checks)}\n" if checks else ""
+        super().__init__(directory, cores, "native", workers, nameserver, settings)
+
+    def command(self) -> list[str]:
+        """Return the command and its arguments."""
+        program, *options = super().command()
+        return [program, "inbound", *options]
 
 
 class Bodies(Ours):

@@ -108,6 +108,13 @@ class Runs(ABC):
         return Pair(*self._rounds(peer, ours))
 
 
+def ceiling(one: Sequence[Measured]) -> tuple[float, ...]:
+    """Return how many times as much two cores give at most that one worker gave on them, run by run: each request takes
+    its time of them in the server, in the generator and in the helper, and no more can be had than both cores have.
+    """
+    return tuple(2e6 / (run.cpu + run.load) / run.rate for run in one)
+
+
 def rates(runs: Sequence[Measured]) -> tuple[float, ...]:
     """Return the rates of some runs."""
     return tuple(run.rate for run in runs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.dkimservers import DkimpySign, DkimSign, DkimVerify, Inbound, OpendkimSign, OpendkimVerify
+from bench.dkimservers import DkimpySign, DkimSign, DkimVerify, OpendkimSign, OpendkimVerify
 from vaglio.config.load import load
 from vaglio.config.model import VaglioConfig
 
@@ -20,9 +20,6 @@ def test_ours_take_their_settings(tmp_path: Path) -> None:
     verify = DkimVerify(tmp_path / "verify", [0], ADDRESS, workers=2).command()
     assert (config_of(verify).dkim.verify.engine, config_of(verify).dns.servers) == ("native", [ADDRESS])
     assert "--workers=2" in verify
-    chain = Inbound(tmp_path / "chain", [0], ADDRESS).command()
-    assert "inbound" in chain
-    assert config_of(chain).chain["inbound"].checks == ["spf", "dkim_verify"]
 
 
 def test_our_signer_has_the_keys_that_it_is_given_and_no_others(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def figures(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_servers_time_is_shared_by_all_requests_also_those_of_the_warm_up() -> None:
-    found = measured(figures(), warmup=0.5, served=0.25, other=0.01)
-    assert found == Measured(1000.0, 0.9, 2.5, 100.0, 0.01, answers=2000)
+    found = measured(figures(), warmup=0.5, served=0.25, other=0.01, load=0.125)
+    assert found == Measured(1000.0, 0.9, 2.5, 100.0, 0.01, answers=2000, load=50.0)
 
 
 def test_answers_of_the_right_kind_are_no_reason_to_complain() -> None:

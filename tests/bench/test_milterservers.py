@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.milterservers import ENGINES, Bodies, Engine, Noop, NoopPymilter, PyspfMilter, Spf
+from bench.milterservers import ENGINES, Bodies, Engine, Inbound, Noop, NoopPymilter, PyspfMilter, Spf
 from vaglio.config.load import load
 from vaglio.config.model import VaglioConfig
 
@@ -37,3 +37,12 @@ def test_the_peers_listen_on_their_sockets_and_ask_the_same_name_server(tmp_path
     noop = NoopPymilter(tmp_path / "noop", [0], bodies=False).command()
     assert noop[-2:] == [f"unix:{tmp_path}/noop/sock", "--no-body"]
     assert Path(noop[1]).exists()
+
+
+def test_the_inbound_chain_is_the_one_that_ships_or_has_other_checks(tmp_path: Path) -> None:
+    ships = Inbound(tmp_path / "ships", [0], ADDRESS, workers=2).command()
+    assert "inbound" in ships
+    assert "--workers=2" in ships
+    assert config_of(ships).chain["inbound"].checks == load(None, {}).config.chain["inbound"].checks
+    other = Inbound(tmp_path / "other", [0], ADDRESS, ["spf", "dkim_verify"]).command()
+    assert config_of(other).chain["inbound"].checks == ["spf", "dkim_verify"]
