@@ -24,7 +24,7 @@ from vaglio.checks.score.settings import ScoreSettings
 from vaglio.checks.spf.settings import SpfSettings
 from vaglio.checks.tag.settings import TagSettings
 from vaglio.config.chain import ChainSettings, with_ready_chains
-from vaglio.config.types import DaemonSection, Duration, Section, Size, SocketAddress
+from vaglio.config.types import DaemonSection, Duration, Section, Size, SocketAddress, empty_table
 
 _STATE = re.compile(r"sqlite://(/[^\0?#]*)")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})", re.ASCII)
@@ -199,20 +199,20 @@ class VaglioConfig(Section):
         before = [name for name, _ in self.daemons()]
         return self.metrics.listen_of(before.index(daemon) if daemon in before else 0, daemon)
 
-    identity: Identity = Field(default_factory=Identity)
-    state: State = Field(default_factory=State)
-    dns: Dns = Field(default_factory=Dns)
-    log: Log = Field(default_factory=Log)
-    metrics: Metrics = Field(default_factory=Metrics)
-    journal: Journal = Field(default_factory=Journal)
-    alert: Alert = Field(default_factory=Alert)
-    greylist: GreylistSettings = Field(default_factory=GreylistSettings)
-    dnsbl: DnsblSettings = Field(default_factory=DnsblSettings)
-    ratelimit: RatelimitSettings = Field(default_factory=RatelimitSettings)
-    spf: SpfSettings = Field(default_factory=SpfSettings)
-    dkim: DkimSettings = Field(default_factory=DkimSettings)
-    score: ScoreSettings = Field(default_factory=ScoreSettings)
-    tag: TagSettings = Field(default_factory=TagSettings)
+    identity: Identity = empty_table()
+    state: State = empty_table()
+    dns: Dns = empty_table()
+    log: Log = empty_table()
+    metrics: Metrics = empty_table()
+    journal: Journal = empty_table()
+    alert: Alert = empty_table()
+    greylist: GreylistSettings = empty_table()
+    dnsbl: DnsblSettings = empty_table()
+    ratelimit: RatelimitSettings = empty_table()
+    spf: SpfSettings = empty_table()
+    dkim: DkimSettings = empty_table()
+    score: ScoreSettings = empty_table()
+    tag: TagSettings = empty_table()
     chain: Annotated[dict[ChainName, ChainSettings], BeforeValidator(with_ready_chains)] = Field(
         default_factory=dict, validate_default=True
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from vaglio.checks.dkim.signing.settings import DkimSignSettings, Domain
-from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
+from vaglio.config.types import Duration, MilterSection, Section, SocketAddress, empty_table
 
 Policy = Literal["accept", "defer", "reject", "quarantine"]
 Milder = Literal["accept", "defer", "quarantine"]
@@ -63,16 +63,16 @@ class DkimVerifySettings(MilterSection):
     """Result of a good signature that covers only the beginning of the body (l=): anybody may have added the rest."""
     test_mode: Literal["neutral", "pass"] = "neutral"
     """Result of a good signature by a key that is a test (t=y): RFC 6376 3.6.1 wants it no different from none."""
-    policies: Policies = Field(default_factory=Policies)
+    policies: Policies = empty_table()
     """What it leads to if no signature passes."""
-    replay: Replay = Field(default_factory=Replay)
+    replay: Replay = empty_table()
     """Signatures that come too often."""
 
 
 class DkimSettings(Section):
     """DKIM (RFC 6376)."""
 
-    verify: DkimVerifySettings = Field(default_factory=DkimVerifySettings)
+    verify: DkimVerifySettings = empty_table()
     """Verifying."""
-    sign: DkimSignSettings = Field(default_factory=DkimSignSettings)
+    sign: DkimSignSettings = empty_table()
     """Signing."""

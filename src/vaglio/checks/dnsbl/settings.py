@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from vaglio.blocklists.settings import DnsListSettings, ListName, Url, Weight
-from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress
+from vaglio.config.types import DaemonSection, Duration, Section, SocketAddress, empty_table
 from vaglio.hints import LONGEST
 from vaglio.lists import AddressList, NetworkSet
 
@@ -114,7 +114,7 @@ class DnsblSettings(DaemonSection):
     """Shipped lists not to ask."""
     lists: list[ListSettings] = []
     """Lists of your own, and changes to shipped ones."""
-    rules: Rules = Field(default_factory=Rules)
+    rules: Rules = empty_table()
     """Weights of what a client does by itself."""
     trusted_networks: list[Annotated[str, AfterValidator(_network)]] = []
     """Clients that are asked nothing about, as Postfix's mynetworks; loopback and private networks always are."""

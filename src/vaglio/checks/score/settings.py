@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from vaglio.blocklists.settings import Code, DnsListSettings, ListName
 from vaglio.checks.replytext import checked
-from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
+from vaglio.config.types import Duration, MilterSection, Section, SocketAddress, empty_table
 from vaglio.lists import NetworkSet
 from vaglio.names import registered_domain
 
@@ -172,7 +172,7 @@ class ScoreSettings(MilterSection):
         "Questo messaggio ha l'aspetto di spam. {reasons}. Se non lo e', avvisi il destinatario per altra via"
     )
     """The same in Italian, for recipients whose language that is (identity.languages)."""
-    bayes: BayesSettings = Field(default_factory=BayesSettings)
+    bayes: BayesSettings = empty_table()
     """Bayes."""
-    links: LinksSettings = Field(default_factory=LinksSettings)
+    links: LinksSettings = empty_table()
     """Lists of domains in links."""

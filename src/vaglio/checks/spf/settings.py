@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from vaglio.checks.replytext import checked
 from vaglio.config.entries import AddressEntry, ClientEntry, Network
-from vaglio.config.types import Duration, MilterSection, Section, SocketAddress
+from vaglio.config.types import Duration, MilterSection, Section, SocketAddress, empty_table
 
 Policy = Literal["accept", "defer", "reject", "quarantine"]
 Milder = Literal["accept", "defer", "quarantine"]
@@ -80,9 +80,9 @@ class Rule(Section):
     """Holds only for these sender addresses or domains; "<>" is the null sender."""
     clients: list[ClientEntry] = []
     """Holds only for these client addresses, networks or verified names."""
-    helo: RulePolicies = Field(default_factory=RulePolicies)
+    helo: RulePolicies = empty_table()
     """What the results of the HELO name lead to."""
-    mail_from: RulePolicies = Field(default_factory=RulePolicies)
+    mail_from: RulePolicies = empty_table()
     """What the results of the sender's domain lead to."""
 
 
@@ -138,9 +138,9 @@ class SpfSettings(MilterSection):
     writes Authentication-Results in any case."""
     hide_recipient: bool = True
     """"receiver=" in Received-SPF is our host name; false has the recipient there, where there is only one."""
-    helo: Policies = Field(default_factory=Policies)
+    helo: Policies = empty_table()
     """What the results of the HELO name lead to."""
-    mail_from: Policies = Field(default_factory=Policies)
+    mail_from: Policies = empty_table()
     """What the results of the sender's domain lead to; for the null sender that is the HELO name (RFC 7208 2.4)."""
     rule: list[Rule] = []
     """Policies of their own for some recipients, senders or clients."""
@@ -150,7 +150,7 @@ class SpfSettings(MilterSection):
     is put off."""
     reject_unless_pass: list[DomainName] = []
     """Sender domains, and all below them, whose mail is refused unless the result is pass."""
-    skip: Skip = Field(default_factory=Skip)
+    skip: Skip = empty_table()
     """Who is left alone."""
     relays: list[Network] = []
     """Our own backup MX, and other hosts that take mail for us: the client before them is judged, as their Received
