@@ -35,6 +35,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("vaglio/eager", VALUES),
     ("vaglio/examination", VALUES),
     ("vaglio/quick", ()),
+    ("vaglio/turn", ()),
     ("vaglio/blocklists/*", (*VALUES, "vaglio.blocklists.*", "vaglio.config.types")),
     ("vaglio/checks/__init__", ()),
     ("vaglio/checks/*/__init__", ()),
@@ -56,7 +57,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
                            "vaglio.checks.ownresults", "vaglio.checks.charsets",
                            "vaglio.checks.sweeping", "vaglio.blocklists.*", "vaglio.config.types", "vaglio.eager")),
     ("vaglio/checks/*", VALUES),
-    ("vaglio/policy/*", (*VALUES, "vaglio.policy.*", "vaglio.eager")),
+    ("vaglio/policy/*", (*VALUES, "vaglio.policy.*", "vaglio.eager", "vaglio.turn")),
     ("vaglio/milter/*", (*VALUES, "vaglio.milter.*", "vaglio.eager")),
     ("vaglio/dns/*", (*VALUES, "vaglio.dns.*")),
     ("vaglio/store/*", (*VALUES, "vaglio.store", "vaglio.store.*")),
@@ -68,8 +69,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "vaglio/daemon/*",
         (
-            *VALUES, "vaglio", "vaglio.eager", "vaglio.daemon", "vaglio.daemon.*", "vaglio.policy.*", "vaglio.milter.*",
-            "vaglio.dns.*", "vaglio.store", "vaglio.store.*", "vaglio.journal", "vaglio.journal.*", "vaglio.config.*",
+            *VALUES, "vaglio", "vaglio.eager", "vaglio.turn", "vaglio.daemon", "vaglio.daemon.*", "vaglio.policy.*",
+            "vaglio.milter.*", "vaglio.dns.*", "vaglio.store", "vaglio.store.*", "vaglio.journal", "vaglio.journal.*", "vaglio.config.*",
         ),
     ),
     ("vaglio/cli/*", ANYTHING),
