@@ -70,7 +70,8 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "vaglio/daemon/*",
         (
             *VALUES, "vaglio", "vaglio.eager", "vaglio.turn", "vaglio.daemon", "vaglio.daemon.*", "vaglio.policy.*",
-            "vaglio.milter.*", "vaglio.dns.*", "vaglio.store", "vaglio.store.*", "vaglio.journal", "vaglio.journal.*", "vaglio.config.*",
+            "vaglio.milter.*", "vaglio.dns.*", "vaglio.store", "vaglio.store.*", "vaglio.journal", "vaglio.journal.*",
+            "vaglio.config.*",
         ),
     ),
     ("vaglio/cli/*", ANYTHING),
