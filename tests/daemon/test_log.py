@@ -86,6 +86,7 @@ def test_a_rehearsed_decision_says_so() -> None:
         ("x verdict=pass", '"x verdict=pass"'),
         ('"a b"@tizio.it', r'"\"a b\"@tizio.it"'),
         ("bounce+b=caio.it@tizio.it", '"bounce+b=caio.it@tizio.it"'),
+        ("o'caio@tizio.it", '"o\'caio@tizio.it"'),
         ("a\nINFO client=1", r'"a\x0aINFO client=1"'),
         ("a\\", r'"a\\"'),
         ("\x1b[2J", r'"\x1b[2J"'),
@@ -103,7 +104,7 @@ def test_a_value_can_add_no_key_and_end_no_line(sender: str, written: str) -> No
 
 
 KEYS = ["client", "from", "to", "verdict", "reason", "ref", "ms"]
-TEXTS = st.text(max_size=400) | st.text(alphabet='ab ="\\\n\r\x00\u2028\udc80', max_size=600)
+TEXTS = st.text(max_size=400) | st.text(alphabet='ab ="\'\\\n\r\x00\u2028\udc80', max_size=600)
 
 
 @settings(max_examples=150, deadline=None)

@@ -78,7 +78,7 @@ class Throttle:
 # --- values ---------------------------------------------------------------------------------------------------------
 
 _quote = json.encoder.encode_basestring_ascii
-_plain = re.compile(r"[!#-<>-\[\]-~]*").fullmatch  # printable ASCII but blank, quote, equals sign and backslash
+_plain = re.compile(r"[!#-&(-<>-\[\]-~]*").fullmatch  # printable ASCII but blank, quotes, equals sign and backslash
 
 _blank = re.compile(r"[ !#-\[\]-~]*").fullmatch  # the same, and what needs quotes but no escapes
 
