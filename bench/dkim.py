@@ -162,12 +162,12 @@ class Bench(MilterRuns):
         peer = self._there({"opendkim": lambda: OpendkimVerify(self._fresh(), both, address)})
         ours: list[Ours] = [self._verifier(count, both) for count in (1, 2)]
         theirs, (one, two) = self._on_both([*peer.values()], ours, self._signed[SMALL], "dkim=pass")
-        yield from worker_rows("verify", theirs, one, two, None)
+        yield from worker_rows("verify", theirs, one, two)
         self._say("signing, all on both cores")
         peer = self._there({"opendkim": lambda: OpendkimSign(self._fresh(), both, RSA, key)})
         ours = [self._signer(RSA, workers=count, cores=both) for count in (1, 2)]
         theirs, (one, two) = self._on_both([*peer.values()], ours, self._plain[SMALL], _A_RSA)
-        yield from worker_rows("sign, RSA", theirs, one, two, None)
+        yield from worker_rows("sign, RSA", theirs, one, two)
 
     def postfix(self) -> Iterator[Row]:
         """Real Postfixes, which throw the mail away: SPF and DKIM by ours, DKIM alone by opendkim."""

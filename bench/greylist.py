@@ -17,7 +17,7 @@ from bench import fill, runs
 from bench.generator import ANONYMOUS, Generator, Measured
 from bench.processes import Memory, family, memory
 from bench.report import Row, Target
-from bench.runs import Lengths, Pair, Runs, Say, Subject, ceiling, rates
+from bench.runs import Lengths, Pair, Runs, Say, Subject, at_the_same_cost, rates
 from bench.servers import Postgrey, Server, Vaglio
 
 DEFER, PREPEND, PASS = "DEFER_IF_PERMIT", "PREPEND", "DUNNO"
@@ -133,8 +133,8 @@ class Bench(Runs):
                 pair = self._in_turns(*(
                     partial(self._timed, server, PASS, *options, both_cores=True) for server in (one, two)
                 ))  # fmt: skip
-                yield from _growth(pair, f"{name}, one worker on both cores", "two workers on both cores", 1.5)
-                yield Row("the most that these cores have for two", "", (), ceiling(pair.peer))
+                yield from _growth(pair, f"{name}, one worker on both cores", f"{name}, two workers on both cores", 1.5)
+                yield Row(f"{name}, what these cores have at the same cost", "", (), at_the_same_cost(pair.peer))
 
     def stored(self) -> Iterator[Row]:
         """What grows with the number of stored triplets, and what should not."""

@@ -79,17 +79,17 @@ class Bench(MilterRuns):
         noops = [self._noop(engine, count, both) for engine, count in numbers]
         theirs, found = self._on_both([NoopPymilter(self._fresh(), both)], noops, self._messages[SMALL])
         for engine, one, two in zip(ENGINES, found[::2], found[1::2], strict=True):
-            yield from worker_rows(f"no-op ({engine})", theirs, one, two, _scaling(engine))
+            yield from worker_rows(f"no-op ({engine})", theirs, one, two)
         self._say("SPF, all on both cores")
         spfs = [self._spf(engine, count, both) for engine, count in numbers]
         peer = PyspfMilter(self._fresh(), both, self._names.address)
         theirs, found = self._on_both([peer], spfs, self._messages[SMALL], "spf=pass")
         for engine, one, two in zip(ENGINES, found[::2], found[1::2], strict=True):
-            yield from worker_rows(f"SPF ({engine})", theirs, one, two, _scaling(engine))
+            yield from worker_rows(f"SPF ({engine})", theirs, one, two)
         self._say("the inbound chain, all on both cores")
         chains = [Inbound(self._fresh(), both, self._names.address, workers=count) for count in (1, 2)]
         _, (one, two) = self._on_both([], chains, self._messages[SMALL], "spf=pass", "X-Spam-Status")
-        yield from worker_rows("inbound chain (native)", (), one, two, _scaling("native"))
+        yield from worker_rows("inbound chain (native)", (), one, two)
 
     def postfix(self) -> Iterator[Row]:
         """The same through real Postfixes, which throw the mail away: what is left of their speed."""
@@ -128,10 +128,6 @@ class Bench(MilterRuns):
 def _promised(engine: Engine, times: float) -> Target | None:
     """Return the target of the default engine; the other is measured for information."""
     return Target("ratio", ">=", times) if engine == "native" else None
-
-
-def _scaling(engine: Engine) -> Target | None:
-    return Target("ours", ">=", 1.7) if engine == "native" else None
 
 
 def _make(quick: bool, generator: Generator, directory: Path, say: Say) -> Bench:

@@ -108,9 +108,9 @@ class Runs(ABC):
         return Pair(*self._rounds(peer, ours))
 
 
-def ceiling(one: Sequence[Measured]) -> tuple[float, ...]:
-    """Return how many times as much two cores give at most that one worker gave on them, run by run: each request takes
-    its time of them in the server, in the generator and in the helper, and no more can be had than both cores have.
+def at_the_same_cost(one: Sequence[Measured]) -> tuple[float, ...]:
+    """Return how many times the rate of one worker two would give that left no time of two cores unused, run by run, if
+    each request took as long as it took with one: in the server, in the generator and in the helper.
     """
     return tuple(2e6 / (run.cpu + run.load) / run.rate for run in one)
 

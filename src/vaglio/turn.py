@@ -19,24 +19,25 @@ class Turn:
 
     def __init__(self) -> None:
         self._ends: list[Callable[[], None]] = []
-        self._count = 0
+        self._answered = 0
 
-    def count(self) -> None:
-        """Take note of a request."""
-        self._count += 1
+    def answered(self) -> None:
+        """Take note of a request that has its answer, which waits for the end."""
+        self._answered += 1
 
     def at_end(self, end: Callable[[], None]) -> None:
-        """Call this once at the end of the turn, after those that were given before. It must not raise."""
+        """Call this once at the end of the turn, after those that were given before."""
         if not self._ends:
-            asyncio.get_running_loop().call_soon(self._look, -1)
+            asyncio.get_running_loop().call_soon(self._look, 0)
         self._ends.append(end)
 
     def _look(self, before: int) -> None:
-        """End the turn unless requests have come in since the last look."""
-        if before < self._count < MOST:
-            asyncio.get_running_loop().call_soon(self._look, self._count)
+        """End the turn unless requests were answered since the last look."""
+        loop = asyncio.get_running_loop()
+        if before < self._answered < MOST:
+            loop.call_soon(self._look, self._answered)
             return
         ends, self._ends = self._ends, []
-        self._count = 0
+        self._answered = 0
         for end in ends:
-            end()
+            loop.call_soon(end)  # each by itself: one that fails keeps no other from being called

@@ -1,16 +1,23 @@
-"""Changes are settled at the end of the turn of the event loop that made them."""
+"""Changes are settled at the end of the turn that made them."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
+import uvloop
 
 from vaglio.daemon.turns import TurnStore
-from vaglio.ports import Schema, StoreError, Table, Transaction
+from vaglio.eager import start
+from vaglio.facts import Facts
+from vaglio.policy.serve import MAX_AT_ONCE, Server
+from vaglio.ports import Schema, StoreError, T, Table, Transaction
 from vaglio.store.memory import MemoryStore
 from vaglio.turn import Turn
+from vaglio.verdict import Action, Verdict
 
 
 class Row(NamedTuple):
@@ -68,7 +75,7 @@ def test_the_answers_of_the_turn_hear_of_a_failure() -> None:
 
         def answer() -> None:
             try:
-                store.settle()
+                store.settle_turn()
             except StoreError as error:
                 heard.append(error)
 
@@ -76,8 +83,8 @@ def test_the_answers_of_the_turn_hear_of_a_failure() -> None:
         turn.at_end(answer)  # as the server does, after the check
         await ended(turn)
         assert [str(error) for error in heard] == ["the disk is full"]
-        store.settle()
-        await asyncio.sleep(0)
+        store.settle_turn()
+        await ended(turn)
 
     asyncio.run(scenario())
 
@@ -90,9 +97,86 @@ def test_a_failure_that_concerns_no_answer_is_a_warning_and_no_later_answers_tro
         store = TurnStore(Counting(fails=True), turn, warned.append)
         await store.transact(write)
         await ended(turn)
-        await asyncio.sleep(0)
-        store.settle()
+        await ended(turn)
+        store.settle_turn()
         store.close()
 
     asyncio.run(scenario())
     assert warned == ["store: the disk is full"]
+
+
+def test_the_answers_of_the_turn_hear_of_a_failure_in_its_midst_as_well() -> None:
+    """One that settles before it waits loses what all the others rest on."""
+
+    async def scenario() -> None:
+        turn = Turn()
+        store = TurnStore(Counting(fails=True), turn, pytest.fail)
+        await store.transact(write)
+        with pytest.raises(StoreError):
+            store.settle()
+        with pytest.raises(StoreError):
+            store.settle_turn()
+        store.settle_turn()
+        await ended(turn)
+        await ended(turn)
+
+    asyncio.run(scenario())
+
+
+class Lossy(Counting):
+    """A store whose second commit of changes fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changes = self.commits = 0
+
+    async def transact(self, step: Callable[[Transaction], T]) -> T:
+        self._changes += 1
+        return await super().transact(step)
+
+    def settle(self) -> None:
+        if self._changes:
+            self._changes = 0
+            self.commits += 1
+            if self.commits == 2:
+                raise StoreError("the disk is full")
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_no_answer_goes_out_whose_changes_were_lost_between_two_turns(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """The first answer of a turn rests on nothing, so that the server's end comes before the store's: what it judges
+    then, for the next turn, is settled by the store's end of this one.
+    """
+
+    async def scenario() -> list[str]:
+        inner, turn, reasons, asked = Lossy(), Turn(), list[str](), iter(range(10**6))
+        store = TurnStore(inner, turn, pytest.fail)
+
+        async def answer(_: Facts) -> Verdict:
+            if next(asked):
+                await store.transact(write)
+            return Verdict(Action.PASS, "test", "kept")
+
+        def record(_facts: Facts, verdict: Verdict, _seconds: float) -> None:
+            reasons.append(verdict.reason)
+
+        server = Server(
+            turn, store.settle_turn, lambda facts, error: Verdict(Action.PASS, "test", "lost"), record, lambda: 0.0,
+            pytest.fail,
+        )  # fmt: skip
+        server.answer = lambda facts: start(answer(facts))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await asyncio.get_running_loop().create_connection(server, sock=ours)
+            theirs.sendall(b"request=smtpd_access_policy\nprotocol_state=RCPT\n\n" * (MAX_AT_ONCE + 1))
+            async with asyncio.timeout(10):
+                while len(reasons) <= MAX_AT_ONCE:
+                    await asyncio.sleep(0)
+        await server.drain()
+        assert inner.commits == 2
+        return reasons
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(scenario()) == ["kept"] * MAX_AT_ONCE + ["lost"]

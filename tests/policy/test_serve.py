@@ -108,6 +108,38 @@ def test_pipelined_requests_are_answered_in_order_even_when_the_first_waits() ->
     play(scene)
 
 
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_requests_that_come_look_by_look_share_one_commit(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    class Wire(asyncio.Transport):
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            heard.append(bytes(data))
+
+        def is_closing(self) -> bool:
+            return False
+
+    heard: list[bytes] = []
+
+    async def scene() -> int:
+        house = House()
+        waiting = [house.server() for _ in range(10)]
+
+        def look() -> None:
+            connection = waiting.pop()
+            connection.connection_made(Wire())
+            connection.data_received(b"request=smtpd_access_policy\nprotocol_state=RCPT\nsender=a@b.it\n\n")
+            if waiting:
+                asyncio.get_running_loop().call_soon(look)
+
+        look()
+        async with asyncio.timeout(10):
+            while len(heard) < 10:
+                await asyncio.sleep(0)
+        return house.settled
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(scene()) == 1
+
+
 def test_many_pipelined_requests_are_all_answered() -> None:
     async def scene(house: House, connect: Callable[[], Awaitable[Peer]]) -> None:
         peer = await connect()

@@ -83,13 +83,13 @@ Workers = Annotated[int, Field(ge=1, le=64)] | Literal["auto"]
 class Section(BaseModel):
     """A table of the configuration file: unknown keys are errors, values are taken as written."""
 
-    # defer_build: the root's validator holds those of all sections (``empty_table``).
+    # defer_build: the root's validator holds those of all sections (``empty_table``), but for lists of tables.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def empty_table() -> Any:
     """Return the default of a field that is a section: what an empty table gives. It is read by the validator of the
-    whole; an instance as default would need one of its own, and 27 of these take 0.02 s at each start.
+    whole; an instance as default would need one of its own, and two dozen of these take 0.02 s at each start.
     """
     return Field(default_factory=dict, validate_default=True)
 

@@ -24,9 +24,9 @@ from vaglio.verdict import Verdict
 
 
 class Surroundings(NamedTuple):
-    """What a worker lends to its front: at the end of each ``turn`` ``settle`` makes the store's changes durable,
-    ``record`` keeps account of an answer, ``note_failure`` hears of each failure of a check, ``has_most`` tells whether
-    another worker has fewer connections than so many; ``references`` names decisions.
+    """What a worker lends to its front: at the end of each ``turn`` of the policy protocol ``settle`` makes the store's
+    changes durable, ``record`` keeps account of an answer, ``note_failure`` hears of each failure of a check,
+    ``has_most`` tells whether another worker has fewer connections than so many; ``references`` names decisions.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Front(Protocol):
 def front_for(section: DaemonSection) -> Callable[[Surroundings], Front]:
     """Return what makes the front of a daemon with this section; to be fitted before it is opened.
 
-    Only what it needs is loaded: a daemon with both protocols starts a seventh later. To be called before the fork, so
+    Only what it needs is loaded: with both protocols a daemon starts a tenth later. To be called before the fork, so
     that workers share it.
     """
     if not isinstance(section, MilterSection):

@@ -7,8 +7,8 @@ itself, and adds no step of its own to a transaction.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from vaglio.ports import R, Store, StoreError, T, Table, Transaction
@@ -43,7 +43,17 @@ class TurnStore:
         return self._inner.count(table)
 
     def settle(self) -> None:
-        """Make the changes durable, or say that this failed, be it a moment ago at the end of the turn."""
+        """Make the changes durable before the end of the turn. If that fails, the answers of the turn hear of it too:
+        what they rest on is lost with the rest.
+        """
+        try:
+            self._inner.settle()
+        except StoreError as error:
+            self._problem = error
+            raise
+
+    def settle_turn(self) -> None:
+        """Make the changes durable for the answers of the turn, or say that this failed, be it a moment ago."""
         problem, self._problem = self._problem, None
         if problem is not None:
             raise problem
@@ -55,11 +65,10 @@ class TurnStore:
 
     def _end_turn(self) -> None:
         self._scheduled = False
-        try:
-            self._inner.settle()
-        except StoreError as error:
-            self._problem = error  # for the answers of this turn: the server settles them next, before ...
-            asyncio.get_running_loop().call_soon(self._disown)
+        with suppress(StoreError):
+            self.settle()
+        if self._problem is not None:  # for the answers of this turn: the server settles them next, before ...
+            self._turn.at_end(self._disown)
 
     def _disown(self) -> None:
         problem, self._problem = self._problem, None

@@ -142,8 +142,8 @@ class _Worker:
     """The parts of a running worker, and what happens to them when."""
 
     def __init__(
-        self, job: Job, number: int, lifeline: Lifeline, logger: logging.Logger, clock: SystemClock, store: Store,
-        turn: Turn,
+        self, job: Job, number: int, lifeline: Lifeline, logger: logging.Logger, clock: SystemClock,
+        store: TurnStore, turn: Turn,
     ) -> None:  # fmt: skip
         self._job, self._number, self._lifeline = job, number, lifeline
         self._logger, self._clock, self._store, self._turn = logger, clock, store, turn
@@ -158,7 +158,7 @@ class _Worker:
         self._store_failed = -UNWELL
         self._meter = open_meter("on" if job.metrics else "", job.daemon.name, __version__)
         self._front = front_for(job.daemon.settings(job.config))(Surroundings(
-            job.daemon.name, job.listeners, turn, store.settle, self._record, self._note_failure, self._warn,
+            job.daemon.name, job.listeners, turn, store.settle_turn, self._record, self._note_failure, self._warn,
             partial(job.shares.has_most, number), lambda: self._reference(),
         ))  # fmt: skip
         self._fit(job.config)

@@ -85,7 +85,7 @@ class Server:
         """Answer at the end of this turn."""
         if not self._answers:
             self._turn.at_end(self._end_turn)
-        self._turn.count()
+        self._turn.answered()
         self._answers.append((connection, facts, verdict, started))
 
     def _end_turn(self) -> None:

@@ -1,7 +1,7 @@
 """The embedded store: one SQLite file in WAL mode for each schema, shared by the worker processes of this host.
 
-Changes of one turn of the event loop share a transaction, which ``settle`` commits before the answers go out: ten
-in one commit cost half of what ten commits cost. The file itself is looked after in ``database.py``.
+Changes of one turn (``vaglio.turn``) share a transaction, which ``settle`` commits before the answers go out: ten in
+one commit cost half of what ten commits cost. The file itself is looked after in ``database.py``.
 
 A store is opened after the fork and used from one thread. What it does not do: expire records (the check does, by
 ``scan`` and ``delete``) or retry (the check's failure policy answers when an error is raised here).
@@ -53,8 +53,8 @@ class SqliteStore:
         self._usable()
 
     async def transact(self, step: Callable[[Transaction], T]) -> T:
-        """Run ``step`` atomically; never suspends. Call ``settle`` in the same turn of the event loop: until then no
-        other worker can write if it wrote, and later steps of the turn see the store as it was at the first.
+        """Run ``step`` atomically; never suspends. Call ``settle`` soon: until then no other worker can write if it
+        wrote, and later steps see the store as it was at the first.
         """
         try:
             if not self._writing:
