@@ -119,7 +119,7 @@ def complain(figures: Mapping[str, Any], expect: str, name: str) -> None:
 
 def measured(figures: Mapping[str, Any], warmup: float, served: float, other: float, load: float) -> Measured:
     """Read the generator's ``figures`` of a run: ``served`` and ``load`` are the seconds of processor time that it took
-    in the server and in the generator.
+    in the server, and in the generator and the helper.
     """
     rate, latency = figures["requests_per_s"], figures["latency_us"]
     answered = rate * (figures["seconds"] + warmup)  # those of the warm-up took the server's time too

@@ -375,6 +375,18 @@ def write(
     )
 
 
+def faults(
+    outcomes: Sequence[Outcome], not_as_told: Sequence[str], not_learned: Sequence[str], status: str
+) -> list[str]:
+    """Return all that did not go as told."""
+    wrong = [f"{outcome.played.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
+    wrong += [f"{hijack.TITLE}: {what}" for what in not_as_told]
+    wrong += [f"{lessons.TITLE}: {what}" for what in not_learned]
+    if any(scene.refusing for scene in SCENES) and "SUSPENDED: refuses-us" not in status:
+        wrong.append("vaglio dnsbl status does not tell of the list that refuses us")
+    return wrong
+
+
 def main() -> int:
     """Set up the world, play all scenes, print the summary, write the table."""
     try:
@@ -410,11 +422,7 @@ def main() -> int:
         return 2
     not_as_told, not_learned = hijack.judge(stolen), lessons.judge(taught)
     write(outcomes, stolen, taught, not_as_told, not_learned, (why, tried, status))
-    wrong = [f"{outcome.played.scene.title}: {what}" for outcome in outcomes for what in outcome.wrong]
-    wrong += [f"{hijack.TITLE}: {what}" for what in not_as_told]
-    wrong += [f"{lessons.TITLE}: {what}" for what in not_learned]
-    if any(scene.refusing for scene in SCENES) and "SUSPENDED: refuses-us" not in status:
-        wrong.append("vaglio dnsbl status does not tell of the list that refuses us")
+    wrong = faults(outcomes, not_as_told, not_learned, status)
     ends = [*(end(outcome.played) for outcome in outcomes), *hijack.ends(stolen), *lessons.ENDS]
     failed = [outcome.played.scene.actor for outcome in outcomes if outcome.wrong]
     failed += [hijack.ACTOR] * bool(not_as_told) + [lessons.CAIO] * bool(not_learned)

@@ -206,22 +206,24 @@ def test_a_lock_held_too_long_is_a_clear_error_and_passes(place: Place, monkeypa
     assert count(other) == 2
 
 
-def test_a_worker_waits_for_another_in_short_naps_also_after_the_log_began_anew(
+def test_a_worker_waits_for_another_in_short_naps_and_for_nothing_else(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr("vaglio.store.sqlite.LOCK_WAIT", 0.1)
     mine, other = place.open(), place.open()
-    mine._file.checkpointer.full = True
-    put(mine, 1)
-    mine.settle()
     put(other, 2)
-    assert mine._file.connection is not None
-    mine._file.connection.set_trace_callback(asked.append)
+    connection = mine._file.connection
+    assert connection is not None
+    connection.set_trace_callback(asked.append)
     with pytest.raises(StoreError, match="another process has locked it"):
         put(mine, 3)
     assert asked.count("BEGIN IMMEDIATE") == 100
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == (100,)
     other.settle()
+    put(mine, 3)
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == (100,)
+    mine.settle()
 
 
 # -- disk and rights ---------------------------------------------------------------------------------------------

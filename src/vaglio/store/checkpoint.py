@@ -82,15 +82,14 @@ class Checkpointer:
         _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         self.full = pages * PAGE > LOG_LIMIT
 
-    def restart(self, connection: sqlite3.Connection) -> None:
+    def restart(self, connection: sqlite3.Connection, lock_wait: float) -> None:
         """Begin the log anew from the writer's own ``connection``, between two transactions. The thread has just
         written back most of it, so this takes about as long as the disk needs to sync. Whoever is in the way is
         not waited for: the next checkpoint asks again.
         """
         self.full = False
-        (waits,) = connection.execute("PRAGMA busy_timeout").fetchone()
         connection.execute("PRAGMA busy_timeout = 0")
         try:
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         finally:
-            connection.execute(f"PRAGMA busy_timeout = {waits}")
+            connection.execute(f"PRAGMA busy_timeout = {int(lock_wait * 1000)}")

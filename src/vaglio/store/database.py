@@ -86,7 +86,7 @@ class Database:
             self.checkpointer.wake()
         if self.checkpointer.full:
             with suppress(sqlite3.Error):  # All is committed; the thread tells when its next try fails too.
-                self.checkpointer.restart(self.connection)
+                self.checkpointer.restart(self.connection, self._lock_wait)
 
     def failure(self, error: sqlite3.Error) -> StoreError:
         """Return the error to raise in place of ``error``. If the file is damaged, it has been set aside: ``open``
