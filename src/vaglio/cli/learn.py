@@ -14,6 +14,7 @@ from vaglio.checks.tag.subject import Marks
 from vaglio.cli.bayes_store import NAMES, to_change, waiting_for
 from vaglio.cli.common import CliError, Commands, command, configuration, now, print_json, progress, usual_options, warn
 from vaglio.cli.mailfiles import Piece, pieces
+from vaglio.daemon.interrupts import held_back
 from vaglio.examination import MAX_HEADER, Field
 from vaglio.milter.replay import read
 from vaglio.ports import Effect, Kind, Learned, Lesson
@@ -74,7 +75,8 @@ def _learn(args: argparse.Namespace) -> int:
     try:
         with to_change(loaded) as store:
             for lessons in _in_batches(_lessons(args, settings, marks, tally)):
-                tally.take(_write(store, lessons, args))
+                with held_back():  # what is written is counted, too
+                    tally.take(_write(store, lessons, args))
             progress("")
             learned = store.learned()
     except CliError as error:
